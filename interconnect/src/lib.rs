@@ -1,0 +1,1 @@
+//! Topology, links, switches and DMA engines of the pimscope simulator.

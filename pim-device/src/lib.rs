@@ -1,0 +1,1 @@
+//! Processing-in-memory devices: DRAM timing, PIM programs and channel controllers.

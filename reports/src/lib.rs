@@ -1,0 +1,1 @@
+//! From spans to breakdowns, critical paths, tables, figures and traces.

@@ -1,0 +1,356 @@
+//! Actors, the ports through which they send, and the context in which they act.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::error::{SimulationError, Waiting};
+use crate::queue::{DELTAS, Key, Queue};
+use crate::random;
+use crate::span::{Span, SpanDraft, SpanId, Spans};
+use crate::statistics::Meter;
+use crate::time::Time;
+
+/// Names an actor of a simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActorId(u32);
+
+impl ActorId {
+    pub(crate) const fn from_index(index: usize) -> Self {
+        Self(index as u32)
+    }
+
+    /// Its place in the order in which the actors were reserved.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where messages of type `T` can be sent, and the least time that they take to get there.
+///
+/// A message can be late but never early: the least latency is added to every send (law 6).
+pub struct Port<T> {
+    to: ActorId,
+    least: Time,
+    accepts: PhantomData<fn(T)>,
+}
+
+impl<T> Port<T> {
+    /// The receiver.
+    pub const fn receiver(self) -> ActorId {
+        self.to
+    }
+
+    /// The least latency.
+    pub const fn least(self) -> Time {
+        self.least
+    }
+
+    /// The same receiver, farther away by `more`.
+    pub fn farther(self, more: Time) -> Self {
+        Self {
+            least: self.least + more,
+            ..self
+        }
+    }
+}
+
+impl<T> Clone for Port<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Port<T> {}
+
+impl<T> fmt::Debug for Port<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Port({}, {})", self.to.0, self.least)
+    }
+}
+
+/// An actor accepts messages of type `T`, in a system whose message type is `M`.
+///
+/// An actor implements this once for each type of message it accepts, generically over `M`; what it sends itself it
+/// asks for as `M: From<...>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not accept messages of type `{T}`",
+    label = "no `Handle<{T}, _>` for this actor",
+    note = "implement `Handle<{T}, M>` for `{Self}` and list `{T}` after `accepts` in `system!`"
+)]
+pub trait Handle<T, M> {
+    /// Acts on one message.
+    fn handle(&mut self, message: T, context: &mut Context<'_, M>);
+}
+
+/// What can be asked of an actor from outside, after or between events.
+pub trait Inspect {
+    /// Its tasks that never ran, for the deadlock error.
+    fn waiting(&self) -> Vec<Waiting> {
+        Vec::new()
+    }
+
+    /// Its totals, where it is a resource.
+    fn meter(&self) -> Option<Meter> {
+        None
+    }
+}
+
+/// One actor of a closed set: the enum that [`crate::system!`] declares.
+pub trait Node: Inspect {
+    /// All messages of the system.
+    type Message: fmt::Debug;
+
+    /// Gives `message` to the actor, or gives it back where the actor does not accept it.
+    fn deliver(
+        &mut self,
+        message: Self::Message,
+        context: &mut Context<'_, Self::Message>,
+    ) -> Result<(), Self::Message>;
+}
+
+/// A reserved place for an actor of type `A`, from which typed ports are made.
+pub struct ActorKey<A, M> {
+    pub(crate) id: ActorId,
+    types: PhantomData<fn(A) -> M>,
+}
+
+impl<A, M> ActorKey<A, M> {
+    pub(crate) const fn new(id: ActorId) -> Self {
+        Self { id, types: PhantomData }
+    }
+
+    /// The actor's name in spans.
+    pub const fn id(self) -> ActorId {
+        self.id
+    }
+
+    /// A port to this actor. Compiles only for messages that it accepts.
+    pub const fn port<T>(self, least: Time) -> Port<T>
+    where
+        A: Handle<T, M>,
+    {
+        Port {
+            to: self.id,
+            least,
+            accepts: PhantomData,
+        }
+    }
+}
+
+impl<A, M> Clone for ActorKey<A, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A, M> Copy for ActorKey<A, M> {}
+
+impl<A, M> fmt::Debug for ActorKey<A, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ActorKey({})", self.id.0)
+    }
+}
+
+/// Everything an actor may do while it handles a message.
+#[derive(Debug)]
+pub struct Context<'a, M> {
+    pub(crate) now: Time,
+    pub(crate) delta: u64,
+    pub(crate) actor: ActorId,
+    pub(crate) names: &'a [String],
+    pub(crate) seed: u64,
+    pub(crate) sent: &'a mut u64,
+    pub(crate) drawn: &'a mut u64,
+    pub(crate) queue: &'a mut Queue<M>,
+    pub(crate) spans: &'a mut Spans,
+    pub(crate) error: &'a mut Option<SimulationError>,
+}
+
+impl<M> Context<'_, M> {
+    /// The simulated time.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// This actor.
+    pub const fn actor(&self) -> ActorId {
+        self.actor
+    }
+
+    /// This actor's name, for messages to people.
+    pub fn name(&self) -> &str {
+        &self.names[self.actor.index()]
+    }
+
+    /// The name of any actor.
+    pub fn name_of(&self, actor: ActorId) -> &str {
+        self.names.get(actor.index()).map_or("outside", String::as_str)
+    }
+
+    /// Sends a message that arrives `delay` after the port's least latency has passed.
+    pub fn send<T>(&mut self, port: Port<T>, delay: Time, message: T)
+    where
+        M: From<T>,
+    {
+        self.push(port.to, self.now + port.least + delay, message.into());
+    }
+
+    /// Sends a message that arrives at the time `at`. Too early a time stops the run with an error.
+    pub fn send_at<T>(&mut self, port: Port<T>, at: Time, message: T)
+    where
+        M: From<T>,
+    {
+        if at < self.now {
+            let (actor, now) = (self.name().to_owned(), self.now);
+            self.fail(SimulationError::EventInPast { actor, now, at });
+        } else if at < self.now + port.least {
+            let (actor, now) = (self.name().to_owned(), self.now);
+            self.fail(SimulationError::TooEarly {
+                actor,
+                now,
+                at,
+                least: port.least,
+            });
+        } else {
+            self.push(port.to, at, message.into());
+        }
+    }
+
+    /// Sends a message to itself, `delay` from now.
+    pub fn wake<T>(&mut self, delay: Time, message: T)
+    where
+        M: From<T>,
+    {
+        self.push(self.actor, self.now + delay, message.into());
+    }
+
+    fn push(&mut self, to: ActorId, at: Time, message: M) {
+        let delta = if at > self.now { 0 } else { self.delta + 1 };
+        if delta >= DELTAS {
+            let (actor, now) = (self.name().to_owned(), self.now);
+            self.fail(SimulationError::EndlessZeroTime { actor, now });
+        } else if at == Time::MAX {
+            let actor = self.name().to_owned();
+            self.fail(SimulationError::TimeOverflow { actor });
+        } else {
+            self.queue
+                .push(Key::new(at, delta, self.actor, *self.sent), to, message);
+            *self.sent += 1;
+        }
+    }
+
+    /// 64 uniform random bits of this actor's own stream.
+    pub fn random(&mut self) -> u64 {
+        let bits = random::draw(self.seed, self.actor.0, *self.drawn);
+        *self.drawn += 1;
+        bits
+    }
+
+    /// Begins a job now.
+    pub fn open(&mut self, draft: SpanDraft) -> SpanId {
+        self.spans.open(self.actor, self.now, draft)
+    }
+
+    /// Ends a job now, and gives its span to be logged. Closing what is not open breaks law 1 and stops the run.
+    pub fn close(&mut self, span: SpanId) -> Option<&Span> {
+        if self.spans.is_open(span) {
+            return self.spans.close(span, self.now);
+        }
+        self.law_broken(1, format!("span {span} was closed twice"));
+        None
+    }
+
+    /// Stops the run: a model found one of the laws broken.
+    pub fn law_broken(&mut self, law: u8, what: String) {
+        let (actor, now) = (self.name().to_owned(), self.now);
+        self.fail(SimulationError::LawBroken { law, actor, now, what });
+    }
+
+    /// Stops the run with the first error.
+    pub(crate) fn fail(&mut self, error: SimulationError) {
+        self.error.get_or_insert(error);
+    }
+}
+
+/// Writes a span that has just been closed to the log, under the target of the crate that uses it.
+///
+/// One line: simulated time, actor, kind, bytes, cause. Costs one relaxed load where the log is off.
+#[macro_export]
+macro_rules! log_span {
+    ($context:expr, $span:expr) => {{
+        let span = $span;
+        if let Some(closed) = $context.close(span).filter(|_| tracing::enabled!(tracing::Level::DEBUG)) {
+            let closed = closed.clone();
+            tracing::debug!(
+                start = %closed.start,
+                end = %closed.end,
+                actor = $context.name(),
+                kind = closed.kind,
+                category = %closed.category,
+                at = %closed.tag,
+                bytes = closed.bytes,
+                operations = closed.operations,
+                span = %closed.id,
+                cause = %closed.cause.map_or_else(|| "start".to_owned(), |id| id.to_string()),
+            );
+        }
+    }};
+}
+
+/// Declares the closed set of actors and messages of one system, with static dispatch.
+///
+/// See the example at the top of this crate.
+#[macro_export]
+macro_rules! system {
+    (
+        $(#[$node_meta:meta])* $node_vis:vis enum $node:ident {
+            $( $(#[$actor_meta:meta])* $actor:ident($actor_type:ty) accepts $($accepted:ident)|+ ),+ $(,)?
+        }
+        $(#[$message_meta:meta])* $message_vis:vis enum $message:ident {
+            $( $(#[$variant_meta:meta])* $variant:ident($variant_type:ty) ),+ $(,)?
+        }
+    ) => {
+        $(#[$node_meta])*
+        #[derive(Debug)]
+        $node_vis enum $node { $( $(#[$actor_meta])* $actor($actor_type) ),+ }
+
+        $(#[$message_meta])*
+        #[derive(Debug)]
+        $message_vis enum $message { $( $(#[$variant_meta])* $variant($variant_type) ),+ }
+
+        $( impl From<$variant_type> for $message {
+            fn from(message: $variant_type) -> Self { Self::$variant(message) }
+        } )+
+
+        $( impl From<$actor_type> for $node {
+            fn from(actor: $actor_type) -> Self { Self::$actor(actor) }
+        } )+
+
+        impl $crate::Inspect for $node {
+            fn waiting(&self) -> Vec<$crate::Waiting> {
+                match self { $( Self::$actor(actor) => $crate::Inspect::waiting(actor) ),+ }
+            }
+            fn meter(&self) -> Option<$crate::Meter> {
+                match self { $( Self::$actor(actor) => $crate::Inspect::meter(actor) ),+ }
+            }
+        }
+
+        impl $crate::Node for $node {
+            type Message = $message;
+            fn deliver(
+                &mut self,
+                message: $message,
+                context: &mut $crate::Context<'_, $message>,
+            ) -> Result<(), $message> {
+                match (self, message) {
+                    $( $( (Self::$actor(actor), $message::$accepted(message)) => {
+                        $crate::Handle::handle(actor, message, context);
+                        Ok(())
+                    } )+ )+
+                    #[allow(unreachable_patterns, reason = "a system in which every actor accepts everything")]
+                    (_, message) => Err(message),
+                }
+            }
+        }
+    };
+}

@@ -1,0 +1,1 @@
+//! Model configurations, operator graphs and KV caches of the pimscope simulator.
