@@ -47,10 +47,7 @@ impl<T> Port<T> {
 
     /// The same receiver, farther away by `more`.
     pub fn farther(self, more: Time) -> Self {
-        Self {
-            least: self.least + more,
-            ..self
-        }
+        Self { least: self.least + more, ..self }
     }
 }
 
@@ -129,11 +126,7 @@ impl<A, M> ActorKey<A, M> {
     where
         A: Handle<T, M>,
     {
-        Port {
-            to: self.id,
-            least,
-            accepts: PhantomData,
-        }
+        Port { to: self.id, least, accepts: PhantomData }
     }
 }
 
@@ -205,12 +198,7 @@ impl<M> Context<'_, M> {
             self.fail(SimulationError::EventInPast { actor, now, at });
         } else if at < self.now + port.least {
             let (actor, now) = (self.name().to_owned(), self.now);
-            self.fail(SimulationError::TooEarly {
-                actor,
-                now,
-                at,
-                least: port.least,
-            });
+            self.fail(SimulationError::TooEarly { actor, now, at, least: port.least });
         } else {
             self.push(port.to, at, message.into());
         }
@@ -233,8 +221,7 @@ impl<M> Context<'_, M> {
             let actor = self.name().to_owned();
             self.fail(SimulationError::TimeOverflow { actor });
         } else {
-            self.queue
-                .push(Key::new(at, delta, self.actor, *self.sent), to, message);
+            self.queue.push(Key::new(at, delta, self.actor, *self.sent), to, message);
             *self.sent += 1;
         }
     }

@@ -63,13 +63,7 @@ impl<W> Board<W> {
     /// Adds a task without predecessors or successors.
     pub fn add(&mut self, work: W) -> TaskIndex {
         let done = false;
-        self.tasks.push(Entry {
-            work,
-            successors: Vec::new(),
-            pending: 0,
-            last: Arrival::default(),
-            done,
-        });
+        self.tasks.push(Entry { work, successors: Vec::new(), pending: 0, last: Arrival::default(), done });
         (self.tasks.len() - 1) as TaskIndex
     }
 
@@ -87,20 +81,12 @@ impl<W> Board<W> {
     /// Notes a signal; true when it was the last that the task waited for.
     pub fn signal<M>(&mut self, signal: Signal, context: &mut Context<'_, M>) -> bool {
         let now = context.now();
-        let Some(entry) = self
-            .tasks
-            .get_mut(signal.task as usize)
-            .filter(|entry| entry.pending > 0)
-        else {
+        let Some(entry) = self.tasks.get_mut(signal.task as usize).filter(|entry| entry.pending > 0) else {
             context.law_broken(1, format!("task {} was told of one predecessor too many", signal.task));
             return false;
         };
         entry.pending -= 1;
-        entry.last = Arrival {
-            ready: now,
-            cause: signal.cause,
-            latency: signal.latency,
-        };
+        entry.last = Arrival { ready: now, cause: signal.cause, latency: signal.latency };
         entry.pending == 0
     }
 
@@ -134,11 +120,7 @@ impl<W> Board<W> {
         let entry = &mut self.tasks[task as usize];
         entry.done = true;
         for (port, successor) in std::mem::take(&mut entry.successors) {
-            let signal = Signal {
-                task: successor,
-                cause: Some(span),
-                latency: port.least(),
-            };
+            let signal = Signal { task: successor, cause: Some(span), latency: port.least() };
             context.send(port, Time::ZERO, signal);
         }
     }

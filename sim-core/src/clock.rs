@@ -28,11 +28,7 @@ pub struct ClockDomain {
 impl ClockDomain {
     /// A clock of `numerator / denominator` picoseconds; `None` where either is zero.
     pub const fn new(numerator: u64, denominator: u64) -> Option<Self> {
-        if numerator == 0 || denominator == 0 {
-            None
-        } else {
-            Some(Self { numerator, denominator })
-        }
+        if numerator == 0 || denominator == 0 { None } else { Some(Self { numerator, denominator }) }
     }
 
     /// A clock of `hz` cycles per second; `None` for zero.
@@ -69,10 +65,7 @@ mod tests {
                 let time = Time::from_ps(ps);
                 let cycle = clock.cycle_at_or_after(time);
                 assert!(clock.edge(cycle) >= time, "{clock:?} {time}");
-                assert!(
-                    cycle.0 == 0 || clock.edge(Cycles(cycle.0 - 1)) < time,
-                    "{clock:?} {time}"
-                );
+                assert!(cycle.0 == 0 || clock.edge(Cycles(cycle.0 - 1)) < time, "{clock:?} {time}");
             }
         }
     }

@@ -42,13 +42,7 @@ pub struct FairShare<K> {
 impl<K: Copy> FairShare<K> {
     /// A resource that serves `capacity` units per second.
     pub const fn new(capacity: Rate) -> Self {
-        Self {
-            capacity,
-            jobs: Vec::new(),
-            last: Time::ZERO,
-            served: 0,
-            busy: Time::ZERO,
-        }
+        Self { capacity, jobs: Vec::new(), last: Time::ZERO, served: 0, busy: Time::ZERO }
     }
 
     /// The whole resource's rate.
@@ -118,12 +112,7 @@ impl<K: Copy> FairShare<K> {
         self.advance(now);
         self.served += amount;
         let remaining = u128::from(amount) * u128::from(PS_PER_SECOND);
-        self.jobs.push(Job {
-            key,
-            remaining,
-            cap: cap.map_or(u64::MAX, |cap| cap.0.max(1)),
-            rate: 0,
-        });
+        self.jobs.push(Job { key, remaining, cap: cap.map_or(u64::MAX, |cap| cap.0.max(1)), rate: 0 });
         self.share();
     }
 
@@ -140,12 +129,7 @@ impl<K: Copy> FairShare<K> {
     /// Ends the jobs that are done at `now` and names them, in the order in which they came.
     pub fn take_finished(&mut self, now: Time) -> Vec<K> {
         self.advance(now);
-        let done = self
-            .jobs
-            .iter()
-            .filter(|job| job.remaining == 0)
-            .map(|job| job.key)
-            .collect();
+        let done = self.jobs.iter().filter(|job| job.remaining == 0).map(|job| job.key).collect();
         self.jobs.retain(|job| job.remaining > 0);
         self.share();
         done

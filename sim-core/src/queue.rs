@@ -68,11 +68,7 @@ pub(crate) struct Queue<M> {
 
 impl<M> Queue<M> {
     pub(crate) fn new() -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-            slab: Vec::new(),
-            free: Vec::new(),
-        }
+        Self { heap: BinaryHeap::new(), slab: Vec::new(), free: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, key: Key, to: ActorId, message: M) {
@@ -105,12 +101,7 @@ mod tests {
         let mut expected = Vec::new();
         for i in 0..2_000_u64 {
             let time = Time::from_ps(draw(1, 0, i) % 50);
-            let key = Key::new(
-                time,
-                draw(1, 1, i) % 3,
-                ActorId::from_index((draw(1, 2, i) % 7) as usize),
-                i,
-            );
+            let key = Key::new(time, draw(1, 1, i) % 3, ActorId::from_index((draw(1, 2, i) % 7) as usize), i);
             queue.push(key, ActorId::from_index(0), i);
             expected.push((key, i));
             if i % 5 == 4 {

@@ -83,11 +83,7 @@ impl<N: Node> Simulation<N> {
     where
         N::Message: From<T>,
     {
-        self.queue.push(
-            Key::new(at + port.least(), 0, OUTSIDE, self.started),
-            port.receiver(),
-            message.into(),
-        );
+        self.queue.push(Key::new(at + port.least(), 0, OUTSIDE, self.started), port.receiver(), message.into());
         self.started += 1;
     }
 
@@ -96,9 +92,7 @@ impl<N: Node> Simulation<N> {
     /// Tasks that then still wait are a deadlock.
     pub fn run(&mut self) -> Result<Time, SimulationError> {
         if let Some(index) = self.nodes.iter().position(Option::is_none) {
-            return Err(SimulationError::Unplaced {
-                actor: self.names[index].clone(),
-            });
+            return Err(SimulationError::Unplaced { actor: self.names[index].clone() });
         }
         let mut error = None;
         while let Some((key, to, message)) = self.queue.pop() {
@@ -106,9 +100,7 @@ impl<N: Node> Simulation<N> {
             self.events += 1;
             let index = to.index();
             let Some(node) = self.nodes.get_mut(index).and_then(Option::as_mut) else {
-                return Err(SimulationError::Unplaced {
-                    actor: format!("actor {index}"),
-                });
+                return Err(SimulationError::Unplaced { actor: format!("actor {index}") });
             };
             let (sent, drawn) = &mut self.counters[index];
             let mut context = Context {
@@ -125,10 +117,7 @@ impl<N: Node> Simulation<N> {
             };
             if let Err(message) = node.deliver(message, &mut context) {
                 let message = format!("{message:?}");
-                return Err(SimulationError::Misaddressed {
-                    actor: self.names[index].clone(),
-                    message,
-                });
+                return Err(SimulationError::Misaddressed { actor: self.names[index].clone(), message });
             }
             if let Some(error) = error {
                 return Err(error);
@@ -139,17 +128,10 @@ impl<N: Node> Simulation<N> {
             .iter()
             .zip(&self.nodes)
             .flat_map(|(name, node)| {
-                node.iter()
-                    .flat_map(Inspect::waiting)
-                    .map(|waiting| (name.clone(), waiting))
-                    .collect::<Vec<_>>()
+                node.iter().flat_map(Inspect::waiting).map(|waiting| (name.clone(), waiting)).collect::<Vec<_>>()
             })
             .collect();
-        if waiting.is_empty() {
-            Ok(self.now)
-        } else {
-            Err(SimulationError::Deadlock { now: self.now, waiting })
-        }
+        if waiting.is_empty() { Ok(self.now) } else { Err(SimulationError::Deadlock { now: self.now, waiting }) }
     }
 
     /// The simulated time of the last delivered message.
@@ -170,8 +152,12 @@ impl<N: Node> Simulation<N> {
     /// The totals of every actor that is a resource, with its name.
     pub fn meters(&self) -> Vec<(String, Meter)> {
         let all = self.names.iter().zip(&self.nodes);
-        all.filter_map(|(name, node)| Some((name.clone(), node.as_ref()?.meter()?)))
-            .collect()
+        all.filter_map(|(name, node)| Some((name.clone(), node.as_ref()?.meter()?))).collect()
+    }
+
+    /// The actors, in the order in which they were reserved.
+    pub fn nodes(&self) -> impl Iterator<Item = &N> {
+        self.nodes.iter().flatten()
     }
 
     /// The spans recorded so far, handed over.

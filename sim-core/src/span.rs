@@ -194,18 +194,7 @@ impl Spans {
         let number = self.numbers[actor.index()];
         self.numbers[actor.index()] += 1;
         let id = SpanId { actor, number };
-        let SpanDraft {
-            kind,
-            category,
-            tag,
-            ready,
-            signal,
-            launch,
-            bytes,
-            operations,
-            cause,
-            held_by,
-        } = draft;
+        let SpanDraft { kind, category, tag, ready, signal, launch, bytes, operations, cause, held_by } = draft;
         self.open.push(Span {
             id,
             kind,

@@ -17,10 +17,6 @@ impl Meter {
     /// The part of `elapsed` times the peak that was used, 0 to 1.
     pub fn utilisation(&self, elapsed: Time) -> f64 {
         let possible = self.peak.0 as f64 * elapsed.seconds();
-        if possible > 0.0 {
-            self.amount as f64 / possible
-        } else {
-            0.0
-        }
+        if possible > 0.0 { self.amount as f64 / possible } else { 0.0 }
     }
 }

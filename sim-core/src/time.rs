@@ -137,11 +137,7 @@ impl fmt::Display for Bytes {
         if power == 0 {
             return f.pad(&format!("{} B", self.0));
         }
-        f.pad(&format!(
-            "{:.2} {}",
-            self.0 as f64 / (1_u64 << (10 * power)) as f64,
-            UNITS[power]
-        ))
+        f.pad(&format!("{:.2} {}", self.0 as f64 / (1_u64 << (10 * power)) as f64, UNITS[power]))
     }
 }
 

@@ -1,0 +1,5 @@
+//! Transfers against closed forms.
+
+mod contention;
+mod system;
+mod unloaded;

@@ -1,0 +1,5 @@
+//! What a run of actors does, and how it fails.
+
+mod failures;
+mod order;
+mod random_streams;
