@@ -1,2 +1,7 @@
-//! The command line of pimscope.
-fn main() {}
+//! The command line of pimscope; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pimscope::cli::main()
+}

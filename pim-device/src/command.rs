@@ -1,0 +1,192 @@
+//! The commands of a channel, what they address, and how many of each were issued.
+
+use std::fmt;
+use std::ops::{AddAssign, Index, IndexMut};
+
+use crate::organisation::{Level, Organisation};
+
+/// A command of a channel in ordinary or PIM mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Command {
+    /// Activate the same row in every bank of the channel.
+    ActAb,
+    /// Every bank reads one granule of its open row and multiplies and accumulates it.
+    MacAb,
+    /// Precharge every bank of the channel.
+    PreA,
+    /// Refresh every bank of the channel.
+    RefAb,
+    /// Write a granule of the query into the GEMV buffers.
+    WrGb,
+    /// Move results of the bank PEs to the softmax buffer on the buffer die.
+    MvSb,
+    /// Move probabilities from the softmax buffer to the GEMV buffers.
+    MvGb,
+    /// Softmax in the BufferPE.
+    Sfm,
+    /// Set the mode: ordinary or PIM.
+    SetM,
+    /// Activate a row of one bank.
+    Act,
+    /// Write one granule to an open row of one bank.
+    Wr,
+    /// Precharge one bank.
+    Pre,
+}
+
+/// The two command buses of an HBM channel: each takes one command per cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// Activate, precharge, refresh.
+    Row,
+    /// Everything else.
+    Column,
+}
+
+impl Command {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 12] = [
+        Self::ActAb,
+        Self::MacAb,
+        Self::PreA,
+        Self::RefAb,
+        Self::WrGb,
+        Self::MvSb,
+        Self::MvGb,
+        Self::Sfm,
+        Self::SetM,
+        Self::Act,
+        Self::Wr,
+        Self::Pre,
+    ];
+
+    /// Its place in [`Self::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The bus on which it is sent.
+    pub const fn bus(self) -> Bus {
+        match self {
+            Self::ActAb | Self::PreA | Self::RefAb | Self::Act | Self::Pre => Bus::Row,
+            Self::MacAb | Self::WrGb | Self::MvSb | Self::MvGb | Self::Sfm | Self::SetM | Self::Wr => Bus::Column,
+        }
+    }
+
+    /// The level of what it addresses. A constraint between two commands stands at a level that both address.
+    pub const fn scope(self) -> Level {
+        match self {
+            Self::ActAb | Self::MacAb | Self::PreA | Self::RefAb | Self::Sfm | Self::SetM => Level::Channel,
+            Self::WrGb | Self::MvSb | Self::MvGb | Self::Act | Self::Wr | Self::Pre => Level::Bank,
+        }
+    }
+
+    /// The field's name for it.
+    pub const fn mnemonic(self) -> &'static str {
+        match self {
+            Self::ActAb => "ACTAB",
+            Self::MacAb => "MACAB",
+            Self::PreA => "PREA",
+            Self::RefAb => "REFab",
+            Self::WrGb => "WRGB",
+            Self::MvSb => "MVSB",
+            Self::MvGb => "MVGB",
+            Self::Sfm => "SFM",
+            Self::SetM => "SETM",
+            Self::Act => "ACT",
+            Self::Wr => "WR",
+            Self::Pre => "PRE",
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.mnemonic())
+    }
+}
+
+/// A bank of a channel and a row of it. All-bank commands use pseudo-channel to bank 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Pseudo-channel of the channel.
+    pub pseudo_channel: u8,
+    /// Rank of the pseudo-channel.
+    pub rank: u8,
+    /// Bank group of the rank.
+    pub bank_group: u8,
+    /// Bank of the bank group.
+    pub bank: u8,
+    /// Row of the bank.
+    pub row: u32,
+}
+
+impl Address {
+    /// Bank `bank` of bank group number `partition` of the channel, counted over pseudo-channels first, so that
+    /// neighbouring partitions share as little as they can.
+    pub const fn of_partition(organisation: &Organisation, partition: u32, bank: u32, row: u32) -> Self {
+        let (pseudo_channel, rest) =
+            (partition % organisation.pseudo_channels, partition / organisation.pseudo_channels);
+        let (rank, bank_group) = (rest % organisation.ranks, rest / organisation.ranks);
+        Self {
+            pseudo_channel: pseudo_channel as u8,
+            rank: rank as u8,
+            bank_group: (bank_group % organisation.bank_groups) as u8,
+            bank: bank as u8,
+            row,
+        }
+    }
+}
+
+/// Statistics: how many of each command were issued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommandCounts {
+    counts: [u64; Command::ALL.len()],
+    /// MACAB commands, each counted once per query that it serves: what is multiplied, where [`Command::MacAb`] is
+    /// what is read.
+    pub mac_queries: u64,
+}
+
+impl CommandCounts {
+    /// The counts of `copies` channels that do the same.
+    pub fn times(mut self, copies: u64) -> Self {
+        for count in &mut self.counts {
+            *count *= copies;
+        }
+        self.mac_queries *= copies;
+        self
+    }
+
+    /// How many commands there are in all.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Every command with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Command, u64)> + '_ {
+        Command::ALL.into_iter().zip(self.counts)
+    }
+}
+
+impl Index<Command> for CommandCounts {
+    type Output = u64;
+    fn index(&self, command: Command) -> &u64 {
+        &self.counts[command.index()]
+    }
+}
+
+impl IndexMut<Command> for CommandCounts {
+    fn index_mut(&mut self, command: Command) -> &mut u64 {
+        &mut self.counts[command.index()]
+    }
+}
+
+impl AddAssign for CommandCounts {
+    fn add_assign(&mut self, other: Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.mac_queries += other.mac_queries;
+    }
+}

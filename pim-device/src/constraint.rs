@@ -1,0 +1,132 @@
+//! The timing constraints between commands, as data.
+//!
+//! A constraint says: at a node of `level`, a `following` command comes at least `latency` after the last
+//! `preceding` one (with a window of n: after the n-th last). The rule set is `jedec`: every constraint holds at every
+//! node that both commands touch, so a constraint with a command that works on the whole channel stands at the
+//! channel, where "the last" is the last of any bank.
+
+use crate::command::Command;
+use crate::command::Command::{Act, ActAb, MacAb, MvGb, MvSb, Pre, PreA, RefAb, SetM, Sfm, Wr, WrGb};
+use crate::organisation::Level;
+use crate::organisation::Level::{Bank, BankGroup, Channel, PseudoChannel, Rank};
+use crate::timing::Parameter;
+use crate::timing::Parameter as P;
+
+/// A sum of timing parameters and a number of cycles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// Parameters that are added.
+    pub parameters: &'static [Parameter],
+    /// Cycles that are added.
+    pub cycles: u32,
+}
+
+impl Latency {
+    /// In cycles, where `cycles_of` says what a parameter is.
+    pub fn cycles(&self, cycles_of: impl Fn(Parameter) -> u32) -> u32 {
+        self.parameters.iter().map(|&parameter| cycles_of(parameter)).sum::<u32>() + self.cycles
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Constraint {
+    /// Where it holds: both commands at the same node of this level.
+    pub level: Level,
+    /// Commands after which something has to wait.
+    pub preceding: &'static [Command],
+    /// Commands that have to wait.
+    pub following: &'static [Command],
+    /// How long.
+    pub latency: Latency,
+    /// Counts from the `window`-th last preceding command; 1 for the last.
+    pub window: u8,
+}
+
+const fn sum(parameters: &'static [Parameter]) -> Latency {
+    Latency { parameters, cycles: 0 }
+}
+
+const fn at(
+    level: Level,
+    preceding: &'static [Command],
+    following: &'static [Command],
+    latency: Latency,
+) -> Constraint {
+    Constraint { level, preceding, following, latency, window: 1 }
+}
+
+/// Two cycles on the row bus: an activation is sent in two halves.
+const HALVES: Latency = Latency { parameters: &[], cycles: 2 };
+/// Everything that uses the data path between buffer die and banks.
+const DATA: &[Command] = &[WrGb, MvSb, MvGb, Wr];
+/// Every command.
+const ALL: &[Command] = &Command::ALL;
+
+/// The rule set `jedec`.
+///
+/// Source: section (b) of the notes on AttAcc's HBM3-PIM for the commands and their latencies, section (f) for the
+/// levels at which they hold. The MAC path does not wait for the data path and the other way round ("different data
+/// path"); what a move needs of a MAC is said by the program's tokens with [`RESULTS`].
+#[rustfmt::skip]
+pub const JEDEC: &[Constraint] = &[
+    // All-bank commands.
+    at(Channel, &[ActAb], &[ActAb, Act, Pre, PreA, RefAb], HALVES),
+    at(Channel, &[ActAb], &[MacAb], sum(&[P::RcdRd, P::AllBankSpread])),
+    at(Channel, &[ActAb], &[PreA], sum(&[P::Ras, P::AllBankSpread])),
+    at(Channel, &[ActAb], &[ActAb, Act, RefAb], sum(&[P::Rc, P::AllBankSpread])),
+    at(Channel, &[ActAb], &[ActAb, Act], sum(&[P::AllBankSpread, P::AllBankWindow])),
+    at(Channel, &[MacAb], &[MacAb], sum(&[P::CcdAb])),
+    at(Channel, &[MacAb], &[PreA], sum(&[P::RtpL])),
+    // Precharge, refresh and mode. Nothing but moves between the buffers goes on during a refresh.
+    at(Channel, &[PreA], &[ActAb, Act, RefAb, SetM], sum(&[P::Rp])),
+    at(Channel, &[Pre], &[ActAb, RefAb, SetM], sum(&[P::Rp])),
+    at(Channel, &[RefAb], &[ActAb, Act, PreA, Pre, RefAb, SetM], sum(&[P::Rfc])),
+    at(Channel, &[SetM], ALL, sum(&[P::Mod])),
+    // The data path, and what has to be off it before the mode changes.
+    at(PseudoChannel, DATA, DATA, sum(&[P::Bl])),
+    at(Rank, DATA, DATA, sum(&[P::CcdS])),
+    at(BankGroup, DATA, DATA, sum(&[P::CcdL])),
+    at(Channel, &[WrGb, MvGb, Wr], &[SetM], sum(&[P::Cwl, P::Bl])),
+    at(Channel, &[MvSb], &[SetM, Sfm], sum(&[P::Cl, P::Bl])),
+    // Ordinary commands.
+    at(Channel, &[Act], &[ActAb, Act, Pre, PreA, RefAb], HALVES),
+    at(Channel, &[Act], &[ActAb, RefAb], sum(&[P::Rc])),
+    at(Channel, &[Act], &[PreA], sum(&[P::Ras])),
+    at(Channel, &[Wr], &[PreA], sum(&[P::Cwl, P::Bl, P::Wr])),
+    at(Rank, &[Act], &[Act], sum(&[P::RrdS])),
+    at(BankGroup, &[Act], &[Act], sum(&[P::RrdL])),
+    Constraint { level: Rank, preceding: &[Act], following: &[Act], latency: sum(&[P::Faw]), window: 4 },
+    at(Bank, &[Act], &[Act], sum(&[P::Rc])),
+    at(Bank, &[Act], &[Wr], sum(&[P::RcdWr])),
+    at(Bank, &[Act], &[Pre], sum(&[P::Ras])),
+    at(Bank, &[Pre], &[Act], sum(&[P::Rp])),
+    at(Bank, &[Wr], &[Pre], sum(&[P::Cwl, P::Bl, P::Wr])),
+];
+
+/// How long after its issue what a command produces can be used by the other stream of a program.
+///
+/// Assumption: a MAC's result is there when read data would be (nCL + nBL), moved data when written data would be
+/// (nCWL + nBL) or have been read. AttAcc has no such latency. Softmax is timed by the BufferPE, not here.
+pub const RESULTS: &[(&[Command], Latency)] = &[
+    (&[MacAb, MvSb], sum(&[P::Cl, P::Bl])),
+    (&[WrGb, MvGb, Wr], sum(&[P::Cwl, P::Bl])),
+    (&[ActAb, Act], sum(&[P::RcdRd])),
+    (&[Pre, PreA], sum(&[P::Rp])),
+    (&[SetM], sum(&[P::Mod])),
+    (&[RefAb], sum(&[P::Rfc])),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_constraint_stands_below_what_both_commands_address() {
+        for constraint in JEDEC {
+            for command in constraint.preceding.iter().chain(constraint.following) {
+                assert!(constraint.level <= command.scope(), "{command}: {constraint:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The channel controller: the actor that runs PIM programs one after the other.
+
+pub mod engine;
+mod readiness;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sim_core::{
+    Board, Category, Context, Cycles, Handle, Inspect, Meter, Signal, SpanDraft, SpanId, Tag, TaskIndex, Time, Waiting,
+    log_span,
+};
+
+use crate::command::CommandCounts;
+use crate::device::DeviceSpec;
+use crate::energy::{self, Energy};
+use crate::program::Program;
+
+use engine::Engine;
+
+/// A program to run.
+#[derive(Clone, Debug)]
+pub struct ProgramTask {
+    /// What.
+    pub program: Arc<Program>,
+    /// The kind of its span.
+    pub kind: &'static str,
+    /// Which part of the workload it belongs to.
+    pub tag: Tag,
+}
+
+/// The controller's message to itself: the program at hand has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramDone {
+    task: TaskIndex,
+    span: SpanId,
+}
+
+/// One channel that stands for `copies` channels that run the same programs from the same state.
+///
+/// Ready programs run one at a time in the order of (ready, task). The span of a program is `compute.pim`; its mode
+/// switches are the span's launch.
+#[derive(Debug)]
+pub struct Controller {
+    /// Configuration.
+    device: Arc<DeviceSpec>,
+    copies: u32,
+    board: Board<ProgramTask>,
+    /// State.
+    engine: Engine,
+    ready: BTreeSet<(Time, TaskIndex)>,
+    running: bool,
+    /// State: the span before and when it ended.
+    before: Option<(SpanId, Time)>,
+    /// Statistics of one channel.
+    counts: CommandCounts,
+    bytes_read: u64,
+    busy: Time,
+}
+
+impl Controller {
+    /// An idle channel that stands for `copies`.
+    pub fn new(device: Arc<DeviceSpec>, copies: u32) -> Self {
+        Self {
+            engine: Engine::new(&device),
+            device,
+            copies,
+            board: Board::default(),
+            ready: BTreeSet::new(),
+            running: false,
+            before: None,
+            counts: CommandCounts::default(),
+            bytes_read: 0,
+            busy: Time::ZERO,
+        }
+    }
+
+    /// Its programs, to be added and wired.
+    pub fn board_mut(&mut self) -> &mut Board<ProgramTask> {
+        &mut self.board
+    }
+
+    /// Commands issued by all copies, refreshes up to the begin of the last program's idle time included.
+    pub fn command_counts(&self) -> CommandCounts {
+        self.counts.times(u64::from(self.copies))
+    }
+
+    /// Energy of all copies, see [`energy::energy`] for what is counted.
+    pub fn energy(&self) -> Energy {
+        energy::energy(&self.device, &self.command_counts())
+    }
+
+    fn start_next<M: From<Signal> + From<ProgramDone>>(&mut self, context: &mut Context<'_, M>) {
+        if self.running {
+            return;
+        }
+        let Some((_, task)) = self.ready.pop_first() else {
+            return;
+        };
+        let clock = self.device.timing.clock;
+        let (now, arrival) = (context.now(), self.board.arrival(task));
+        let ProgramTask { program, kind, tag } = self.board.work(task).clone();
+        let execution = match self.engine.run(&program, clock.cycle_at_or_after(now).0) {
+            Ok(execution) => execution,
+            Err(error) => {
+                // The program's builder is wrong, not the user: a broken law stops the run.
+                context.law_broken(4, format!("the program {kind} of {tag} cannot be run: {error}"));
+                return;
+            }
+        };
+        // An empty program takes no time, not even to the next clock edge.
+        let empty = program.commands().total() == 0;
+        let end = if empty { now } else { clock.edge(Cycles(execution.end)) };
+        let duration = end.since(now);
+        let copies = u64::from(self.copies);
+        let span = context.open(SpanDraft {
+            kind,
+            category: Category::ComputePim,
+            tag,
+            ready: arrival.ready,
+            signal: arrival.latency,
+            launch: clock.edge(Cycles(execution.mode_switch)).min(duration),
+            bytes: program.bytes_read() * copies,
+            operations: program.operations() * copies,
+            cause: arrival.cause,
+            held_by: self.before.filter(|_| arrival.ready < now).map(|(span, _)| span),
+        });
+        self.counts += execution.commands;
+        self.bytes_read += program.bytes_read();
+        self.busy += duration;
+        self.running = true;
+        context.wake(duration, ProgramDone { task, span });
+    }
+}
+
+impl<M: From<Signal> + From<ProgramDone>> Handle<Signal, M> for Controller {
+    fn handle(&mut self, signal: Signal, context: &mut Context<'_, M>) {
+        if self.board.signal(signal, context) {
+            self.ready.insert((context.now(), signal.task));
+            self.start_next(context);
+        }
+    }
+}
+
+impl<M: From<Signal> + From<ProgramDone>> Handle<ProgramDone, M> for Controller {
+    fn handle(&mut self, done: ProgramDone, context: &mut Context<'_, M>) {
+        log_span!(context, done.span);
+        self.running = false;
+        self.before = Some((done.span, context.now()));
+        self.board.complete(done.task, done.span, context);
+        self.start_next(context);
+    }
+}
+
+impl Inspect for Controller {
+    fn waiting(&self) -> Vec<Waiting> {
+        self.board.waiting(|task| format!("{} of {}", task.kind, task.tag))
+    }
+
+    fn meter(&self) -> Option<Meter> {
+        let copies = u64::from(self.copies);
+        Some(Meter {
+            amount: self.bytes_read * copies,
+            peak: self.device.channel_peak().scaled(copies, 1),
+            busy: self.busy,
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! Energy: what was issued, times what each command costs.
+
+use std::fmt;
+use std::ops::{Add, AddAssign};
+
+use crate::command::{Command, CommandCounts};
+use crate::device::DeviceSpec;
+
+/// Energy in femtojoules, an integer so that sums do not depend on their order. Holds 18 kJ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Energy(pub u64);
+
+impl Energy {
+    /// In picojoules, for printing.
+    pub fn pj(self) -> f64 {
+        self.0 as f64 / 1_000.0
+    }
+
+    /// A whole multiple, saturating.
+    pub const fn times(self, n: u64) -> Self {
+        Self(self.0.saturating_mul(n))
+    }
+}
+
+impl Add for Energy {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Energy {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl fmt::Display for Energy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:.3} nJ", self.0 as f64 / 1e6))
+    }
+}
+
+/// Configuration: energy per bit and per multiply-add, in fJ.
+///
+/// Source: Fine-Grained DRAM (MICRO 2017) as used by the AttAcc simulator, pJ per bit: activate and precharge 0.11 (of
+/// the activated page: 0.11 x 8192 bit = 0.9 nJ), cell 0.44, column decoder to bank-group multiplexer 1.01, on to the
+/// global multiplexer 1.23, TSV 0.5, interposer 0.3; 0.32 pJ per multiply-add. AttAcc's own script applies the
+/// figures per bit to bytes; here a byte has eight bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnergyFigures {
+    /// Activation and precharge, per bit of the activated page.
+    pub activation: u64,
+    /// Reading or writing a cell, per bit.
+    pub cell: u64,
+    /// Between column decoder and bank-group multiplexer, per bit.
+    pub bank_group: u64,
+    /// Between bank-group and global multiplexer, per bit.
+    pub global: u64,
+    /// Through the silicon to the buffer die, per bit.
+    pub tsv: u64,
+    /// Over the interposer, per bit. Charged to the link that uses it, not to the commands here.
+    pub interposer: u64,
+    /// One multiply-add of a bank PE.
+    pub mac: u64,
+}
+
+impl EnergyFigures {
+    /// The figures above.
+    pub const FGDRAM: Self =
+        Self { activation: 110, cell: 440, bank_group: 1_010, global: 1_230, tsv: 500, interposer: 300, mac: 320 };
+}
+
+/// A retention period refreshes every row once. Assumption: JEDEC's 32 ms at 85 °C in 8192 refresh commands.
+const REFRESHES_PER_RETENTION: u64 = 8_192;
+
+/// The energy of one command.
+///
+/// Not counted, because no source gives a figure: the BufferPE's softmax, GEMV buffers and registers, leakage.
+/// A refresh is charged as the activation of the rows it restores (derived, not published).
+pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
+    let figures = &device.energy;
+    let organisation = &device.organisation;
+    let page_bits = organisation.page().0 * 8;
+    let granule_bits = u64::from(organisation.granule) * 8;
+    let banks = u64::from(organisation.banks_per_channel());
+    let path = figures.bank_group + figures.global + figures.tsv;
+    Energy(match command {
+        Command::ActAb => banks * page_bits * figures.activation,
+        Command::Act => page_bits * figures.activation,
+        // The multiply-adds are counted per query in `energy`.
+        Command::MacAb => banks * granule_bits * figures.cell,
+        Command::Wr => granule_bits * (figures.cell + path),
+        // A move carries a granule in every pseudo-channel.
+        Command::WrGb | Command::MvSb | Command::MvGb => u64::from(organisation.pseudo_channels) * granule_bits * path,
+        Command::RefAb => {
+            let rows = u64::from(organisation.rows).div_ceil(REFRESHES_PER_RETENTION);
+            banks * rows * page_bits * figures.activation
+        }
+        // Precharge is part of the activation's figure.
+        Command::PreA | Command::Pre | Command::Sfm | Command::SetM => 0,
+    })
+}
+
+/// The energy of all commands counted, multiply-adds included.
+pub fn energy(device: &DeviceSpec, counts: &CommandCounts) -> Energy {
+    let mut total = Energy::default();
+    for (command, count) in counts.iter() {
+        total += command_energy(device, command).times(count);
+    }
+    let multiply_adds = counts.mac_queries.saturating_mul(device.operations_per_mac() / 2);
+    total + Energy(device.energy.mac).times(multiply_adds)
+}

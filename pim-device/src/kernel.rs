@@ -1,0 +1,3 @@
+//! Kernels: builders of PIM programs, one file per kernel.
+
+pub mod attention;

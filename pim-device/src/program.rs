@@ -1,0 +1,219 @@
+//! A PIM program: two in-order streams of instructions with loops, bound to each other by tokens.
+//!
+//! The *row stream* opens and closes rows, issues MACs, ordinary commands and mode switches. The *move stream* moves
+//! data between the buffer die and the banks and starts softmax. Each stream is in order; between them a
+//! [`Instruction::Post`] of one lets a [`Instruction::Wait`] of the other go on, first in first out per token. A move
+//! and a mode switch or an ordinary write must be kept apart by tokens: the streams are timed against each other only
+//! through tokens and the command bus.
+
+use crate::command::{Address, Command, CommandCounts};
+use crate::device::DeviceSpec;
+use crate::error::ProgramError;
+
+/// A first-in-first-out line of events from one stream to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u8);
+
+/// How many tokens a program can use.
+pub const TOKENS: usize = 8;
+/// How deep loops nest.
+pub const DEPTH: usize = 8;
+
+/// One instruction of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instruction {
+    /// Row stream: sets the row register.
+    Row(u32),
+    /// Row stream: ACTAB of the row in the row register, which then counts up.
+    Open,
+    /// Row stream: `count` MACAB on consecutive columns of the open row, each for `queries` queries at once.
+    Mac {
+        /// How many commands.
+        count: u32,
+        /// How many queries one command serves.
+        queries: u32,
+    },
+    /// Row stream: PREA.
+    Close,
+    /// Row stream: SETM. Right after [`Instruction::Close`] both count as the mode switch.
+    Mode,
+    /// Row stream: one ordinary command, ACT, WR or PRE.
+    Ordinary(Command, Address),
+    /// Move stream: `count` WRGB, MVSB or MVGB, over the ranks and bank groups in turn.
+    Move {
+        /// Which.
+        command: Command,
+        /// How many.
+        count: u32,
+    },
+    /// Move stream: SFM over so many elements.
+    Softmax {
+        /// Elements, over all queries that are served at once.
+        elements: u64,
+    },
+    /// Both: tells the other stream that the result of the last command is there.
+    Post(Token),
+    /// Both: waits for the oldest post that was not yet waited for.
+    Wait(Token),
+    /// Both: the next `length` instructions, `times` times.
+    Loop {
+        /// How often.
+        times: u32,
+        /// How many instructions follow that belong to the loop.
+        length: u32,
+    },
+}
+
+/// A program for one channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    row_stream: Vec<Instruction>,
+    move_stream: Vec<Instruction>,
+    commands: CommandCounts,
+    bytes_read: u64,
+    operations: u64,
+}
+
+impl Program {
+    /// A program of two streams, checked: loops end inside their stream and do not nest deeper than [`DEPTH`], every
+    /// instruction is in a stream that can do it, tokens exist and are waited for as often as they are posted.
+    ///
+    /// # Errors
+    /// What is wrong, and at which instruction.
+    pub fn new(
+        device: &DeviceSpec,
+        row_stream: Vec<Instruction>,
+        move_stream: Vec<Instruction>,
+    ) -> Result<Self, ProgramError> {
+        let mut balance = [0_i128; TOKENS];
+        check("row", &row_stream, &mut balance, |instruction| match instruction {
+            Instruction::Move { .. } | Instruction::Softmax { .. } => false,
+            Instruction::Ordinary(command, _) => matches!(command, Command::Act | Command::Wr | Command::Pre),
+            _ => true,
+        })?;
+        check("move", &move_stream, &mut balance, |instruction| match instruction {
+            Instruction::Move { command, .. } => matches!(command, Command::WrGb | Command::MvSb | Command::MvGb),
+            Instruction::Softmax { .. } | Instruction::Post(_) | Instruction::Wait(_) | Instruction::Loop { .. } => {
+                true
+            }
+            _ => false,
+        })?;
+        if let Some(token) = balance.iter().position(|&balance| balance != 0) {
+            return Err(ProgramError::UnbalancedToken { token });
+        }
+        Ok(Self::assembled(device, row_stream, move_stream))
+    }
+
+    /// A program that its builder knows to be sound.
+    pub(crate) fn assembled(device: &DeviceSpec, row_stream: Vec<Instruction>, move_stream: Vec<Instruction>) -> Self {
+        let mut commands = count(&row_stream);
+        commands += count(&move_stream);
+        Self {
+            bytes_read: commands[Command::MacAb] * device.organisation.all_bank_column().0,
+            operations: commands.mac_queries * device.operations_per_mac(),
+            row_stream,
+            move_stream,
+            commands,
+        }
+    }
+
+    /// The row stream.
+    pub fn row_stream(&self) -> &[Instruction] {
+        &self.row_stream
+    }
+
+    /// The move stream.
+    pub fn move_stream(&self) -> &[Instruction] {
+        &self.move_stream
+    }
+
+    /// Bytes that its MACs read from the banks of one channel.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// Arithmetic operations of its MACs on one channel; a multiply-add counts as two.
+    pub fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// The commands that it issues on one channel, refreshes left out.
+    pub fn commands(&self) -> CommandCounts {
+        self.commands
+    }
+}
+
+/// Walks through a stream with how often each instruction is done.
+fn walk(stream: &[Instruction], mut visit: impl FnMut(usize, Instruction, u64, usize)) -> Result<(), usize> {
+    // (end of the loop, times of what is inside).
+    let mut loops: Vec<(usize, u64)> = Vec::new();
+    for (place, &instruction) in stream.iter().enumerate() {
+        while loops.last().is_some_and(|&(end, _)| end <= place) {
+            loops.pop();
+        }
+        let (end, times) = loops.last().copied().unwrap_or((stream.len(), 1));
+        visit(place, instruction, times, loops.len());
+        if let Instruction::Loop { times: more, length } = instruction {
+            let inner = place + 1 + length as usize;
+            if inner > end {
+                return Err(place);
+            }
+            loops.push((inner, times.saturating_mul(u64::from(more))));
+        }
+    }
+    Ok(())
+}
+
+fn check(
+    stream: &'static str,
+    instructions: &[Instruction],
+    balance: &mut [i128; TOKENS],
+    fits: impl Fn(&Instruction) -> bool,
+) -> Result<(), ProgramError> {
+    let mut wrong = None;
+    walk(instructions, |place, instruction, times, depth| {
+        let token = |token: Token| usize::from(token.0) < TOKENS;
+        let sound = fits(&instruction)
+            && match instruction {
+                Instruction::Post(name) | Instruction::Wait(name) => token(name),
+                Instruction::Loop { .. } => depth < DEPTH,
+                _ => true,
+            };
+        if !sound {
+            wrong.get_or_insert(place);
+            return;
+        }
+        match instruction {
+            Instruction::Post(Token(name)) => balance[usize::from(name)] += i128::from(times),
+            Instruction::Wait(Token(name)) => balance[usize::from(name)] -= i128::from(times),
+            _ => {}
+        }
+    })
+    .map_err(|place| ProgramError::LoopPastEnd { stream, place })?;
+    match wrong {
+        None => Ok(()),
+        Some(place) => {
+            Err(ProgramError::Misplaced { stream, place, instruction: format!("{:?}", instructions[place]) })
+        }
+    }
+}
+
+/// Counts the commands of a stream without executing it.
+fn count(stream: &[Instruction]) -> CommandCounts {
+    let mut commands = CommandCounts::default();
+    // A loop past the end counts what there is; `new` refuses it.
+    let _ = walk(stream, |_, instruction, times, _| match instruction {
+        Instruction::Open => commands[Command::ActAb] += times,
+        Instruction::Close => commands[Command::PreA] += times,
+        Instruction::Mode => commands[Command::SetM] += times,
+        Instruction::Softmax { .. } => commands[Command::Sfm] += times,
+        Instruction::Ordinary(command, _) => commands[command] += times,
+        Instruction::Move { command, count } => commands[command] += times * u64::from(count),
+        Instruction::Mac { count, queries } => {
+            commands[Command::MacAb] += times * u64::from(count);
+            commands.mac_queries += times * u64::from(count) * u64::from(queries);
+        }
+        Instruction::Row(_) | Instruction::Post(_) | Instruction::Wait(_) | Instruction::Loop { .. } => {}
+    });
+    commands
+}

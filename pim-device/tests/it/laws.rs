@@ -1,0 +1,85 @@
+//! Properties of any program.
+
+use pim_device::{AttentionUnit, Command, Engine, Instruction, MacRuns, Program, attention};
+use proptest::prelude::*;
+
+use crate::audit::audit;
+use crate::common::{device, rows, trace};
+
+/// The same program from the same state, both ways.
+fn both(program: &Program, arrival: u64) -> [(pim_device::Execution, Vec<pim_device::Issued>); 2] {
+    [MacRuns::Closed, MacRuns::OneByOne].map(|mac_runs| {
+        let mut engine = Engine::new(&device()).with_mac_runs(mac_runs);
+        engine.record();
+        let execution = engine.run(program, arrival).unwrap();
+        (execution, engine.take_trace())
+    })
+}
+
+/// Rows of several lengths with moves beside them, some so long that refresh breaks in.
+pub(crate) fn mixed(lengths: &[(u32, u32)]) -> Program {
+    let token = pim_device::Token(0);
+    let (mut row_stream, mut move_stream) = (vec![Instruction::Row(0)], Vec::new());
+    for &(count, moves) in lengths {
+        row_stream.extend([
+            Instruction::Open,
+            Instruction::Mac { count, queries: 1 },
+            Instruction::Post(token),
+            Instruction::Close,
+        ]);
+        move_stream.extend([Instruction::Wait(token), Instruction::Move { command: Command::MvSb, count: moves }]);
+    }
+    Program::new(&device(), row_stream, move_stream).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_run_of_macs_is_its_macs_one_by_one(
+        count in prop_oneof![1..200_u32, 7_000..9_000_u32, 1..40_000_u32],
+        repeats in 1..4_u32,
+        arrival in 0..60_000_u64,
+    ) {
+        let [closed, single] = both(&rows(&device(), repeats, count), arrival);
+        prop_assert_eq!(&closed, &single);
+        prop_assert_eq!(audit(&device(), &closed.1), Vec::<String>::new());
+    }
+
+    #[test]
+    fn moves_find_the_same_slots_beside_a_run(
+        lengths in prop::collection::vec((1..12_000_u32, 0..100_u32), 1..6),
+        arrival in 0..10_000_u64,
+    ) {
+        let [closed, single] = both(&mixed(&lengths), arrival);
+        prop_assert_eq!(&closed, &single);
+        prop_assert_eq!(audit(&device(), &closed.1), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_program_counts_what_its_execution_issues(
+        units in prop::collection::vec((0..3_000_u64, 0..5_u32), 0..4),
+        head_dim in prop_oneof![Just(64_u32), Just(80), Just(128), Just(192), Just(256)],
+        shared in any::<bool>(),
+        arrival in 0..20_000_u64,
+    ) {
+        let mut device = device();
+        if shared {
+            device.gqa = pim_device::GqaPolicy::SharedPass;
+        }
+        let units: Vec<_> = units
+            .into_iter()
+            .map(|(tokens, query_heads)| AttentionUnit { tokens, query_heads })
+            .collect();
+        let program = attention(&device, head_dim, &units);
+        let checked = Program::new(&device, program.row_stream().to_vec(), program.move_stream().to_vec());
+        prop_assert_eq!(checked.as_ref(), Ok(&program));
+        let (execution, trace) = trace(&device, &program, arrival);
+        let mut executed = execution.commands;
+        executed[Command::RefAb] = 0;
+        prop_assert_eq!(executed, program.commands());
+        prop_assert_eq!(trace.len() as u64, execution.commands.total());
+        prop_assert_eq!(program.bytes_read(), program.commands()[Command::MacAb] * 2_048);
+        prop_assert_eq!(audit(&device, &trace), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,10 @@
+//! What a channel does over whole programs, and what its actor makes of it.
+
+mod actor;
+mod audit;
+mod closed_form;
+mod common;
+mod laws;
+mod oracle;
+mod program;
+mod refresh;

@@ -1,0 +1,322 @@
+//! A second engine that steps cycle by cycle and looks at nothing but the present: slow, and with none of the closed
+//! forms, the turns between streams or the late bookkeeping of refresh of the real one. Both issue the same commands.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use pim_device::command::Bus;
+use pim_device::constraint::{JEDEC, RESULTS};
+use pim_device::{
+    Address, AttentionUnit, Command, DeviceSpec, Engine, GqaPolicy, Instruction, Issued, MultiBankActivation, Program,
+    attention,
+};
+use proptest::prelude::*;
+
+use crate::common::{device, units};
+
+/// A stream with its loops written out.
+fn unrolled(code: &[Instruction]) -> VecDeque<Instruction> {
+    let mut flat = VecDeque::new();
+    let mut place = 0;
+    while place < code.len() {
+        if let Instruction::Loop { times, length } = code[place] {
+            let end = place + 1 + length as usize;
+            let body = unrolled(&code[place + 1..end]);
+            for _ in 0..times {
+                flat.extend(&body);
+            }
+            place = end;
+        } else {
+            flat.push_back(code[place]);
+            place += 1;
+        }
+    }
+    flat
+}
+
+struct Oracle<'d> {
+    device: &'d DeviceSpec,
+    now: u64,
+    history: BTreeMap<(usize, u32), Vec<u64>>,
+    trace: Vec<Issued>,
+    used: [bool; 2],
+    /// Open rows: all banks with this row, or so many ordinary banks.
+    all: Option<u32>,
+    ordinary: u32,
+    due: u64,
+    blocked_until: u64,
+    reopen: Option<u32>,
+    tokens: [VecDeque<u64>; 8],
+    buffer_free: u64,
+    register: u32,
+}
+
+impl Oracle<'_> {
+    fn can(&self, command: Command, address: Address) -> bool {
+        !self.used[usize::from(command.bus() == Bus::Column)]
+            && JEDEC.iter().enumerate().all(|(i, constraint)| {
+                let node = self.device.organisation.node(constraint.level, address);
+                let least = u64::from(constraint.latency.cycles(|parameter| self.device.cycles(parameter)));
+                let before = self.history.get(&(i, node)).map_or(&[][..], Vec::as_slice);
+                let counted = before.len().checked_sub(usize::from(constraint.window));
+                !constraint.following.contains(&command)
+                    || counted.is_none_or(|place| self.now >= before[place] + least)
+            })
+    }
+
+    fn issue(&mut self, command: Command, address: Address) -> bool {
+        if !self.can(command, address) {
+            return false;
+        }
+        for (i, constraint) in JEDEC.iter().enumerate() {
+            if constraint.preceding.contains(&command) {
+                let node = self.device.organisation.node(constraint.level, address);
+                self.history.entry((i, node)).or_default().push(self.now);
+            }
+        }
+        self.used[usize::from(command.bus() == Bus::Column)] = true;
+        let cycle = self.now;
+        self.trace.push(Issued { cycle, command, address });
+        true
+    }
+
+    fn result(&self, command: Command) -> u64 {
+        let line = RESULTS.iter().find(|(commands, _)| commands.contains(&command));
+        let latency = line.map_or(1, |(_, latency)| latency.cycles(|parameter| self.device.cycles(parameter)));
+        self.now + u64::from(latency)
+    }
+
+    fn overdue(&self) -> bool {
+        self.now >= self.due + 8 * u64::from(self.device.timing.n_refi)
+    }
+
+    /// True while refresh keeps the row stream off.
+    fn refresh(&mut self, head: Option<&Instruction>) -> bool {
+        let closed = self.all.is_none() && self.ordinary == 0;
+        if closed && self.due <= self.now {
+            let late = self.overdue();
+            if self.issue(Command::RefAb, Address::default()) {
+                self.due += u64::from(self.device.timing.n_refi);
+                if late {
+                    self.blocked_until = self.now + u64::from(self.device.timing.n_rfc);
+                }
+            }
+            return true;
+        }
+        if let Some(row) = self.reopen {
+            let address = Address { row, ..Address::default() };
+            if self.issue(Command::ActAb, address) {
+                self.all = self.reopen.take();
+            }
+            return true;
+        }
+        if self.overdue() && self.all.is_some() && head != Some(&Instruction::Close) {
+            if self.issue(Command::PreA, Address::default()) {
+                self.reopen = self.all.take();
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Issues the first command of the row stream, or passes over what takes no time; false where it has to wait.
+    fn row_step(&mut self, stream: &mut VecDeque<Instruction>, result: &mut u64) -> bool {
+        let Some(head) = stream.front_mut() else { return false };
+        let at = Address::default();
+        let row = self.register;
+        let command = match head {
+            Instruction::Row(row) => {
+                self.register = *row;
+                None
+            }
+            Instruction::Post(token) => {
+                self.tokens[usize::from(token.0)].push_back(*result);
+                None
+            }
+            Instruction::Wait(token) => {
+                let line = &mut self.tokens[usize::from(token.0)];
+                if line.front().is_none_or(|&cycle| cycle > self.now) {
+                    return false;
+                }
+                line.pop_front();
+                None
+            }
+            Instruction::Open => Some((Command::ActAb, Address { row, ..at })),
+            Instruction::Mac { .. } => {
+                // While refresh is forced the row comes back before the MAC goes.
+                let row = self.all.or(self.reopen).unwrap_or_default();
+                Some((Command::MacAb, Address { row, ..at }))
+            }
+            Instruction::Close => Some((Command::PreA, at)),
+            Instruction::Mode => Some((Command::SetM, at)),
+            Instruction::Ordinary(command, address) => Some((*command, *address)),
+            other => panic!("{other:?}"),
+        };
+        let Some((command, address)) = command else {
+            stream.pop_front();
+            return true;
+        };
+        let head = *head;
+        if self.refresh(Some(&head)) || !self.issue(command, address) {
+            return false;
+        }
+        *result = self.result(command);
+        match command {
+            Command::ActAb => {
+                self.all = Some(row);
+                self.register += 1;
+            }
+            Command::PreA => (self.all, self.ordinary) = (None, 0),
+            Command::Act => self.ordinary += 1,
+            Command::Pre => self.ordinary -= 1,
+            _ => {}
+        }
+        if let Some(Instruction::Mac { count, .. }) = stream.front_mut()
+            && *count > 1
+        {
+            *count -= 1;
+        } else {
+            stream.pop_front();
+        }
+        true
+    }
+
+    fn move_step(&mut self, stream: &mut VecDeque<Instruction>, place: &mut u32, result: &mut u64) -> bool {
+        let Some(head) = stream.front().copied() else {
+            return false;
+        };
+        match head {
+            Instruction::Post(token) => self.tokens[usize::from(token.0)].push_back(*result),
+            Instruction::Wait(token) => {
+                let line = &mut self.tokens[usize::from(token.0)];
+                if line.front().is_none_or(|&cycle| cycle > self.now) {
+                    return false;
+                }
+                line.pop_front();
+            }
+            Instruction::Move { count: 0, .. } => {}
+            _ if self.overdue() || self.now < self.blocked_until => return false,
+            Instruction::Move { command, count } => {
+                let ranks = self.device.organisation.ranks;
+                let spot = *place % (ranks * self.device.organisation.bank_groups);
+                let address =
+                    Address { rank: (spot % ranks) as u8, bank_group: (spot / ranks) as u8, ..Address::default() };
+                let address = if command == Command::WrGb { Address::default() } else { address };
+                if !self.issue(command, address) {
+                    return false;
+                }
+                *result = self.result(command);
+                *place += 1;
+                if *place < count {
+                    return true;
+                }
+            }
+            Instruction::Softmax { elements } => {
+                if !self.issue(Command::Sfm, Address::default()) {
+                    return false;
+                }
+                self.buffer_free = self.buffer_free.max(self.now) + self.device.softmax_cycles(elements).0.max(1);
+                *result = self.buffer_free;
+            }
+            other => panic!("{other:?}"),
+        }
+        *place = 0;
+        stream.pop_front();
+        true
+    }
+}
+
+fn step_through(device: &DeviceSpec, program: &Program) -> Vec<Issued> {
+    let mut oracle = Oracle {
+        device,
+        now: 0,
+        history: BTreeMap::new(),
+        trace: Vec::new(),
+        used: [false; 2],
+        all: None,
+        ordinary: 0,
+        due: u64::from(device.timing.n_refi),
+        blocked_until: 0,
+        reopen: None,
+        tokens: Default::default(),
+        buffer_free: 0,
+        register: 0,
+    };
+    let (mut rows, mut moves) = (unrolled(program.row_stream()), unrolled(program.move_stream()));
+    let (mut row_result, mut move_result, mut place) = (0, 0, 0);
+    while !rows.is_empty() || !moves.is_empty() {
+        oracle.used = [false; 2];
+        while oracle.row_step(&mut rows, &mut row_result) {}
+        // Refresh goes on while the row stream waits for a token. When it has ended, the engine leaves what can be
+        // postponed to the next program.
+        if !rows.is_empty() || oracle.overdue() {
+            oracle.refresh(rows.front());
+        }
+        while oracle.move_step(&mut moves, &mut place, &mut move_result) {}
+        oracle.now += 1;
+        assert!(oracle.now < 10_000_000, "stuck");
+    }
+    let mut trace = oracle.trace;
+    trace.sort_by_key(|issued| (issued.cycle, issued.command.bus() == Bus::Column));
+    trace
+}
+
+#[track_caller]
+fn check(device: &DeviceSpec, program: &Program) {
+    let mut engine = Engine::new(device);
+    engine.record();
+    engine.run(program, 0).unwrap();
+    let (ours, expected) = (engine.take_trace(), step_through(device, program));
+    let differ = ours.iter().zip(&expected).position(|(ours, expected)| ours != expected);
+    if let Some(place) = differ {
+        let from = place.saturating_sub(4);
+        panic!("command {place}:\n{:?}\n{:?}", &ours[from..=place], &expected[from..=place]);
+    }
+    assert_eq!(ours.len(), expected.len());
+}
+
+#[test]
+fn attention_is_the_same_cycle_by_cycle() {
+    check(&device(), &attention(&device(), 128, &units(&[2_048], 2)));
+    check(&device(), &attention(&device(), 64, &units(&[4_000, 100], 2)));
+}
+
+#[test]
+fn forced_refreshes_are_the_same_cycle_by_cycle() {
+    check(&device(), &crate::laws::mixed(&[(9_000, 40), (8_000, 3), (20_000, 100)]));
+    // The row stream ends when a refresh is overdue, and moves are left.
+    check(&device(), &crate::laws::mixed(&[(462, 0), (4_490, 0), (7_072, 40)]));
+    check(&device(), &crate::laws::mixed(&[(7_604, 40)]));
+    check(&device(), &crate::laws::mixed(&[(7_602, 40)]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn any_mix_of_rows_and_moves_is_the_same_cycle_by_cycle(
+        lengths in prop::collection::vec((1..9_000_u32, 0..60_u32), 1..5),
+    ) {
+        check(&device(), &crate::laws::mixed(&lengths));
+    }
+
+    #[test]
+    fn any_attention_is_the_same_cycle_by_cycle(
+        list in prop::collection::vec((1..700_u64, 1..4_u32), 1..4),
+        head_dim in prop_oneof![Just(64_u32), Just(128), Just(192), Just(256)],
+        shared in any::<bool>(),
+        staggered in any::<bool>(),
+    ) {
+        let mut device = device();
+        if shared {
+            device.gqa = GqaPolicy::SharedPass;
+        }
+        if staggered {
+            device.multi_bank_activation = MultiBankActivation::Staggered;
+        }
+        let list: Vec<_> = list
+            .into_iter()
+            .map(|(tokens, query_heads)| AttentionUnit { tokens, query_heads })
+            .collect();
+        check(&device, &attention(&device, head_dim, &list));
+    }
+}

@@ -1,0 +1,254 @@
+//! What a run hands over, and what is made of it.
+
+use serde_json::Value;
+use sim_core::{Bytes, Category, Meter, Span, Time};
+
+use crate::breakdown::{Breakdown, share};
+use crate::critical_path::{Segment, critical_path};
+use crate::error::ReportError;
+use crate::laws;
+
+/// What one system's simulation leaves.
+#[derive(Clone, Debug, Default)]
+pub struct SystemInput {
+    /// The system's name in the scenario. May hold any character.
+    pub name: String,
+    /// Sequences decoded at once.
+    pub batch: u32,
+    /// Cached tokens that the last step reads.
+    pub context: u64,
+    /// The actors' names, by actor index.
+    pub actors: Vec<String>,
+    /// What the actors did, ordered by (end, actor, number). A span of kind `token` and step i marks the end of token i.
+    pub spans: Vec<Span>,
+    /// Resources and what they counted during the whole run.
+    pub meters: Vec<(String, Meter)>,
+    /// What the memories hold.
+    pub memory: Memory,
+    /// Parts of the energy of the whole run, in picojoules, without the total.
+    pub energy_pj: Vec<(String, f64)>,
+    /// Sentences for people: what was chosen, spilled, refused.
+    pub notes: Vec<String>,
+    /// Messages that the kernel delivered.
+    pub events: u64,
+}
+
+/// The use of the memories at the end of the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Plain memory of the GPUs; `None` where there is no GPU.
+    pub gpu: Option<Use>,
+    /// Memory with processing in it; `None` where there is none.
+    pub pim: Option<Use>,
+    /// DRAM of the host; `None` where there is no host.
+    pub host: Option<Use>,
+    /// Bytes of KV cache per token of one sequence, all layers.
+    pub kv_bytes_per_token: u64,
+    /// Bytes that did not fit where the scenario wanted them and went elsewhere.
+    pub spilled: u64,
+    /// Sentences: how much of what lies where.
+    pub placement: Vec<String>,
+}
+
+impl Memory {
+    /// The memories that there are, with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Use)> {
+        let all = [("gpu", self.gpu), ("pim", self.pim), ("host", self.host)];
+        all.into_iter().filter_map(|(name, memory)| Some((name, memory?)))
+    }
+}
+
+/// How full a memory is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// Bytes in use.
+    pub used: Bytes,
+    /// Bytes in all.
+    pub capacity: Bytes,
+}
+
+/// A figure that no source gives, and why it is what it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assumption {
+    /// The key of the scenario that sets it.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+    /// Why.
+    pub why: String,
+}
+
+/// What is reported of one system.
+#[derive(Clone, Debug, Default)]
+pub struct SystemReport {
+    /// The system's name in the scenario.
+    pub name: String,
+    /// Sequences decoded at once.
+    pub batch: u32,
+    /// Cached tokens that the last step reads.
+    pub context: u64,
+    /// Tokens generated per sequence.
+    pub tokens: u32,
+    /// How long each token took.
+    pub step_latency: Vec<Time>,
+    /// The critical path of each token by category; adds up to its latency.
+    pub step_breakdown: Vec<Breakdown>,
+    /// All tokens together.
+    pub breakdown: Breakdown,
+    /// How long each actor was busy: the union of its spans during the decode. Only actors that did anything.
+    pub busy: Vec<(String, Time)>,
+    /// How long any transfer was under way during the decode, hidden or not: the union of `start + launch .. end` of all
+    /// communication spans.
+    pub communication_busy: Time,
+    /// The same for PCIe and CXL alone.
+    pub host_communication_busy: Time,
+    /// The critical path of each token, in the order of time. Empty in a report read back from summary.json.
+    pub critical_path: Vec<Vec<Segment>>,
+    /// The actors' names, by actor index. Empty in a report read back from summary.json.
+    pub actors: Vec<String>,
+    /// What the memories hold.
+    pub memory: Memory,
+    /// Energy of the whole run in picojoules: `total` first, then the parts.
+    pub energy_pj: Vec<(String, f64)>,
+    /// Resources and the part of their peak that they reached over the whole run, 0 to 1.
+    pub utilisation: Vec<(String, f64)>,
+    /// Sentences for people.
+    pub notes: Vec<String>,
+    /// Messages that the kernel delivered (for run.json: another way to run the same system may need fewer).
+    pub events: u64,
+}
+
+impl SystemReport {
+    /// The latency of the whole decode.
+    pub fn latency(&self) -> Time {
+        self.breakdown.total()
+    }
+
+    /// The mean latency of a token (TPOT), rounded down to a picosecond.
+    pub fn latency_per_token(&self) -> Time {
+        Time::from_ps(self.latency().ps() / u64::from(self.tokens.max(1)))
+    }
+
+    /// Tokens per second of the whole batch.
+    pub fn tokens_per_second(&self) -> f64 {
+        let seconds = self.latency().seconds();
+        if seconds > 0.0 { f64::from(self.batch) * f64::from(self.tokens) / seconds } else { 0.0 }
+    }
+
+    /// The part of the decode with any transfer under way, hidden or not, 0 to 1.
+    pub fn communication_busy_share(&self) -> f64 {
+        share(self.communication_busy, self.latency())
+    }
+
+    /// The part of the decode with a transfer over PCIe or CXL under way, hidden or not, 0 to 1.
+    pub fn host_communication_busy_share(&self) -> f64 {
+        share(self.host_communication_busy, self.latency())
+    }
+}
+
+/// One point of a sweep.
+#[derive(Clone, Debug, Default)]
+pub struct PointReport {
+    /// The swept keys and their values here.
+    pub keys: Vec<(String, Value)>,
+    /// The systems with these values.
+    pub systems: Vec<SystemReport>,
+}
+
+/// All that summary.json and the page show.
+#[derive(Clone, Debug, Default)]
+pub struct RunReport {
+    /// The scenario's name.
+    pub scenario: String,
+    /// SHA-256 of the resolved scenario as canonical JSON, in hexadecimal.
+    pub scenario_sha256: String,
+    /// The seed of the random streams.
+    pub seed: u64,
+    /// Figures that no source gives.
+    pub assumptions: Vec<Assumption>,
+    /// The systems of a run without a sweep.
+    pub systems: Vec<SystemReport>,
+    /// The points of a sweep.
+    pub points: Vec<PointReport>,
+}
+
+/// Makes the report of one system. Linear in the spans but for sorting.
+///
+/// # Errors
+/// [`ReportError::LawBroken`] for law 1 (see [`critical_path`]) and law 5 (see [`laws::check_memory`]);
+/// [`ReportError::NoToken`] where no token was generated.
+pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
+    let critical_path = critical_path(&input.name, &input.actors, &input.spans)?;
+    laws::check_memory(&input.name, &input.memory)?;
+    if critical_path.is_empty() {
+        return Err(ReportError::NoToken { system: input.name.clone() });
+    }
+    let mut breakdown = Breakdown::default();
+    let mut step_breakdown = Vec::with_capacity(critical_path.len());
+    for path in &critical_path {
+        let mut step = Breakdown::default();
+        for segment in path {
+            step.add(segment.category, segment.duration());
+        }
+        breakdown += step;
+        step_breakdown.push(step);
+    }
+    let decode = breakdown.total();
+    let communication_busy = transfers(&input.spans, decode, Category::is_communication);
+    let host_communication_busy = transfers(&input.spans, decode, Category::is_host_communication);
+    // A prefetch for a token that is never generated may end after the last token, and the meters have counted it.
+    let elapsed = input.spans.iter().map(|span| span.end).max().unwrap_or_default();
+    let utilisation = input.meters.iter().map(|(name, meter)| (name.clone(), meter.utilisation(elapsed)));
+    let total = input.energy_pj.iter().map(|(_, energy)| energy).sum();
+    let energy_pj = std::iter::once(("total".to_owned(), total)).chain(input.energy_pj.iter().cloned());
+    Ok(SystemReport {
+        name: input.name.clone(),
+        batch: input.batch,
+        context: input.context,
+        tokens: critical_path.len() as u32,
+        step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
+        step_breakdown,
+        breakdown,
+        busy: busy(input, decode),
+        communication_busy,
+        host_communication_busy,
+        critical_path,
+        actors: input.actors.clone(),
+        memory: input.memory.clone(),
+        energy_pj: energy_pj.collect(),
+        utilisation: utilisation.collect(),
+        notes: input.notes.clone(),
+        events: input.events,
+    })
+}
+
+/// Per actor the union of its spans, up to `end`.
+fn busy(input: &SystemInput, end: Time) -> Vec<(String, Time)> {
+    let mut spans: Vec<(usize, Time, Time)> =
+        input.spans.iter().map(|span| (span.id.actor.index(), span.start.min(end), span.end.min(end))).collect();
+    spans.sort_unstable();
+    let actors = spans.chunk_by(|a, b| a.0 == b.0).map(|spans| {
+        let name = crate::text::actor_name(&input.actors, spans[0].0);
+        (name, union(spans.iter().map(|&(_, from, to)| (from, to))))
+    });
+    actors.filter(|(_, time)| *time > Time::ZERO).collect()
+}
+
+/// The union of the bodies of the chosen spans, up to `end`. Launches are left out, as on the critical path.
+fn transfers(spans: &[Span], end: Time, chosen: fn(Category) -> bool) -> Time {
+    let bodies = spans.iter().filter(|span| chosen(span.category));
+    let mut bodies: Vec<(Time, Time)> =
+        bodies.map(|span| ((span.start + span.launch).min(end), span.end.min(end))).collect();
+    bodies.sort_unstable();
+    union(bodies.into_iter())
+}
+
+/// How much time intervals cover that come in the order of their beginnings.
+fn union(intervals: impl Iterator<Item = (Time, Time)>) -> Time {
+    let (mut covered, mut until) = (Time::ZERO, Time::ZERO);
+    for (from, to) in intervals {
+        covered += to - from.max(until);
+        until = until.max(to);
+    }
+    covered
+}

@@ -1,0 +1,316 @@
+//! report.html: a run on one page that needs no other file.
+//!
+//! The figures stand in the page as SVG. Their neutral colours follow the reader's light or dark mode by style rules on
+//! the colour attributes that [`palette`] fixes; the hues of the categories stay.
+
+use sim_core::Category;
+
+use crate::analyse::{PointReport, RunReport, SystemReport};
+use crate::critical_path::{Part, Segment};
+use crate::figure::palette::{self, hex};
+use crate::table::plain;
+use crate::text::{actor_name, escape, percent, significant};
+
+/// Figures as SVG text; those that are there are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures<'a> {
+    /// breakdown.svg.
+    pub breakdown: Option<&'a str>,
+    /// share.svg.
+    pub share: Option<&'a str>,
+    /// timeline.svg.
+    pub timeline: Option<&'a str>,
+}
+
+/// Segments listed per system.
+const LONGEST: usize = 20;
+
+/// The page as text.
+pub fn page(run: &RunReport, figures: &Figures<'_>) -> String {
+    let scenario = escape(&run.scenario);
+    let mut page = Page {
+        text: format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{scenario} - pimscope</title>\n\
+             <style>\n{STYLE}{}</style>\n</head>\n<body>\n<main>\n",
+            figure_style()
+        ),
+    };
+    page.put(&format!("<h1>{scenario}</h1>\n"));
+    page.put(&format!("<p class=\"quiet\">seed {}", run.seed));
+    if !run.scenario_sha256.is_empty() {
+        page.put(&format!(", scenario <code>{}</code>", escape(&run.scenario_sha256)));
+    }
+    page.put("</p>\n");
+    if !run.systems.is_empty() {
+        page.systems(&run.systems);
+    }
+    page.figure("Where the time goes", figures.breakdown);
+    if !run.points.is_empty() {
+        page.points(&run.points);
+    }
+    page.figure("Communication over the sweep", figures.share);
+    page.figure("The last token", figures.timeline);
+    page.critical_paths(&run.systems);
+    page.notes(&run.systems);
+    page.assumptions(run);
+    page.put(DEFINITIONS);
+    page.put("</main>\n</body>\n</html>\n");
+    page.text
+}
+
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn put(&mut self, markup: &str) {
+        self.text.push_str(markup);
+    }
+
+    fn figure(&mut self, heading: &str, svg: Option<&str>) {
+        if let Some(svg) = svg {
+            let label = escape(heading);
+            // A figure is read aloud as its heading; the numbers stand in the tables.
+            let svg = svg.trim().replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{label}\" "), 1);
+            self.put(&format!("<h2>{label}</h2>\n<figure>\n{svg}\n</figure>\n"));
+        }
+    }
+
+    /// A table row: a heading and cells.
+    fn row(&mut self, class: &str, heading: &str, cells: impl Iterator<Item = String>) {
+        self.put(&format!("<tr class=\"{class}\"><th scope=\"row\">{heading}</th>"));
+        for cell in cells {
+            self.put(&format!("<td>{}</td>", escape(&cell)));
+        }
+        self.put("</tr>\n");
+    }
+
+    fn systems(&mut self, systems: &[SystemReport]) {
+        self.put("<h2>Latency per token</h2>\n<div class=\"wide\"><table>\n<thead><tr><td></td>");
+        for system in systems {
+            self.put(&format!("<th scope=\"col\">{}</th>", escape(&system.name)));
+        }
+        self.put("</tr></thead>\n<tbody>\n");
+        self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
+        self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
+        let shape = |s: &SystemReport| format!("{}, {}, {}", s.batch, s.context, s.tokens);
+        self.row("", "batch, context, tokens", systems.iter().map(shape));
+        for category in Category::ALL {
+            if systems.iter().any(|s| s.breakdown.get(category).ps() > 0) {
+                let heading = format!("{} {category}", swatch(category));
+                let cell = |s: &SystemReport| match s.breakdown.get(category).ps() {
+                    0 => "–".to_owned(),
+                    _ => percent(s.breakdown.share(category)),
+                };
+                self.row("", &heading, systems.iter().map(cell));
+            }
+        }
+        let exposed = |s: &SystemReport| percent(s.breakdown.communication_share());
+        self.row("strong", "communication, exposed", systems.iter().map(exposed));
+        let busy = |s: &SystemReport| percent(s.communication_busy_share());
+        self.row("", "communication, busy", systems.iter().map(busy));
+        let exposed = |s: &SystemReport| percent(s.breakdown.host_communication_share());
+        self.row("", "host communication, exposed", systems.iter().map(exposed));
+        let busy = |s: &SystemReport| percent(s.host_communication_busy_share());
+        self.row("", "host communication, busy", systems.iter().map(busy));
+        for (label, name) in [("GPU memory", "gpu"), ("PIM memory", "pim"), ("host memory", "host")] {
+            let find = |s: &SystemReport| s.memory.iter().find(|(n, _)| *n == name).map(|(_, memory)| memory);
+            if systems.iter().any(|s| find(s).is_some()) {
+                let cell = |s: &SystemReport| {
+                    find(s).map_or_else(|| "–".to_owned(), |m| format!("{} of {}", m.used, m.capacity))
+                };
+                self.row("", label, systems.iter().map(cell));
+            }
+        }
+        if systems.iter().any(|s| s.energy_pj.iter().any(|(_, energy)| *energy > 0.0)) {
+            let energy = |s: &SystemReport| {
+                let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
+                // Of the whole batch, as the latency is.
+                format!("{} mJ", significant(total / 1e9 / f64::from(s.tokens.max(1))))
+            };
+            self.row("", "energy per token step", systems.iter().map(energy));
+        }
+        self.put("</tbody></table></div>\n");
+    }
+
+    fn points(&mut self, points: &[PointReport]) {
+        self.put("<h2>Points of the sweep</h2>\n<div class=\"wide\"><table class=\"sweep\">\n<thead><tr>");
+        for heading in ["point", "system", "latency per token", "tokens per second", "exposed", "busy"] {
+            self.put(&format!("<th scope=\"col\">{heading}</th>"));
+        }
+        self.put("</tr></thead>\n<tbody>\n");
+        for point in points {
+            let keys: Vec<String> = point.keys.iter().map(|(key, value)| format!("{key} = {}", plain(value))).collect();
+            for system in &point.systems {
+                let cells = [
+                    system.name.clone(),
+                    system.latency_per_token().to_string(),
+                    significant(system.tokens_per_second()),
+                    percent(system.breakdown.communication_share()),
+                    percent(system.communication_busy_share()),
+                ];
+                self.row("", &escape(&keys.join(", ")), cells.into_iter());
+            }
+        }
+        self.put("</tbody></table></div>\n");
+    }
+
+    fn critical_paths(&mut self, systems: &[SystemReport]) {
+        if systems.iter().all(|system| system.critical_path.is_empty()) {
+            return;
+        }
+        self.put("<h2>Critical path of the last token</h2>\n");
+        for system in systems {
+            let Some(path) = system.critical_path.last() else {
+                continue;
+            };
+            let (from, to) = match (path.first(), path.last()) {
+                (Some(first), Some(last)) => (first.from, last.to),
+                _ => continue,
+            };
+            let mut longest: Vec<&Segment> = path.iter().collect();
+            longest.sort_by_key(|segment| (std::cmp::Reverse(segment.duration()), segment.from));
+            longest.truncate(LONGEST);
+            self.put(&format!(
+                "<details{}><summary>{}: the {} longest of {} segments, {} in all</summary>\n<div class=\"wide\">\
+                 <table>\n<thead><tr><th scope=\"col\">actor, job</th><th scope=\"col\" class=\"text\">category</th>\
+                 <th scope=\"col\" class=\"text\">part</th><th scope=\"col\">from</th><th scope=\"col\">takes</th>\
+                 <th scope=\"col\">of the token</th></tr></thead>\n<tbody>\n",
+                if systems.len() == 1 { " open" } else { "" },
+                escape(&system.name),
+                longest.len(),
+                path.len(),
+                to - from
+            ));
+            for segment in longest {
+                let actor = actor_name(&system.actors, segment.span.actor.index());
+                let heading = format!("{}, {}", escape(&actor), escape(segment.kind));
+                let part = match (segment.part, segment.category) {
+                    (Part::Signal, _) => "its signal travels",
+                    (Part::Waiting, Category::Queue) => "waits for arbitration",
+                    (Part::Waiting, _) => "is waited for",
+                    (Part::Launch, _) => "its launch",
+                    (Part::Body, _) => "runs",
+                };
+                let share = segment.duration().ps() as f64 / (to - from).ps().max(1) as f64;
+                self.put(&format!(
+                    "<tr><th scope=\"row\">{heading}</th><td class=\"text\">{} {}</td><td class=\"text\">{part}</td>\
+                     <td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                    swatch(segment.category),
+                    segment.category,
+                    segment.from - from,
+                    segment.duration(),
+                    escape(&percent(share)),
+                ));
+            }
+            self.put("</tbody></table></div></details>\n");
+        }
+    }
+
+    fn notes(&mut self, systems: &[SystemReport]) {
+        let lines = |system: &SystemReport| -> Vec<String> {
+            system.memory.placement.iter().chain(&system.notes).map(|line| escape(line)).collect()
+        };
+        if systems.iter().all(|system| lines(system).is_empty()) {
+            return;
+        }
+        self.put("<h2>Notes</h2>\n");
+        for system in systems {
+            let lines = lines(system);
+            if !lines.is_empty() {
+                self.put(&format!("<h3>{}</h3>\n<ul>\n", escape(&system.name)));
+                for line in lines {
+                    self.put(&format!("<li>{line}</li>\n"));
+                }
+                self.put("</ul>\n");
+            }
+        }
+    }
+
+    fn assumptions(&mut self, run: &RunReport) {
+        if run.assumptions.is_empty() {
+            return;
+        }
+        self.put(
+            "<h2>Assumptions</h2>\n<p>Figures that no source gives. Each can be set in the scenario.</p>\n\
+             <div class=\"wide\"><table class=\"points\">\n<thead><tr><th scope=\"col\">key</th>\
+             <th scope=\"col\">value</th><th scope=\"col\">why</th></tr></thead>\n<tbody>\n",
+        );
+        for assumption in &run.assumptions {
+            self.put(&format!(
+                "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td class=\"prose\">{}</td></tr>\n",
+                escape(&assumption.key),
+                escape(&plain(&assumption.value)),
+                escape(&assumption.why)
+            ));
+        }
+        self.put("</tbody></table></div>\n");
+    }
+}
+
+fn swatch(category: Category) -> String {
+    format!("<i style=\"background:{}\"></i>", hex(palette::colour(category)))
+}
+
+/// Rules that give the neutral colours of the figures the page's own.
+fn figure_style() -> String {
+    let pairs =
+        [(palette::INK, "--ink"), (palette::MUTED, "--quiet"), (palette::GRID, "--line"), (palette::PAPER, "--paper")];
+    let rule = |(colour, variable): (palette::Rgb, &str)| {
+        let hex = hex(colour);
+        format!("figure [fill=\"{hex}\"]{{fill:var({variable})}}figure [stroke=\"{hex}\"]{{stroke:var({variable})}}")
+    };
+    pairs.map(rule).join("\n") + "\n"
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#22262a;--quiet:#5a5f67;--line:#dde0e4;--paper:#fff;--stripe:#f5f6f8}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--quiet:#a3a9b2;--line:#363b42;--paper:#16191d;--stripe:#1d2126}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+main{max-width:1180px;margin:0 auto;padding:2rem 1.25rem 4rem}
+h1{font-size:1.6rem;line-height:1.25;margin:0 0 .25rem;overflow-wrap:anywhere}
+h2{font-size:1.15rem;margin:2.5rem 0 .75rem}
+h3{font-size:1rem;margin:1.25rem 0 .25rem;overflow-wrap:anywhere}
+p,ul,dl{max-width:46rem}
+.quiet{color:var(--quiet);font-size:.85rem;margin:0;overflow-wrap:anywhere}
+code{font:.9em ui-monospace,monospace}
+figure{margin:0;overflow-x:auto}
+figure svg{max-width:100%;height:auto;min-width:640px;display:block}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
+th,td{padding:.3rem .75rem;text-align:right;vertical-align:top;white-space:nowrap}
+thead td,thead th{border-bottom:2px solid var(--line)}
+thead th{max-width:16rem;white-space:normal;overflow-wrap:anywhere}
+tbody tr{border-bottom:1px solid var(--line)}
+tbody tr:hover{background:var(--stripe)}
+th[scope=row]{text-align:left;font-weight:400}
+th.text,td.text,.sweep th:nth-child(2),.sweep td:nth-child(2){text-align:left}
+td.prose{text-align:left;white-space:normal;min-width:18rem;max-width:40rem}
+thead th:first-child,.points thead th,.points td{text-align:left}
+tr.strong th,tr.strong td{font-weight:600}
+i{display:inline-block;width:.75em;height:.75em;border-radius:2px;margin-right:.35em}
+details{margin:.5rem 0}
+summary{cursor:pointer;padding:.25rem 0;overflow-wrap:anywhere}
+dt{font-weight:600;margin-top:.6rem}dd{margin:0}
+li{overflow-wrap:anywhere}
+@media print{figure,.wide{overflow:visible}}
+";
+
+const DEFINITIONS: &str = "\
+<h2>What the words mean</h2>
+<dl>
+<dt>exposed</dt><dd>Time on the critical path, the chain of jobs that decided when the token was done. The categories of
+the critical path add up to the latency exactly, in picoseconds. Without exposed communication the token would be done
+sooner, until another chain decides.</dd>
+<dt>busy</dt><dd>The union of all transfers over the latency: how much of the time any transfer was under way, hidden
+behind other work or not.</dd>
+<dt>host communication</dt><dd>PCIe and CXL, without NVLink and the stacks' own interface.</dd>
+<dt>waiting</dt><dd>Time in which a job waits for a resource counts as what held the resource. Only arbitration without
+such a holder is <code>queue</code>.</dd>
+<dt>compute</dt><dd>Includes reading one's own memory: a GPU its HBM, a PIM device its banks.</dd>
+<dt>launch</dt><dd>Dispatch, flags, mode switches and synchronisation.</dd>
+</dl>
+";

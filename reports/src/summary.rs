@@ -1,0 +1,263 @@
+//! summary.json: the results of a run, with the same bytes for the same scenario and seed.
+
+use serde_json::{Value, json};
+
+use sim_core::{Bytes, Category, Time};
+
+use crate::analyse::{Assumption, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::breakdown::Breakdown;
+use crate::error::ReportError;
+
+/// The schema that this version writes.
+pub const SCHEMA: &str = "pimscope/summary/1";
+
+/// summary.json as text.
+pub fn to_json(run: &RunReport) -> String {
+    pretty(&to_value(run))
+}
+
+/// summary.json as a value.
+pub fn to_value(run: &RunReport) -> Value {
+    let assumptions = run.assumptions.iter();
+    let assumptions = assumptions.map(|a| json!({ "key": a.key, "value": a.value, "why": a.why }));
+    json!({
+        "schema": SCHEMA,
+        "scenario": run.scenario,
+        "scenario_sha256": run.scenario_sha256,
+        "seed": run.seed,
+        "assumptions": assumptions.collect::<Vec<_>>(),
+        "systems": run.systems.iter().map(system).collect::<Vec<_>>(),
+        "points": run.points.iter().map(point).collect::<Vec<_>>(),
+    })
+}
+
+/// An element of `points`.
+pub fn point(point: &PointReport) -> Value {
+    json!({
+        "keys": Value::Object(point.keys.iter().cloned().collect()),
+        "systems": point.systems.iter().map(system).collect::<Vec<_>>(),
+    })
+}
+
+/// An element of `systems`.
+pub fn system(report: &SystemReport) -> Value {
+    let steps: Vec<u64> = report.step_latency.iter().map(|time| time.ps()).collect();
+    let busy = report.busy.iter().map(|(name, time)| (name, time.ps()));
+    let memory = &report.memory;
+    json!({
+        "name": report.name,
+        "decode": {
+            "batch": report.batch,
+            "context": report.context,
+            "tokens": report.tokens,
+            "latency_ps": report.latency().ps(),
+            "step_latency_ps": steps,
+            "tokens_per_s": report.tokens_per_second(),
+            "breakdown_ps": breakdown(&report.breakdown),
+            "communication_share": report.breakdown.communication_share(),
+            "host_communication_share": report.breakdown.host_communication_share(),
+            "busy_ps": sums(busy, |a, b| a + b),
+            "communication_busy_share": report.communication_busy_share(),
+            "host_communication_busy_share": report.host_communication_busy_share(),
+            "step_breakdown_ps": report.step_breakdown.iter().map(breakdown).collect::<Vec<_>>(),
+        },
+        "prefill": null,
+        "memory": {
+            "gpu": memory_use(memory.gpu),
+            "pim": memory_use(memory.pim),
+            "host": memory_use(memory.host),
+            "kv_bytes_per_token": memory.kv_bytes_per_token,
+            "spilled": memory.spilled,
+            "placement": memory.placement,
+        },
+        "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
+        "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
+        "notes": report.notes,
+    })
+}
+
+/// Reads summary.json, for merging the shards of a sweep and for resuming one. Critical paths, the actors' names and the
+/// number of events are not in the file and come back empty.
+///
+/// # Errors
+/// [`ReportError::SummaryFile`] with the key path and what was expected there.
+pub fn read(text: &str) -> Result<RunReport, ReportError> {
+    let value: Value = serde_json::from_str(text).map_err(|error| ReportError::SummaryFile {
+        key: format!("line {}, column {}", error.line(), error.column()),
+        what: error.to_string(),
+    })?;
+    let top = Place { value: &value, key: String::new() };
+    let schema = top.get("schema")?;
+    if schema.value != SCHEMA {
+        return Err(schema.wrong(&format!("`{SCHEMA}`")));
+    }
+    let assumption = |at: Place<'_>| {
+        Ok(Assumption {
+            key: at.get("key")?.text()?,
+            value: at.get("value")?.value.clone(),
+            why: at.get("why")?.text()?,
+        })
+    };
+    Ok(RunReport {
+        scenario: top.get("scenario")?.text()?,
+        scenario_sha256: top.get("scenario_sha256")?.text()?,
+        seed: top.get("seed")?.whole()?,
+        assumptions: top.get("assumptions")?.list(assumption)?,
+        systems: top.get("systems")?.list(|at| read_system(&at))?,
+        points: top.get("points")?.list(|at| read_point(&at))?,
+    })
+}
+
+fn read_point(at: &Place<'_>) -> Result<PointReport, ReportError> {
+    let keys = at.get("keys")?;
+    Ok(PointReport {
+        keys: keys.map(|value| Ok(value.value.clone()))?,
+        systems: at.get("systems")?.list(|at| read_system(&at))?,
+    })
+}
+
+fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
+    let decode = at.get("decode")?;
+    let memory = at.get("memory")?;
+    let step_breakdown = decode.get("step_breakdown_ps")?.list(|at| read_breakdown(&at))?;
+    let mut breakdown = Breakdown::default();
+    for step in &step_breakdown {
+        breakdown += *step;
+    }
+    let latency = decode.get("latency_ps")?;
+    if latency.whole::<u64>()? != breakdown.total().ps() {
+        let what = format!("it is {}, but the steps add up to {}", latency.value, breakdown.total().ps());
+        return Err(ReportError::SummaryFile { key: latency.key, what });
+    }
+    // The shares are of whole picoseconds, far fewer than 2^53, so rounding gives back the number that was divided.
+    let busy = |key| -> Result<Time, ReportError> {
+        let part = decode.get(key)?.float()?;
+        Ok(Time::from_ps((part * breakdown.total().ps() as f64).round() as u64))
+    };
+    Ok(SystemReport {
+        name: at.get("name")?.text()?,
+        batch: decode.get("batch")?.whole()?,
+        context: decode.get("context")?.whole()?,
+        tokens: decode.get("tokens")?.whole()?,
+        step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
+        breakdown,
+        step_breakdown,
+        busy: decode.get("busy_ps")?.map(|at| Ok(Time::from_ps(at.whole()?)))?,
+        communication_busy: busy("communication_busy_share")?,
+        host_communication_busy: busy("host_communication_busy_share")?,
+        critical_path: Vec::new(),
+        actors: Vec::new(),
+        memory: Memory {
+            gpu: read_use(&memory.get("gpu")?)?,
+            pim: read_use(&memory.get("pim")?)?,
+            host: read_use(&memory.get("host")?)?,
+            kv_bytes_per_token: memory.get("kv_bytes_per_token")?.whole()?,
+            spilled: memory.get("spilled")?.whole()?,
+            placement: memory.get("placement")?.list(|at| at.text())?,
+        },
+        energy_pj: at.get("energy_pj")?.map(|at| at.float())?,
+        utilisation: at.get("utilisation")?.map(|at| at.float())?,
+        notes: at.get("notes")?.list(|at| at.text())?,
+        events: 0,
+    })
+}
+
+fn read_breakdown(at: &Place<'_>) -> Result<Breakdown, ReportError> {
+    let mut breakdown = Breakdown::default();
+    for category in Category::ALL {
+        breakdown.add(category, Time::from_ps(at.get(category.key())?.whole()?));
+    }
+    Ok(breakdown)
+}
+
+fn read_use(at: &Place<'_>) -> Result<Option<Use>, ReportError> {
+    let used = Bytes(at.get("used")?.whole()?);
+    let capacity = Bytes(at.get("capacity")?.whole()?);
+    // A memory that is not there is written as zeros.
+    Ok((capacity != Bytes(0)).then_some(Use { used, capacity }))
+}
+
+/// A value of the file and the path of its key.
+struct Place<'a> {
+    value: &'a Value,
+    key: String,
+}
+
+impl<'a> Place<'a> {
+    fn get(&self, key: &str) -> Result<Self, ReportError> {
+        let dot = if self.key.is_empty() { "" } else { "." };
+        let path = format!("{}{dot}{key}", self.key);
+        match self.value.get(key) {
+            Some(value) => Ok(Self { value, key: path }),
+            None => Err(ReportError::SummaryFile { key: path, what: "it is missing".to_owned() }),
+        }
+    }
+
+    fn wrong(&self, expected: &str) -> ReportError {
+        ReportError::SummaryFile {
+            key: self.key.clone(),
+            what: format!("it is {}, {expected} was expected", crate::text::shortened(&self.value.to_string(), 60)),
+        }
+    }
+
+    fn text(&self) -> Result<String, ReportError> {
+        self.value.as_str().map(str::to_owned).ok_or_else(|| self.wrong("a text"))
+    }
+
+    fn whole<T: TryFrom<u64>>(&self) -> Result<T, ReportError> {
+        let number = self.value.as_u64().and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| self.wrong("a whole number"))
+    }
+
+    fn float(&self) -> Result<f64, ReportError> {
+        self.value.as_f64().ok_or_else(|| self.wrong("a number"))
+    }
+
+    fn list<T>(&self, read: impl Fn(Place<'a>) -> Result<T, ReportError>) -> Result<Vec<T>, ReportError> {
+        let list = self.value.as_array().ok_or_else(|| self.wrong("a list"))?;
+        let place = |(i, value)| Place { value, key: format!("{}[{i}]", self.key) };
+        list.iter().enumerate().map(|item| read(place(item))).collect()
+    }
+
+    fn map<T>(&self, read: impl Fn(Place<'a>) -> Result<T, ReportError>) -> Result<Vec<(String, T)>, ReportError> {
+        let map = self.value.as_object().ok_or_else(|| self.wrong("an object"))?;
+        let entry = |(name, value): (&String, &'a Value)| {
+            let key = format!("{}.{name}", self.key);
+            Ok((name.clone(), read(Place { value, key })?))
+        };
+        map.iter().map(entry).collect()
+    }
+}
+
+/// JSON for people: indented, with a newline at the end.
+pub(crate) fn pretty(value: &Value) -> String {
+    // The alternate form of a value is its pretty form and cannot fail.
+    format!("{value:#}\n")
+}
+
+fn breakdown(breakdown: &Breakdown) -> Value {
+    let entries = breakdown.iter().map(|(category, time)| (category.key().to_owned(), json!(time.ps())));
+    Value::Object(entries.collect())
+}
+
+fn memory_use(memory: Option<Use>) -> Value {
+    let memory = memory.unwrap_or_default();
+    json!({ "used": memory.used.0, "capacity": memory.capacity.0 })
+}
+
+/// A JSON object in the order of first mention; what comes under the same name is combined, not lost.
+fn sums<'a, T: Copy + serde::Serialize>(
+    entries: impl Iterator<Item = (&'a String, T)>,
+    combine: impl Fn(T, T) -> T,
+) -> Value {
+    let mut seen: Vec<(&String, T)> = Vec::new();
+    let mut place = std::collections::BTreeMap::new();
+    for (name, value) in entries {
+        let at = *place.entry(name).or_insert(seen.len());
+        match seen.get_mut(at) {
+            Some((_, known)) => *known = combine(*known, value),
+            None => seen.push((name, value)),
+        }
+    }
+    Value::Object(seen.into_iter().map(|(name, value)| (name.clone(), json!(value))).collect())
+}

@@ -1,0 +1,146 @@
+//! The table of a run for the terminal.
+//!
+//! Systems are columns: the reader compares the numbers of one line. Four systems fit in 120 columns, more come in
+//! further tables below.
+
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
+use serde_json::Value;
+use sim_core::Category;
+
+use crate::analyse::{PointReport, RunReport, SystemReport, Use};
+use crate::text::{percent, printable, shortened, significant};
+
+/// The columns of the terminal that the tables fit in.
+const WIDTH: u16 = 120;
+/// A line below the header and no other: the rows are read as a block.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+/// Systems in one table.
+const ACROSS: usize = 4;
+
+/// The tables of a run: its systems, and its points if it is a sweep.
+pub fn table(run: &RunReport) -> String {
+    let mut text = String::new();
+    if !run.systems.is_empty() || run.points.is_empty() {
+        text.push_str(&systems(&run.systems));
+    }
+    if !run.points.is_empty() {
+        text.push_str(&points(&run.points));
+    }
+    text
+}
+
+/// One column per system, and the notes below.
+pub fn systems(systems: &[SystemReport]) -> String {
+    if systems.is_empty() {
+        return "no system to show\n".to_owned();
+    }
+    let mut text = String::new();
+    for systems in systems.chunks(ACROSS) {
+        text.push_str(&rendered(&comparison(systems)));
+    }
+    for system in systems {
+        let lines: Vec<&String> = system.memory.placement.iter().chain(&system.notes).collect();
+        if !lines.is_empty() {
+            text.extend([&printable(&system.name), "\n"]);
+        }
+        for line in lines {
+            text.extend(["  - ", &printable(line), "\n"]);
+        }
+    }
+    text
+}
+
+fn comparison(systems: &[SystemReport]) -> Table {
+    let mut table = new_table();
+    let names = systems.iter().map(|system| right(shortened(&system.name, 44)));
+    table.set_header(std::iter::once(Cell::new("")).chain(names));
+    let mut row = |label: &str, value: &dyn Fn(&SystemReport) -> String| {
+        table.add_row(std::iter::once(Cell::new(label)).chain(systems.iter().map(|system| right(value(system)))));
+    };
+    row("latency per token", &|s| s.latency_per_token().to_string());
+    row("tokens per second", &|s| significant(s.tokens_per_second()));
+    row("batch, context, tokens", &|s| format!("{}, {}, {}", s.batch, s.context, s.tokens));
+    for category in Category::ALL {
+        if systems.iter().any(|system| system.breakdown.get(category).ps() > 0) {
+            row(&format!("  {category}"), &|s| match s.breakdown.get(category).ps() {
+                0 => "-".to_owned(),
+                _ => percent(s.breakdown.share(category)),
+            });
+        }
+    }
+    row("exposed communication", &|s| percent(s.breakdown.communication_share()));
+    row("busy communication", &|s| percent(s.communication_busy_share()));
+    for (label, memory) in MEMORIES {
+        if systems.iter().any(|system| memory(system).is_some()) {
+            row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
+        }
+    }
+    // Long names of systems are wrapped, the labels never.
+    if let Some(labels) = table.column_mut(0) {
+        labels.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table
+}
+
+type MemoryOf = fn(&SystemReport) -> Option<Use>;
+
+/// The memories, each with its label.
+const MEMORIES: [(&str, MemoryOf); 3] =
+    [("GPU memory", |s| s.memory.gpu), ("PIM memory", |s| s.memory.pim), ("host memory", |s| s.memory.host)];
+
+/// One row per point and system of a sweep.
+pub fn points(points: &[PointReport]) -> String {
+    let mut table = new_table();
+    // Points may differ in their keys: a system can have keys that another does not.
+    let mut keys: Vec<&str> = Vec::new();
+    for (key, _) in points.iter().flat_map(|point| &point.keys) {
+        if !keys.contains(&key.as_str()) {
+            keys.push(key);
+        }
+    }
+    let mut header: Vec<Cell> = keys.iter().map(|key| Cell::new(printable(key))).collect();
+    header.push(Cell::new("system"));
+    header.extend(["latency/token", "tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
+    table.set_header(header);
+    for point in points {
+        for system in &point.systems {
+            let value =
+                |key: &&str| point.keys.iter().find(|(k, _)| k == key).map_or_else(String::new, |(_, v)| plain(v));
+            let mut row: Vec<Cell> = keys.iter().map(|key| Cell::new(shortened(&value(key), 40))).collect();
+            row.push(Cell::new(shortened(&system.name, 40)));
+            row.push(right(system.latency_per_token().to_string()));
+            row.push(right(significant(system.tokens_per_second())));
+            row.push(right(percent(system.breakdown.communication_share())));
+            row.push(right(percent(system.communication_busy_share())));
+            table.add_row(row);
+        }
+    }
+    format!("{}exposed: communication on the critical path; busy: any transfer under way\n", rendered(&table))
+}
+
+/// A value as a person would write it: text without quotes.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => printable(text),
+        value => value.to_string(),
+    }
+}
+
+fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table
+}
+
+fn right(text: String) -> Cell {
+    Cell::new_owned(text).set_alignment(CellAlignment::Right)
+}
+
+fn rendered(table: &Table) -> String {
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,129 @@
+//! The command line: arguments, logs, exit codes.
+//!
+//! Exit codes: 0 done, 1 a check failed (a broken law), 2 bad input (one message, nothing half written).
+
+mod list;
+mod run;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use miette::Diagnostic;
+use tracing_subscriber::EnvFilter;
+
+use crate::run::RunError;
+
+/// Where does the time of a generated token go, and what would another memory system change?
+#[derive(Debug, Parser)]
+#[command(name = "pimscope", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every system of a scenario: prints the breakdown table and writes the reports
+    Run(run::Arguments),
+    /// Read a finished run's trace as text
+    Trace(trace::Arguments),
+    /// Show what there is: gpus, cpus, links, pim, models, scenarios, codecs
+    List(list::Arguments),
+    /// Print the JSON Schema of scenario files
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+enum Failure {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Report(#[from] reports::ReportError),
+    #[error("{message}")]
+    Input {
+        message: String,
+        #[help]
+        remedy: Option<String>,
+    },
+    /// The reader of our output has gone; not an error of anybody's.
+    #[error("the output was closed")]
+    Closed,
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Run(error) if !error.is_input() => 1,
+            Self::Report(reports::ReportError::LawBroken { .. }) => 1,
+            Self::Run(_) | Self::Report(_) | Self::Input { .. } => 2,
+            Self::Closed => 0,
+        }
+    }
+}
+
+/// Prints to standard output; a closed pipe ends the command quietly.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| Failure::Closed)
+}
+
+/// Runs the command line and gives the exit code.
+pub fn main() -> ExitCode {
+    log();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Trace(arguments) => trace::trace(&arguments),
+        Command::List(arguments) => list::list(&arguments),
+        Command::Schema => schema(),
+        Command::Completions { shell } => completions(shell),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let code = failure.code();
+            if code != 0 {
+                eprintln!("{:?}", miette::Report::new(failure));
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn schema() -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(&crate::scenario::json_schema()).unwrap_or_default();
+    print(&format!("{text}\n"))
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "pimscope", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}
+
+/// Logs go to standard error, without wall time: what happened when is in simulated time. Off unless `RUST_LOG` asks.
+fn log() {
+    if std::env::var_os("RUST_LOG").is_none() {
+        return;
+    }
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr);
+    // Without colours where nobody looks.
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let _ = subscriber.without_time().with_ansi(ansi).try_init();
+}

@@ -1,0 +1,78 @@
+//! `pimscope trace`.
+
+use std::path::PathBuf;
+
+use reports::csv::SpanReader;
+use reports::trace_view::{Filter, lines};
+use sim_core::Time;
+
+use super::{Failure, print};
+use crate::scenario::quantity::{Dimension, Quantity};
+
+/// Arguments of `pimscope trace`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The directory of a finished run
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Only actors whose name fits this pattern: --actor 'gpu0.*'
+    #[arg(long, value_name = "PATTERN")]
+    actor: Option<String>,
+    /// Only spans whose kind fits this pattern: --kind 'kv-*'
+    #[arg(long, value_name = "PATTERN")]
+    kind: Option<String>,
+    /// Only spans that end at this simulated time or later: --from '1.5 ms'
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Only spans that start at this simulated time or earlier
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Only spans on the critical path of a token
+    #[arg(long)]
+    critical_path: bool,
+}
+
+pub(super) fn trace(arguments: &Arguments) -> Result<(), Failure> {
+    let filter = Filter {
+        actor: arguments.actor.clone(),
+        kind: arguments.kind.clone(),
+        from: time("--from", arguments.from.as_deref())?,
+        to: time("--to", arguments.to.as_deref())?,
+        critical_path: arguments.critical_path,
+    };
+    let path = arguments.directory.join("spans.csv");
+    if !path.exists() {
+        return Err(Failure::Input {
+            message: format!("{} has no spans.csv: it is not the output of a run", arguments.directory.display()),
+            remedy: Some("run a scenario first: pimscope run scenarios/quickstart.toml".to_owned()),
+        });
+    }
+    let mut closed = false;
+    let shown = lines(SpanReader::open(&path)?, &filter, &mut |line| {
+        print(&format!("{line}\n")).map_err(|_| {
+            closed = true;
+            std::io::ErrorKind::BrokenPipe.into()
+        })
+    });
+    if closed {
+        return Err(Failure::Closed);
+    }
+    if shown? == 0 {
+        print("no span fits\n")?;
+    }
+    Ok(())
+}
+
+fn time(flag: &str, text: Option<&str>) -> Result<Option<Time>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    match Quantity::parse(text, Dimension::Time) {
+        Ok(Quantity::Time(time)) => Ok(Some(time)),
+        Ok(other) => unreadable(flag, text, &format!("{other} is not a time")),
+        Err(error) => unreadable(flag, text, &error.to_string()),
+    }
+}
+
+fn unreadable(flag: &str, text: &str, why: &str) -> Result<Option<Time>, Failure> {
+    let remedy = Some("a time is written with its unit, such as '1.5 ms'".to_owned());
+    Err(Failure::Input { message: format!("{flag} {text}: {why}"), remedy })
+}

@@ -1,0 +1,325 @@
+//! Scenarios: what a person writes, checked and resolved against the catalogue.
+//!
+//! TOML and JSON go through one schema, which is a table (`schema.rs`); [`json_schema`] prints it. Values that are not
+//! given have their defaults: dtype `fp16`, `workload.new_tokens` 1, seed 1, a graph dispatch, the host CPU `Xeon-8480+`,
+//! the host link of the GPU's figure `host_link`, the PIM link of the device's figure `link`, a `kv` of fp16 in the GPU's
+//! memory with one layer of prefetch, whose overflow goes to the host by whole sequences.
+//!
+//! `--set KEY=VALUE` and the keys of `[sweep]` are written alike: `workload.batch`; `kv.prefetch` for every system;
+//! `system.NAME.kv.prefetch` or `system.0.kv.prefetch` for one of them. A `--set` of a swept key takes the place of its
+//! sweep.
+//!
+//! ```
+//! use pimscope::scenario::{Format, Scenario};
+//!
+//! let text = r#"
+//!     [model]
+//!     config = "llama-2-7b"
+//!     [workload]
+//!     batch = 16
+//!     context = 4096
+//!     [[system]]
+//!     name = "offload"
+//!     gpu = "H100"
+//!     kv.home = "host"
+//! "#;
+//! let loaded = Scenario::from_text("example.toml", text, Format::Toml, &["workload.batch=8".into()])?;
+//! let (_, scenario) = &loaded.points[0];
+//! assert_eq!(scenario.workload.batch, 8);
+//! assert_eq!(scenario.systems[0].gpu.entry.name, "H100-SXM-80GB");
+//! assert_eq!(scenario.systems[0].host.link.name, "PCIe5x16");
+//! # Ok::<(), pimscope::scenario::ScenarioError>(())
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sim_core::Bytes;
+
+use crate::catalogue::Entry;
+use crate::scenario::document::Node;
+use crate::scenario::error::Fault;
+pub use crate::scenario::error::{Place, Problem, ScenarioError};
+pub use crate::scenario::json_schema::json_schema;
+use crate::scenario::models::Models;
+pub use crate::scenario::models::{EMBEDDED_MODELS, ModelSource};
+use crate::scenario::overrides::Axis;
+pub use crate::scenario::words::{
+    Attention, Codec, Dispatch, Dtype, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
+};
+
+mod check;
+mod document;
+mod error;
+mod file;
+mod json_schema;
+mod models;
+mod overrides;
+pub mod quantity;
+mod resolve;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod words;
+
+/// The scenarios that are built in, by file name, with their text.
+pub const SHIPPED_SCENARIOS: &[(&str, &str)] = &[];
+
+/// One model and workload on one or more systems, resolved: every name looked up, every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// What it is called.
+    pub name: String,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// The model's configuration.
+    pub model: ModelSource,
+    /// Type of weights, activations and KV cache.
+    pub dtype: Dtype,
+    /// What is computed.
+    pub workload: Workload,
+    /// The machines, in the order of the file.
+    pub systems: Vec<SystemSpec>,
+    /// The sweep that this is a point of: keys and values.
+    pub sweep: Vec<(String, Vec<Value>)>,
+    /// SHA-256 of the resolved point as canonical JSON, without its name and sweep.
+    pub sha256: String,
+}
+
+/// What is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// The kind of work.
+    pub kind: WorkloadKind,
+    /// Sequences that are decoded together.
+    pub batch: u32,
+    /// Cached tokens that the last step reads.
+    pub context: u64,
+    /// Decode steps, at most `context`.
+    pub new_tokens: u32,
+    /// Whether the context may exceed the trained length.
+    pub beyond_trained_length: bool,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SystemSpec {
+    /// Its name, which no other system of the scenario has.
+    pub name: String,
+    /// Who launches the kernels.
+    pub dispatch: Dispatch,
+    /// The GPU.
+    pub gpu: GpuChoice,
+    /// The host.
+    pub host: HostChoice,
+    /// The PIM stacks, if there are any.
+    pub pim: Option<PimChoice>,
+    /// The KV cache.
+    pub kv: KvChoice,
+}
+
+/// The GPU of a system.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GpuChoice {
+    /// Its figures. Capacity and bandwidth are those of the figure `hbm_stacks` stacks.
+    pub entry: Entry,
+    /// GPUs.
+    pub count: u32,
+    /// Memory stacks of this system's GPU, before PIM stacks replace any.
+    pub hbm_stacks: u32,
+}
+
+/// The host of a system.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostChoice {
+    /// The CPU's figures.
+    pub cpu: Entry,
+    /// The figures of the link between GPU and host.
+    pub link: Entry,
+}
+
+/// The PIM stacks of a system.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PimChoice {
+    /// The device's figures.
+    pub entry: Entry,
+    /// Stacks. If they replace the GPU's, fewer than those.
+    pub stacks: u32,
+    /// How they join the GPU's own stacks.
+    pub placement: Placement,
+    /// The figures of the link to the GPU.
+    pub link: Entry,
+    /// Whether a CXL switch stands between.
+    pub switch: bool,
+}
+
+/// The KV cache of a system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvChoice {
+    /// How keys and values are kept.
+    pub codec: Codec,
+    /// Where they live.
+    pub home: Home,
+    /// Who computes attention over them.
+    pub attention: Attention,
+    /// Layers that are fetched ahead.
+    pub prefetch: u32,
+    /// What happens to what does not fit.
+    pub overflow: Overflow,
+    /// What goes to the host as one piece.
+    pub spill_unit: SpillUnit,
+    /// Contiguous bytes of one copy; none for as much as the layout allows.
+    pub block: Option<Bytes>,
+}
+
+/// A point of a sweep: its keys with their values (none without a sweep), and the scenario that they make.
+pub type Point = (Vec<(String, Value)>, Scenario);
+
+/// A scenario file with all its points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The name, as the first point has it.
+    pub name: String,
+    /// The file, as it was named.
+    pub path: PathBuf,
+    /// The sweep: keys and values, the slowest first.
+    pub sweep: Vec<(String, Vec<Value>)>,
+    /// SHA-256 of the resolved scenario: that of its point, or of all its points where it sweeps.
+    pub sha256: String,
+    /// The points, of which there is one at least; the first key of the sweep varies slowest.
+    pub points: Vec<Point>,
+}
+
+/// How a scenario is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Toml,
+    /// For programs.
+    Json,
+}
+
+impl Format {
+    /// By the ending of the file; without one that says it, by the first character.
+    fn guess(path: &Path, text: &str) -> Self {
+        let ending = path.extension().unwrap_or_default();
+        if ending.eq_ignore_ascii_case("json") {
+            Self::Json
+        } else if !ending.eq_ignore_ascii_case("toml") && text.trim_start().starts_with('{') {
+            Self::Json
+        } else {
+            Self::Toml
+        }
+    }
+}
+
+impl Scenario {
+    /// Reads, checks and resolves a scenario file with the `--set` arguments of the command line.
+    pub fn load(path: &Path, sets: &[String]) -> Result<Loaded, ScenarioError> {
+        let text =
+            file::read(path).map_err(|problem| ScenarioError::new(problem, Place::File { path: path.to_owned() }))?;
+        let folder = path.parent().map(|folder| match folder.as_os_str().is_empty() {
+            true => PathBuf::from("."),
+            false => folder.to_owned(),
+        });
+        read(path, &text, Format::guess(path, &text), folder, sets)
+    }
+
+    /// The same for a text that is not in a file; `path` names it in messages, and its stem is the default name.
+    pub fn from_text(path: &str, text: &str, format: Format, sets: &[String]) -> Result<Loaded, ScenarioError> {
+        read(Path::new(path), text, format, None, sets)
+    }
+}
+
+fn read(
+    path: &Path,
+    text: &str,
+    format: Format,
+    folder: Option<PathBuf>,
+    sets: &[String],
+) -> Result<Loaded, ScenarioError> {
+    points(path, text, format, folder, sets).map_err(|fault| ScenarioError::located(fault, path, text))
+}
+
+fn points(path: &Path, text: &str, format: Format, folder: Option<PathBuf>, sets: &[String]) -> Result<Loaded, Fault> {
+    let mut root = match format {
+        Format::Toml => document::from_toml(text)?,
+        Format::Json => document::from_json(text)?,
+    };
+    for set in sets {
+        overrides::set(&mut root, set)?;
+    }
+    let axes = overrides::take_sweep(&mut root)?;
+    let total = total(&axes)?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut models = Models::new(folder);
+    let sweep: Vec<(String, Vec<Value>)> =
+        axes.iter().map(|axis| (axis.key.clone(), axis.values.iter().map(Node::json).collect())).collect();
+    let mut points = Vec::new();
+    for index in 0..total {
+        let mut document = root.clone();
+        let mut keys = Vec::new();
+        for (axis, value) in chosen(&axes, index) {
+            overrides::apply(&mut document, &axis.path, value, &axis.origin)?;
+            keys.push((axis.key.clone(), value.json()));
+        }
+        let checked = check::check(schema::ROOT, &document, "")?;
+        let mut scenario = resolve::resolve(&checked, &stem, &mut models)?;
+        scenario.sweep.clone_from(&sweep);
+        points.push((keys, scenario));
+    }
+    let sha256 = match points.as_slice() {
+        [(_, only)] if sweep.is_empty() => only.sha256.clone(),
+        all => {
+            let digests: Vec<_> = all.iter().map(|(keys, point)| json!([keys, point.sha256])).collect();
+            resolve::digest(&Value::Array(digests))
+        }
+    };
+    Ok(Loaded {
+        name: points.first().map_or_else(String::new, |(_, first)| first.name.clone()),
+        path: path.to_owned(),
+        sweep,
+        sha256,
+        points,
+    })
+}
+
+/// How many points a sweep has; one without a sweep.
+fn total(axes: &[Axis]) -> Result<usize, Fault> {
+    let mut total: usize = 1;
+    for axis in axes {
+        total = total.saturating_mul(axis.values.len());
+        if total > schema::MOST_POINTS {
+            let problem = Problem::Contradiction {
+                message: format!("the sweep has more than {} points", schema::MOST_POINTS),
+                remedy: "take fewer values, or split the sweep over several scenarios".to_owned(),
+            };
+            return Err(Fault::new(problem, axis.origin.clone()));
+        }
+    }
+    Ok(total)
+}
+
+/// The value of each key at point `index`; the first key varies slowest.
+fn chosen(axes: &[Axis], index: usize) -> impl Iterator<Item = (&Axis, &Node)> {
+    let mut below: usize = axes.iter().map(|axis| axis.values.len()).product();
+    axes.iter().filter_map(move |axis| {
+        below /= axis.values.len().max(1);
+        let value = axis.values.get(index / below.max(1) % axis.values.len().max(1))?;
+        Some((axis, value))
+    })
+}
+
+/// The codecs of this version.
+pub fn codecs() -> impl Iterator<Item = &'static Word> {
+    Codec::WORDS.iter().filter(|word| word.ready)
+}
+
+/// The name that a scenario's text gives itself; empty where it gives none.
+pub fn title(text: &str) -> String {
+    let name = document::from_toml(text).ok().and_then(|root| match root.get("name")?.value {
+        document::Value::Text(ref name) => Some(name.clone()),
+        _ => None,
+    });
+    name.unwrap_or_default()
+}

@@ -1,0 +1,340 @@
+//! From a checked document to a [`Scenario`]: devices with their overridden figures, defaults that depend on other
+//! fields, and the rules that hold between fields.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
+use sim_core::Bytes;
+
+use crate::catalogue::{Catalogue, Entry, FigureField, FigureKind, Kind, LinkKind};
+use crate::scenario::check::{Checked, Setting};
+use crate::scenario::error::{Fault, Problem};
+use crate::scenario::models::Models;
+use crate::scenario::quantity::Quantity;
+use crate::scenario::words::{Attention, Home, Placement, Words};
+use crate::scenario::{GpuChoice, HostChoice, KvChoice, ModelSource, PimChoice, Scenario, SystemSpec, Workload};
+
+/// Who can compute attention over a cache that lives there; the first is the default.
+const ATTENTION: &[(Home, &[Attention])] =
+    &[(Home::Gpu, &[Attention::Gpu]), (Home::Host, &[Attention::Gpu, Attention::Cpu]), (Home::Pim, &[Attention::Pim])];
+
+/// Makes the scenario of one point.
+pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result<Scenario, Fault> {
+    let model = root.need("model")?;
+    let source = models
+        .find(model.text("config").unwrap_or_default())
+        .map_err(|problem| Fault::new(problem, model.origin_of("config")))?;
+    let workload = workload(root.need("workload")?, model, &source)?;
+    let mut systems = Vec::new();
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, spec) in root.sections("system").enumerate() {
+        let name = spec.text("name").unwrap_or_default();
+        if let Some(first) = names.insert(name, index) {
+            return Err(contradiction(
+                spec,
+                "name",
+                format!("systems {first} and {index} are both called `{name}`"),
+                "give every system a name of its own".to_owned(),
+            ));
+        }
+        systems.push(system(spec)?);
+    }
+    let mut scenario = Scenario {
+        name: root.text("name").unwrap_or(stem).to_owned(),
+        seed: root.integer("seed")?,
+        model: source,
+        dtype: model.word("dtype")?,
+        workload,
+        systems,
+        sweep: Vec::new(),
+        sha256: String::new(),
+    };
+    scenario.sha256 = digest(&canonical(&scenario));
+    Ok(scenario)
+}
+
+fn contradiction(section: &Checked, key: &str, message: String, remedy: String) -> Fault {
+    Fault::new(Problem::Contradiction { message, remedy }, section.origin_of(key))
+}
+
+fn workload(section: &Checked, model: &Checked, source: &ModelSource) -> Result<Workload, Fault> {
+    let workload = Workload {
+        kind: section.word("kind")?,
+        batch: section.small("batch")?,
+        context: section.integer("context")?,
+        new_tokens: section.small("new_tokens")?,
+        beyond_trained_length: section.flag("beyond_trained_length")?,
+    };
+    if u64::from(workload.new_tokens) > workload.context {
+        return Err(contradiction(
+            section,
+            "new_tokens",
+            format!(
+                "`new_tokens` is {} and `context` {}: the context counts the new tokens too",
+                workload.new_tokens, workload.context
+            ),
+            format!("at most {} new tokens, or a longer context", workload.context),
+        ));
+    }
+    let trained = source.trained_length().map_err(|message| {
+        let message = format!("{}: {message}", source.path_shown);
+        Fault::new(Problem::Model { message }, model.origin_of("config"))
+    })?;
+    match trained {
+        Some(trained) if workload.context > trained && !workload.beyond_trained_length => {
+            let context = workload.context;
+            Err(Fault::new(Problem::BeyondTrainedLength { context, trained }, section.origin_of("context")))
+        }
+        _ => Ok(workload),
+    }
+}
+
+fn system(section: &Checked) -> Result<SystemSpec, Fault> {
+    let gpu = section.need("gpu")?;
+    let gpu_entry = with_overrides(gpu.device("device")?, gpu)?;
+    let own_stacks = whole(&gpu_entry, "hbm_stacks");
+    let gpu_choice = GpuChoice {
+        hbm_stacks: gpu.maybe_integer("hbm_stacks").and_then(|stacks| u32::try_from(stacks).ok()).unwrap_or(own_stacks),
+        count: gpu.small("count")?,
+        entry: gpu_entry,
+    };
+    let host = host(section.need("host")?, &gpu_choice)?;
+    let pim = section.section("pim").map(|pim| pim_choice(pim, &gpu_choice)).transpose()?;
+    let kv = kv(section.need("kv")?, pim.is_some())?;
+    Ok(SystemSpec {
+        name: section.text("name").unwrap_or_default().to_owned(),
+        dispatch: section.word("dispatch")?,
+        gpu: gpu_choice,
+        host,
+        pim,
+        kv,
+    })
+}
+
+/// A whole number of the catalogue, which a unit test has found to be there.
+fn whole(entry: &Entry, key: &str) -> u32 {
+    entry.integer(key).ok().and_then(|number| u32::try_from(number).ok()).unwrap_or(1)
+}
+
+fn host(section: &Checked, gpu: &GpuChoice) -> Result<HostChoice, Fault> {
+    let cpu = with_overrides(section.device("cpu")?, section)?;
+    let link = link(section, gpu.entry.text("host_link").unwrap_or_default())?;
+    if link.link_kind() == Some(LinkKind::OnPackage) {
+        return Err(contradiction(
+            section.section("link").unwrap_or(section),
+            "name",
+            format!("`{}` joins a GPU and the stacks of its package, not a host", link.name),
+            "take a PCIe, CXL or NVLink-C2C link".to_owned(),
+        ));
+    }
+    Ok(HostChoice { cpu, link })
+}
+
+fn pim_choice(section: &Checked, gpu: &GpuChoice) -> Result<PimChoice, Fault> {
+    let entry = with_overrides(section.device("device")?, section)?;
+    let link = link(section, entry.text("link").unwrap_or_default())?;
+    let choice = PimChoice {
+        stacks: section.small("stacks")?,
+        placement: section.word("placement")?,
+        switch: section.flag("switch")?,
+        entry,
+        link,
+    };
+    if choice.placement == Placement::Replaces && choice.stacks >= gpu.hbm_stacks {
+        let remedy = match gpu.hbm_stacks {
+            1 => "the GPU has a single stack: use placement = \"adds\"".to_owned(),
+            stacks => format!("replace at most {}, or use placement = \"adds\"", stacks - 1),
+        };
+        let message = format!(
+            "{} PIM stacks cannot replace {} of the {} stacks of `{}`: the weights need at least one",
+            choice.stacks,
+            if choice.stacks == gpu.hbm_stacks { "all".to_owned() } else { choice.stacks.to_string() },
+            gpu.hbm_stacks,
+            gpu.entry.name
+        );
+        return Err(contradiction(section, "stacks", message, remedy));
+    }
+    if choice.switch && choice.link.link_kind() != Some(LinkKind::Cxl) {
+        return Err(contradiction(
+            section,
+            "switch",
+            format!("a switch is modelled for CXL; `{}` is not CXL", choice.link.name),
+            "set pim.link to a CXL link, or switch = false".to_owned(),
+        ));
+    }
+    Ok(choice)
+}
+
+/// The link of a section that names one, or else the one called `default`; with the figures that the section overrides.
+fn link(section: &Checked, default: &str) -> Result<Entry, Fault> {
+    let own = section.section("link");
+    let named = own.and_then(|link| link.maybe_device("name"));
+    let entry = match named {
+        Some(entry) => entry,
+        None => Catalogue::embedded()
+            .find(Kind::Link, default)
+            .map_err(|unknown| Fault::new(Problem::UnknownDevice { unknown }, section.origin.clone()))?,
+    };
+    own.map_or_else(|| Ok(entry.clone()), |own| with_overrides(entry, own))
+}
+
+/// A copy of `entry` with the figures that `section` overrides.
+fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
+    let mut entry = entry.clone();
+    for ours in section.figures() {
+        let family = entry.link_kind();
+        if !ours.field.applies(family) {
+            let allowed: Vec<_> = FigureField::of(entry.kind)
+                .iter()
+                .filter(|field| field.overridable && field.applies(family))
+                .map(|field| field.key)
+                .collect();
+            let family = family.map_or("", LinkKind::word);
+            let problem = Problem::Contradiction {
+                message: format!(
+                    "`{}` means nothing for `{}`, which is a {family} link",
+                    section.path_of(ours.field.key),
+                    entry.name
+                ),
+                remedy: format!("its figures: {}", allowed.join(", ")),
+            };
+            return Err(Fault::new(problem, ours.origin.clone()));
+        }
+        let (value, unit) = match &ours.setting {
+            Setting::Quantity(quantity) => {
+                let (number, unit) = quantity.normal();
+                (Json::Number(number), unit)
+            }
+            Setting::Integer(integer) => (Json::from(*integer), ""),
+            Setting::Flag(flag) => (Json::from(*flag), ""),
+            Setting::Word(word) => (Json::from(*word), ""),
+            Setting::Text(text) => (Json::from(text.as_str()), ""),
+            Setting::Device(device) => (Json::from(device.name.as_str()), ""),
+        };
+        entry.set(ours.field.key, value, unit);
+    }
+    Ok(entry)
+}
+
+fn kv(section: &Checked, has_pim: bool) -> Result<KvChoice, Fault> {
+    let home: Home = section.word("home")?;
+    if home == Home::Pim && !has_pim {
+        return Err(contradiction(
+            section,
+            "home",
+            format!("`{}` is \"pim\", and the system has no `pim`", section.path_of("home")),
+            "give the system pim = { device = \"hbm3-pim-bank\", stacks = 4 }, or another home".to_owned(),
+        ));
+    }
+    let able = ATTENTION.iter().find(|(at, _)| *at == home).map_or(&[][..], |(_, able)| able);
+    let default = able.first().copied().unwrap_or(Attention::Gpu);
+    let attention = section.maybe_word("attention").unwrap_or(default);
+    if !able.contains(&attention) {
+        let able: Vec<_> = able.iter().map(|able| format!("\"{able}\"")).collect();
+        return Err(contradiction(
+            section,
+            "attention",
+            format!("attention on \"{attention}\" cannot reach a cache whose home is \"{home}\""),
+            format!("with home = \"{home}\": attention = {}", able.join(" or ")),
+        ));
+    }
+    Ok(KvChoice {
+        codec: section.word("codec")?,
+        home,
+        attention,
+        prefetch: section.small("prefetch")?,
+        overflow: section.word("overflow")?,
+        spill_unit: section.word("spill_unit")?,
+        block: match section.quantity("block") {
+            Some(Quantity::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        },
+    })
+}
+
+/// The resolved scenario as JSON with sorted keys, defaults filled in and quantities in base units. The scenario's own
+/// name is left out: it is a label, and its default is the name of the file.
+pub(super) fn canonical(scenario: &Scenario) -> Json {
+    let systems: Vec<Json> = scenario.systems.iter().map(canonical_system).collect();
+    // What the model says counts, not where it lies. A configuration that is not JSON is refused before this.
+    let config: Json = serde_json::from_str(&scenario.model.text).unwrap_or_default();
+    let canonical = json!({
+        "seed": scenario.seed,
+        "model": { "config": config, "dtype": scenario.dtype.word() },
+        "workload": {
+            "kind": scenario.workload.kind.word(),
+            "batch": scenario.workload.batch,
+            "context": scenario.workload.context,
+            "new_tokens": scenario.workload.new_tokens,
+            "beyond_trained_length": scenario.workload.beyond_trained_length,
+        },
+        "system": systems,
+    });
+    sorted(canonical)
+}
+
+fn canonical_system(system: &SystemSpec) -> Json {
+    let pim = system.pim.as_ref().map(|pim| {
+        json!({
+            "device": device(&pim.entry),
+            "stacks": pim.stacks,
+            "placement": pim.placement.word(),
+            "switch": pim.switch,
+            "link": device(&pim.link),
+        })
+    });
+    json!({
+        "name": system.name,
+        "dispatch": system.dispatch.word(),
+        "gpu": {
+            "device": device(&system.gpu.entry),
+            "count": system.gpu.count,
+            "hbm_stacks": system.gpu.hbm_stacks,
+        },
+        "host": { "cpu": device(&system.host.cpu), "link": device(&system.host.link) },
+        "pim": pim,
+        "kv": {
+            "codec": system.kv.codec.word(),
+            "home": system.kv.home.word(),
+            "attention": system.kv.attention.word(),
+            "prefetch": system.kv.prefetch,
+            "overflow": system.kv.overflow.word(),
+            "spill_unit": system.kv.spill_unit.word(),
+            "block": system.kv.block.map(|Bytes(bytes)| format!("{bytes} B")),
+        },
+    })
+}
+
+/// A device by its name and the figures that the scenario gives it.
+fn device(entry: &Entry) -> Json {
+    let figures: Map<String, Json> = entry
+        .figures_of_kind(&[FigureKind::Scenario])
+        .map(|figure| (figure.key.clone(), json!([figure.value, figure.unit])))
+        .collect();
+    json!({ "name": entry.name, "figures": figures })
+}
+
+/// With the keys of every object in order.
+fn sorted(value: Json) -> Json {
+    match value {
+        Json::Object(object) => {
+            let mut pairs: Vec<_> = object.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            Json::Object(pairs.into_iter().collect())
+        }
+        Json::Array(items) => items.into_iter().map(sorted).collect(),
+        other => other,
+    }
+}
+
+/// SHA-256 of the text of `value`, in hexadecimal.
+pub(super) fn digest(value: &Json) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(value.to_string().as_bytes()) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

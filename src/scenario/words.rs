@@ -1,0 +1,170 @@
+//! The words of a scenario as closed enums: each word once, with the sentence that explains it.
+
+use std::fmt;
+
+/// A word that a field takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// As it is written.
+    pub word: &'static str,
+    /// What it means; one sentence.
+    pub doc: &'static str,
+    /// Whether this version does it. The others are known, so that they are refused by what they are.
+    pub ready: bool,
+}
+
+/// An enum whose variants are words of a scenario.
+pub trait Words: Sized + Copy + 'static {
+    /// Every word, in the order of the variants.
+    const WORDS: &'static [Word];
+
+    /// The variant of a word.
+    fn from_word(word: &str) -> Option<Self>;
+
+    /// The word of a variant.
+    fn word(self) -> &'static str;
+}
+
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+ } $(later { $($later:literal: $why:literal,)+ })?) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Words for $name {
+            const WORDS: &'static [Word] = &[
+                $(Word { word: $word, doc: concat!($($doc),+), ready: true },)+
+                $($(Word { word: $later, doc: $why, ready: false },)+)?
+            ];
+
+            fn from_word(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// What is computed.
+    WorkloadKind {
+        /// Tokens of a batch, one step after the other, over a cache that is already there.
+        Decode = "decode",
+    }
+    later {
+        "prefill+decode": "The prompt first, then its tokens.",
+        "requests": "Requests that arrive over time.",
+        "embedding": "Lookups in embedding tables.",
+        "pim-kernel": "One kernel on a PIM device.",
+    }
+}
+
+words! {
+    /// The type of weights, activations and KV cache.
+    Dtype {
+        /// IEEE half precision, 2 bytes.
+        Fp16 = "fp16",
+        /// Brain floating point, 2 bytes.
+        Bf16 = "bf16",
+    }
+}
+
+impl Dtype {
+    /// Bytes of one element.
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Self::Fp16 | Self::Bf16 => 2,
+        }
+    }
+}
+
+words! {
+    /// Who launches the kernels.
+    Dispatch {
+        /// A graph that the device runs by itself: the short launch interval.
+        Graph = "graph",
+        /// The host, kernel by kernel: the long launch interval, and flags to synchronise.
+        Stream = "stream",
+    }
+}
+
+words! {
+    /// How PIM stacks join the GPU's own.
+    Placement {
+        /// They come beside the GPU's stacks.
+        Adds = "adds",
+        /// They take the place of as many of the GPU's stacks.
+        Replaces = "replaces",
+    }
+}
+
+words! {
+    /// How keys and values are kept.
+    Codec {
+        /// As they are, 2 bytes an element.
+        Fp16 = "fp16",
+    }
+    later {
+        "pq": "Product quantisation.",
+    }
+}
+
+words! {
+    /// Where the KV cache lives.
+    Home {
+        /// In the GPU's memory.
+        Gpu = "gpu",
+        /// In the DRAM of the host.
+        Host = "host",
+        /// In the PIM stacks.
+        Pim = "pim",
+    }
+}
+
+words! {
+    /// Who computes attention over the cache.
+    Attention {
+        /// The GPU; a cache that lives elsewhere is fetched.
+        Gpu = "gpu",
+        /// The CPU, over the cache in its own DRAM.
+        Cpu = "cpu",
+        /// The PIM stacks, over the cache that they hold.
+        Pim = "pim",
+    }
+}
+
+words! {
+    /// What happens to a cache that does not fit.
+    Overflow {
+        /// The rest goes to the host and is fetched over the link.
+        Host = "host",
+        /// The scenario is refused.
+        Refuse = "refuse",
+    }
+}
+
+words! {
+    /// What goes to the host as one piece.
+    SpillUnit {
+        /// Whole sequences, the newest first.
+        Sequences = "sequences",
+        /// Tokens of every sequence alike.
+        Tokens = "tokens",
+    }
+}

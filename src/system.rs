@@ -1,0 +1,90 @@
+//! A scenario's system, assembled and run.
+//!
+//! [`figures`] reads the catalogue's figures of a [`SystemSpec`], [`placement`] decides which bytes lie in which memory,
+//! [`machine`] makes the actors and wires them, [`dispatch`] compiles the operator graph of every decode step to tasks
+//! on those actors, and [`simulate`] runs the whole and gathers what the reports need.
+
+pub mod dispatch;
+pub mod energy;
+pub mod error;
+pub mod figures;
+pub mod machine;
+pub mod node;
+pub mod placement;
+
+use reports::{Assumption, Memory, SystemInput, Use};
+use workloads::{AttentionShape, DecodeStep, ModelConfig};
+
+pub use error::SystemError;
+pub use figures::Figures;
+pub use machine::Machine;
+pub use placement::Placement;
+
+use crate::scenario::{SystemSpec, Workload};
+
+/// What is run on a system: a model and how much of it.
+#[derive(Clone, Debug)]
+pub struct Job<'a> {
+    /// The model.
+    pub model: &'a ModelConfig,
+    /// Bytes of a weight or an activation.
+    pub dtype_bytes: u32,
+    /// Batch, context, new tokens.
+    pub workload: &'a Workload,
+}
+
+impl Job<'_> {
+    /// Step `step` of the run, from 1: the last one reads `context` tokens, the one before it one fewer.
+    pub fn step(&self, step: u32) -> DecodeStep {
+        let Workload { batch, context, new_tokens, .. } = *self.workload;
+        let context = context - u64::from(new_tokens) + u64::from(step);
+        DecodeStep { batch, context, dtype_bytes: self.dtype_bytes }
+    }
+
+    /// Attention's shape in step `step`.
+    pub fn attention(&self, step: u32) -> AttentionShape {
+        self.model.attention_shape(self.step(step))
+    }
+}
+
+/// A finished run of one system.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the reports need.
+    pub input: SystemInput,
+    /// What the run rests on that no source gives.
+    pub assumptions: Vec<Assumption>,
+}
+
+/// Runs one system.
+pub fn simulate(spec: &SystemSpec, job: &Job<'_>, seed: u64) -> Result<Outcome, SystemError> {
+    let (figures, assumptions) = Figures::read(spec)?;
+    let placement = Placement::of(spec, &figures, job)?;
+    let mut machine = Machine::build(&figures, &placement, job, seed)?;
+    let plan = dispatch::plan(&figures, &placement, &machine, job)?;
+    tracing::info!(system = spec.name, tasks = plan.tasks.node_count(), "compiled");
+    machine.bind(plan);
+    let run = machine.run()?;
+    let Placement { gpu, host, pim, .. } = &placement;
+    let used = |ledger: &host_gpu::Ledger| Use { used: ledger.used(), capacity: ledger.capacity() };
+    let input = SystemInput {
+        name: spec.name.clone(),
+        batch: job.workload.batch,
+        context: job.workload.context,
+        energy_pj: energy::parts(&run.spans, run.pim_energy),
+        actors: run.names,
+        spans: run.spans,
+        meters: run.meters,
+        memory: Memory {
+            gpu: Some(used(gpu)),
+            pim: pim.as_ref().map(used),
+            host: Some(used(host)),
+            kv_bytes_per_token: job.model.kv_bytes_per_token(job.dtype_bytes),
+            spilled: placement.spilled(),
+            placement: placement.describe(),
+        },
+        notes: placement.notes(&figures),
+        events: run.events,
+    };
+    Ok(Outcome { input, assumptions })
+}

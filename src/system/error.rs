@@ -1,0 +1,57 @@
+//! Why a system cannot be built or run.
+
+use host_gpu::OutOfMemory;
+use interconnect::NoRoute;
+use sim_core::{Bytes, SimulationError};
+
+use crate::catalogue::FigureError;
+
+/// Why a system cannot be built or run. All but `Simulation` are the scenario's to mend.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SystemError {
+    /// A figure of a device is missing or of the wrong kind.
+    #[error(transparent)]
+    Figure(#[from] FigureError),
+    /// Something other than the KV cache does not fit.
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
+    /// The KV cache does not fit and may not overflow.
+    #[error(
+        "the KV cache of {batch} sequences of {context} tokens needs {needed}, and {home} has room for {capacity}: \
+         {tokens_that_fit} tokens of each sequence would fit"
+    )]
+    KvDoesNotFit {
+        /// The memory.
+        home: String,
+        /// Sequences.
+        batch: u32,
+        /// Tokens of each.
+        context: u64,
+        /// Bytes needed, padding included.
+        needed: Bytes,
+        /// Bytes there are for KV.
+        capacity: Bytes,
+        /// The longest context that would fit.
+        tokens_that_fit: u64,
+    },
+    /// Two devices that must talk are not joined.
+    #[error(transparent)]
+    NoRoute(#[from] NoRoute),
+    /// A name that the model gives to something that does not exist, for example an unknown link kind.
+    #[error("{what} `{name}` is not known; known are {known}")]
+    Unknown {
+        /// What kind of thing.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The operator graph is not one.
+    #[error(transparent)]
+    Graph(#[from] workloads::GraphError),
+    /// The run itself failed: a defect of pimscope.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
+}

@@ -1,0 +1,244 @@
+//! What a system's machines can do, read from the catalogue's entries once.
+
+use std::sync::Arc;
+
+use interconnect::{Framing, HostPortSpec, LinkSpec, protocol};
+use pim_device::timing::hbm3;
+use pim_device::{DeviceSpec, GqaPolicy, MultiBankActivation, PowerLimit};
+use reports::Assumption;
+use sim_core::{Bytes, Category, Rate, Time};
+
+use super::SystemError;
+use crate::catalogue::Entry;
+use crate::scenario::{Dispatch, Placement as PimPlacement, SystemSpec};
+
+/// A GPU.
+#[derive(Clone, Debug)]
+pub struct GpuFigures {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Bytes of the plain stacks that are left to it.
+    pub capacity: Bytes,
+    /// Bytes per second that streaming kernels reach on those stacks.
+    pub bandwidth: Rate,
+    /// The peak of those stacks, for the report.
+    pub peak_bandwidth: Rate,
+    /// Bytes per second that decode attention reaches.
+    pub attention_bandwidth: Rate,
+    /// Operations per second that large matrix products reach.
+    pub operations: Rate,
+    /// What each kernel costs before it runs.
+    pub start_cost: Time,
+    /// What a launch costs the host thread.
+    pub launch: Time,
+    /// Whether each kernel and copy is launched by the host, or a whole step at once.
+    pub dispatch: Dispatch,
+    /// Fixed cost of a copy.
+    pub copy_set_up: Time,
+}
+
+/// A host and the link to it.
+#[derive(Clone, Debug)]
+pub struct HostFigures {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Bytes of DRAM.
+    pub capacity: Bytes,
+    /// Bytes per second that its DRAM channels reach together.
+    pub bandwidth: Rate,
+    /// Operations per second of all cores.
+    pub operations: Rate,
+    /// From an event on one side of the link to the other side's seeing it.
+    pub flag: Time,
+    /// From a launch to the GPU's seeing it.
+    pub post: Time,
+    /// The link to the GPU.
+    pub link: LinkSpec,
+    /// Its name.
+    pub link_name: String,
+    /// What both directions share; `None` where the link has no such limit.
+    pub port: Option<HostPortSpec>,
+}
+
+/// PIM stacks and the links to them.
+#[derive(Clone, Debug)]
+pub struct PimFigures {
+    /// The device.
+    pub device: Arc<DeviceSpec>,
+    /// How many stacks.
+    pub stacks: u32,
+    /// From the GPU's data being there to the program's start, and from its end to the GPU's going on.
+    pub hand_over: Time,
+    /// The link: of each stack where it is on the package, of all of them otherwise.
+    pub link: LinkSpec,
+    /// Its name.
+    pub link_name: String,
+    /// Latency of the switch between the GPU's link and one link for each stack.
+    pub switch: Option<Time>,
+    /// Latency of the controller in front of the stacks, on a card.
+    pub controller: Option<Time>,
+}
+
+/// All machines of a system.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// The GPU.
+    pub gpu: GpuFigures,
+    /// The host.
+    pub host: HostFigures,
+    /// The PIM stacks, where there are any.
+    pub pim: Option<PimFigures>,
+}
+
+impl Figures {
+    /// Reads the figures, and lists those that no source gives.
+    pub fn read(spec: &SystemSpec) -> Result<(Self, Vec<Assumption>), SystemError> {
+        let replaced = match &spec.pim {
+            Some(pim) if pim.placement == PimPlacement::Replaces => pim.stacks,
+            _ => 0,
+        };
+        let gpu = gpu(spec, replaced)?;
+        let host = host(spec)?;
+        let pim = spec.pim.as_ref().map(pim).transpose()?;
+        let mut entries = vec![("gpu", &spec.gpu.entry), ("host.cpu", &spec.host.cpu), ("host.link", &spec.host.link)];
+        if let Some(pim) = &spec.pim {
+            entries.push(("pim", &pim.entry));
+            entries.push(("pim.link", &pim.link));
+        }
+        let mut assumptions = Vec::new();
+        for (place, entry) in entries {
+            for found in entry.assumptions() {
+                let key = format!("{place}.{} ({})", found.key, entry.name);
+                assumptions.push(Assumption { key, value: found.value, why: found.why });
+            }
+        }
+        Ok((Self { gpu, host, pim }, assumptions))
+    }
+}
+
+fn gpu(spec: &SystemSpec, replaced: u32) -> Result<GpuFigures, SystemError> {
+    let entry = &spec.gpu.entry;
+    let stacks = u64::from(spec.gpu.hbm_stacks.max(1));
+    let left = stacks.saturating_sub(u64::from(replaced));
+    // The figures are those of the device as sold; a GPU with other stacks has as much more or less of both.
+    let sold = entry.integer("hbm_stacks")?.max(1);
+    let peak = entry.bandwidth("mem_bw_peak")?.scaled(left, sold);
+    let capacity = entry.bytes("mem_capacity")?;
+    let usable = entry.fraction("usable_fraction")?;
+    let stream = entry.fraction("stream_fraction")?;
+    Ok(GpuFigures {
+        name: entry.name.clone(),
+        capacity: Bytes((Rate(capacity.0).scaled(left, sold)).times(usable).0),
+        bandwidth: peak.times(stream),
+        peak_bandwidth: peak,
+        attention_bandwidth: peak.times(entry.fraction("attention_fraction")?.min(stream)),
+        operations: entry.operations_per_second("fp16_dense")?.times(entry.fraction("gemm_fraction")?),
+        start_cost: entry.time("launch_interval_graph")?,
+        launch: entry.time("launch_interval_stream")?,
+        dispatch: spec.dispatch,
+        copy_set_up: entry.time("copy_setup")?,
+    })
+}
+
+fn host(spec: &SystemSpec) -> Result<HostFigures, SystemError> {
+    let (cpu, link) = (&spec.host.cpu, &spec.host.link);
+    let sockets = cpu.integer("sockets")?;
+    let peak = cpu.bandwidth("mem_bw_peak")?.scaled(sockets, 1);
+    let port = match link.bandwidth("host_port") {
+        Ok(rate) => Some(HostPortSpec { rate, latency: Time::ZERO }),
+        Err(_) => None,
+    };
+    Ok(HostFigures {
+        name: cpu.name.clone(),
+        capacity: cpu.bytes("mem_capacity")?,
+        bandwidth: peak.times(cpu.fraction("stream_fraction")?),
+        operations: cpu.operations_per_second("fp16")?.scaled(sockets, 1),
+        flag: cpu.time("flag_latency")?,
+        post: cpu.time("post_latency")?,
+        link: link_spec(link)?,
+        link_name: link.name.clone(),
+        port,
+    })
+}
+
+fn pim(choice: &crate::scenario::PimChoice) -> Result<PimFigures, SystemError> {
+    let entry = &choice.entry;
+    let link = link_spec(&choice.link)?;
+    let on_package = link.category == Category::CommunicationHbm;
+    let optional = |key| choice.link.time(key).ok();
+    Ok(PimFigures {
+        device: Arc::new(device(entry)?),
+        stacks: choice.stacks,
+        hand_over: entry.time("launch")? + entry.time("flag")?,
+        link,
+        link_name: choice.link.name.clone(),
+        // A link without a switch figure of its own is switched without loss of time; its assumption is in the report.
+        switch: choice.switch.then(|| optional("switch_latency").unwrap_or_default()),
+        controller: optional("device_latency").filter(|_| !on_package),
+    })
+}
+
+/// The PIM device of a catalogue entry.
+fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
+    let unknown = |what, name: String, known: &str| SystemError::Unknown { what, name, known: known.to_owned() };
+    let base = DeviceSpec::hbm3_pim_bank();
+    if entry.name != base.name {
+        return Err(unknown("PIM device", entry.name.clone(), &base.name));
+    }
+    let power = if entry.flag("power_limit")? { PowerLimit::On } else { PowerLimit::Off };
+    let activation = entry.text("multi_bank_activation")?;
+    let gqa = entry.text("gqa")?;
+    Ok(DeviceSpec {
+        buffer_rate: entry.bandwidth("buffer_rate")?,
+        softmax_passes: u32::try_from(entry.integer("softmax_passes")?).unwrap_or(u32::MAX),
+        multi_bank_activation: match activation {
+            "provisioned" => MultiBankActivation::Provisioned,
+            "staggered" => MultiBankActivation::Staggered,
+            _ => return Err(unknown("multi_bank_activation", activation.to_owned(), "provisioned, staggered")),
+        },
+        gqa: match gqa {
+            "serial" => GqaPolicy::Serial,
+            "shared" => GqaPolicy::SharedPass,
+            _ => return Err(unknown("gqa", gqa.to_owned(), "serial, shared")),
+        },
+        ..base.with_timing(hbm3::gbps_5_2(power))
+    })
+}
+
+/// A link of the catalogue.
+fn link_spec(entry: &Entry) -> Result<LinkSpec, SystemError> {
+    let kind = entry.text("link_kind")?;
+    let raw = entry.bandwidth("raw_bw")?;
+    let size = |key| entry.bytes(key).map(|bytes| bytes.0);
+    Ok(match kind {
+        "pcie" => LinkSpec {
+            category: Category::CommunicationPcie,
+            rate: raw.times(entry.fraction("link_efficiency")?),
+            framing: Framing::Pcie(protocol::pcie::Packets {
+                max_payload: size("mps")?.max(1),
+                max_read_request: size("mrrs")?.max(1),
+                write_header: size("header_write")?,
+                completion_header: size("header_completion")?,
+                request_header: size("header_request")?,
+            }),
+            latency: entry.time("latency")?,
+        },
+        "cxl" => LinkSpec {
+            category: Category::CommunicationCxl,
+            rate: raw.times(entry.fraction("flit_efficiency")?),
+            framing: Framing::Plain,
+            // A port and the physical layer at each end of the way.
+            latency: entry.time("port_latency")? + entry.time("phy_latency")?,
+        },
+        "nvlink" | "on-package" => LinkSpec {
+            category: if kind == "nvlink" { Category::CommunicationNvlink } else { Category::CommunicationHbm },
+            rate: raw.times(entry.fraction("link_efficiency")?),
+            framing: Framing::Plain,
+            latency: entry.time("latency")?,
+        },
+        _ => {
+            let known = "pcie, cxl, nvlink, on-package".to_owned();
+            return Err(SystemError::Unknown { what: "link kind", name: kind.to_owned(), known });
+        }
+    })
+}
