@@ -44,7 +44,7 @@ enum Command {
 enum Failure {
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Run(#[from] RunError),
+    Run(Box<RunError>),
     #[error(transparent)]
     Report(#[from] reports::ReportError),
     #[error("{message}")]
@@ -56,6 +56,12 @@ enum Failure {
     /// The reader of our output has gone; not an error of anybody's.
     #[error("the output was closed")]
     Closed,
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self::Run(Box::new(error))
+    }
 }
 
 impl Failure {
@@ -79,6 +85,11 @@ fn print(text: &str) -> Result<(), Failure> {
 /// Runs the command line and gives the exit code.
 pub fn main() -> ExitCode {
     log();
+    // Lines are left to the terminal to wrap: names such as H200-SXM must not be broken at their hyphens.
+    let handler = |_: &dyn Diagnostic| -> Box<dyn miette::ReportHandler> {
+        Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
+    };
+    let _ = miette::set_hook(Box::new(handler));
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -125,5 +136,5 @@ fn log() {
         tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr);
     // Without colours where nobody looks.
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let _ = subscriber.without_time().with_ansi(ansi).try_init();
+    let _ = subscriber.without_time().with_ansi(ansi).log_internal_errors(false).try_init();
 }

@@ -32,7 +32,7 @@ pub enum RunError {
         /// The point of the sweep.
         at: String,
         /// Why.
-        source: SystemError,
+        source: Box<SystemError>,
         /// What to do.
         #[help]
         remedy: Option<String>,
@@ -56,7 +56,7 @@ impl RunError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Scenario(_) | Self::Output { .. } => true,
-            Self::System { source, .. } => !matches!(source, SystemError::Simulation(_) | SystemError::Graph(_)),
+            Self::System { source, .. } => !matches!(**source, SystemError::Simulation(_) | SystemError::Graph(_)),
             Self::Report(error) => matches!(error, ReportError::File { .. } | ReportError::Output { .. }),
         }
     }
@@ -90,7 +90,7 @@ pub fn keep_nothing(_: &str, _: SystemInput, _: &SystemReport) -> Result<(), Rep
 
 /// Runs every point and system.
 pub fn simulate(loaded: &Loaded, observe: &mut Observe<'_>) -> Result<RunReport, RunError> {
-    let mut assumptions: Vec<Assumption> = model_assumptions();
+    let mut assumptions: Vec<Assumption> = Vec::new();
     let mut run = RunReport {
         scenario: loaded.name.clone(),
         scenario_sha256: loaded.sha256.clone(),
@@ -134,7 +134,7 @@ fn run_point(
         ))
         .into());
     }
-    let job = Job { model: &model, dtype_bytes: scenario.dtype.bytes() as u32, workload: &scenario.workload };
+    let job = Job { model: &model, dtype_bytes: scenario.dtype.bytes(), workload: &scenario.workload };
     let mut systems = Vec::new();
     for spec in &scenario.systems {
         let outcome = system::simulate(spec, &job, scenario.seed).map_err(|source| RunError::System {
@@ -142,7 +142,7 @@ fn run_point(
             system: spec.name.clone(),
             at: at.to_owned(),
             remedy: remedy(&source),
-            source,
+            source: Box::new(source),
         })?;
         for assumption in outcome.assumptions {
             if !assumptions.contains(&assumption) {
@@ -162,42 +162,6 @@ fn check_laws(input: &SystemInput, report: &SystemReport) -> Result<(), ReportEr
     let elapsed: Time = report.step_latency.iter().copied().sum();
     reports::laws::check_meters(&input.name, &input.meters, elapsed, system::machine::DMA_CHUNK)?;
     reports::laws::check_memory(&input.name, &input.memory)
-}
-
-/// What the models themselves assume, whatever the scenario.
-fn model_assumptions() -> Vec<Assumption> {
-    let assume = |key: &str, value: serde_json::Value, why: &str| Assumption {
-        key: key.to_owned(),
-        value,
-        why: why.to_owned(),
-    };
-    vec![
-        assume(
-            "dma.window",
-            system::machine::DMA_WINDOW.into(),
-            "bytes that a DMA engine keeps under way: more than bandwidth times round trip of any link here",
-        ),
-        assume(
-            "dma.chunk",
-            system::machine::DMA_CHUNK.into(),
-            "bytes of the largest piece that travels as one; links serve pieces first come first served",
-        ),
-        assume(
-            "gpu.activations",
-            2.into(),
-            "sets of the largest operator's activations that are kept in GPU memory",
-        ),
-        assume(
-            "host.numa",
-            false.into(),
-            "the sockets' DRAM channels are one memory: no penalty for the remote socket",
-        ),
-        assume(
-            "energy.left_out",
-            "host DRAM, CPU cores, idle and standing power".into(),
-            "no source at hand; the energy of systems that use the host is therefore too low",
-        ),
-    ]
 }
 
 /// Where and how to write.
@@ -239,8 +203,7 @@ pub fn run_to_files(loaded: &Loaded, outputs: &Outputs) -> Result<(RunReport, u6
     let share = (!run.points.is_empty()).then(|| reports::figure::share::svg(&run.points)).transpose()?;
     let drawn = loaded.sweep.is_empty() && !systems.is_empty();
     let timeline = drawn.then(|| reports::figure::timeline::svg(&systems)).transpose()?;
-    let figures =
-        Figures { breakdown: breakdown.as_deref(), share: share.as_deref(), timeline: timeline.as_deref() };
+    let figures = Figures { breakdown: breakdown.as_deref(), share: share.as_deref(), timeline: timeline.as_deref() };
     let page = reports::html::page(&run, &figures);
 
     for (name, text) in [("breakdown.svg", &breakdown), ("share.svg", &share), ("timeline.svg", &timeline)] {

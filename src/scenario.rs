@@ -1,7 +1,7 @@
 //! Scenarios: what a person writes, checked and resolved against the catalogue.
 //!
-//! TOML and JSON go through one schema, which is a table (`schema.rs`); [`json_schema`] prints it. Values that are not
-//! given have their defaults: dtype `fp16`, `workload.new_tokens` 1, seed 1, a graph dispatch, the host CPU `Xeon-8480+`,
+//! TOML and JSON go through one schema, which is a table (`schema.rs`); [`json_schema()`] prints it. Values that are not
+//! given have their defaults: dtype `fp16`, `workload.batch` and `workload.new_tokens` 1, seed 1, a graph dispatch, the host CPU `Xeon-8480+`,
 //! the host link of the GPU's figure `host_link`, the PIM link of the device's figure `link`, a `kv` of fp16 in the GPU's
 //! memory with one layer of prefetch, whose overflow goes to the host by whole sequences.
 //!
@@ -62,8 +62,15 @@ mod schema;
 mod tests;
 mod words;
 
-/// The scenarios that are built in, by file name, with their text.
-pub const SHIPPED_SCENARIOS: &[(&str, &str)] = &[];
+macro_rules! shipped {
+    ($($name:literal),* $(,)?) => {
+        /// The scenarios that are built in, by name, with their text.
+        pub const SHIPPED_SCENARIOS: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../scenarios/", $name, ".toml"))),)*];
+    };
+}
+
+shipped!["cxl-pim", "offload-share", "quickstart", "replaces"];
 
 /// One model and workload on one or more systems, resolved: every name looked up, every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,25 +210,22 @@ impl Format {
     /// By the ending of the file; without one that says it, by the first character.
     fn guess(path: &Path, text: &str) -> Self {
         let ending = path.extension().unwrap_or_default();
-        if ending.eq_ignore_ascii_case("json") {
-            Self::Json
-        } else if !ending.eq_ignore_ascii_case("toml") && text.trim_start().starts_with('{') {
-            Self::Json
-        } else {
-            Self::Toml
-        }
+        let is = |known: &str| ending.eq_ignore_ascii_case(known);
+        if is("json") || (!is("toml") && text.trim_start().starts_with('{')) { Self::Json } else { Self::Toml }
     }
 }
 
 impl Scenario {
-    /// Reads, checks and resolves a scenario file with the `--set` arguments of the command line.
+    /// Reads, checks and resolves a scenario file with the `--set` arguments of the command line. Where there is no such
+    /// file, `quickstart`, `quickstart.toml` and `scenarios/quickstart.toml` name the built-in scenario.
     pub fn load(path: &Path, sets: &[String]) -> Result<Loaded, ScenarioError> {
+        if let Some(text) = shipped(path).filter(|_| !path.exists()) {
+            return read(path, text, Format::Toml, None, sets);
+        }
         let text =
             file::read(path).map_err(|problem| ScenarioError::new(problem, Place::File { path: path.to_owned() }))?;
-        let folder = path.parent().map(|folder| match folder.as_os_str().is_empty() {
-            true => PathBuf::from("."),
-            false => folder.to_owned(),
-        });
+        // A bare file name has an empty folder, which is the working directory.
+        let folder = path.parent().map(|folder| Path::new(".").join(folder));
         read(path, &text, Format::guess(path, &text), folder, sets)
     }
 
@@ -229,6 +233,14 @@ impl Scenario {
     pub fn from_text(path: &str, text: &str, format: Format, sets: &[String]) -> Result<Loaded, ScenarioError> {
         read(Path::new(path), text, format, None, sets)
     }
+}
+
+/// The built-in scenario that `path` names.
+fn shipped(path: &Path) -> Option<&'static str> {
+    let name = path.strip_prefix("scenarios").unwrap_or(path).to_str()?;
+    let name = name.strip_suffix(".toml").unwrap_or(name);
+    let (_, text) = SHIPPED_SCENARIOS.iter().find(|(known, _)| *known == name)?;
+    Some(text)
 }
 
 fn read(

@@ -4,6 +4,7 @@
 //! [`machine`] makes the actors and wires them, [`dispatch`] compiles the operator graph of every decode step to tasks
 //! on those actors, and [`simulate`] runs the whole and gathers what the reports need.
 
+pub mod assumptions;
 pub mod dispatch;
 pub mod energy;
 pub mod error;
@@ -58,8 +59,9 @@ pub struct Outcome {
 
 /// Runs one system.
 pub fn simulate(spec: &SystemSpec, job: &Job<'_>, seed: u64) -> Result<Outcome, SystemError> {
-    let (figures, assumptions) = Figures::read(spec)?;
+    let (figures, mut assumptions) = Figures::read(spec)?;
     let placement = Placement::of(spec, &figures, job)?;
+    assumptions.extend(assumptions::of(&figures, &placement));
     let mut machine = Machine::build(&figures, &placement, job, seed)?;
     let plan = dispatch::plan(&figures, &placement, &machine, job)?;
     tracing::info!(system = spec.name, tasks = plan.tasks.node_count(), "compiled");

@@ -156,7 +156,8 @@ const LINK: &[FigureField] = &[
     link(&[LinkKind::Pcie], "header_completion", OVERHEAD, "Bytes of a completion besides its payload."),
     link(&[LinkKind::Pcie], "header_request", OVERHEAD, "Bytes of a read request."),
     link(&[LinkKind::Pcie], "host_port", BANDWIDTH, "Payload of both directions together that the host port sustains."),
-    link(&[LinkKind::Cxl], "flit_efficiency", SHARE, "Share of a flit that carries payload."),
+    link(&[LinkKind::Cxl], "flit_bytes", CAPACITY, "A flit on the wire."),
+    link(&[LinkKind::Cxl], "flit_payload", CAPACITY, "What a flit carries."),
     link(&[LinkKind::Cxl], "port_latency", LATENCY, "Protocol layers of one port."),
     link(&[LinkKind::Cxl], "phy_latency", LATENCY, "Physical layers and wire, one way."),
     link(&[LinkKind::Cxl], "switch_latency", LATENCY, "Passing through a switch."),
@@ -164,9 +165,6 @@ const LINK: &[FigureField] = &[
 ];
 
 const PIM: &[FigureField] = &[
-    figure("stack_capacity", CAPACITY, "Memory of one stack."),
-    figure("channels", Shape::Integer { least: 1, most: 64 }, "Channels of one stack."),
-    figure("ext_bandwidth", BANDWIDTH, "External interface of one stack."),
     figure("buffer_rate", BANDWIDTH, "What the softmax unit of one stack takes in."),
     figure("softmax_passes", Shape::Integer { least: 1, most: 16 }, "Times that the softmax unit reads the scores."),
     figure("power_limit", Shape::Flag, "Whether all-bank MACs keep the longer gap of the power limit."),
@@ -179,11 +177,6 @@ const PIM: &[FigureField] = &[
         "gqa",
         Shape::Word(&["serial", "shared"]),
         "Query heads of a group one after the other, or in one shared pass.",
-    ),
-    figure(
-        "rules",
-        Shape::Word(&["jedec", "attacc"]),
-        "Timing rules: physically sound, or those of the AttAcc simulator.",
     ),
     figure("launch", LATENCY, "Hand-over of a program from the GPU."),
     figure("flag", LATENCY, "Hand-over of the result to the GPU."),

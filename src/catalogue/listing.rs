@@ -95,7 +95,7 @@ const fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("protocol", "link_kind"),
             ("raw rate", "raw_bw"),
             ("packets", "link_efficiency"),
-            ("flits", "flit_efficiency"),
+            ("flit payload", "flit_payload"),
             ("host port", "host_port"),
             ("latency", "latency"),
         ],
@@ -196,7 +196,7 @@ fn scenarios() -> String {
     let mut table = table();
     table.set_header(["file", "what"]);
     for (name, text) in scenario::SHIPPED_SCENARIOS {
-        table.add_row([(*name).to_owned(), scenario::title(text)]);
+        table.add_row([format!("scenarios/{name}.toml"), scenario::title(text)]);
     }
     format!("{}\n", text(table))
 }
@@ -205,7 +205,7 @@ fn codecs() -> String {
     let mut table = table();
     table.set_header(["codec", "what"]);
     for word in scenario::codecs() {
-        table.add_row([word.word, word.doc]);
+        table.add_row([word.word, word.doc.trim()]);
     }
     format!("{}\n", text(table))
 }

@@ -404,16 +404,15 @@ fn plain(shape: Shape, node: &Node, path: &str) -> Result<Setting, Fault> {
             _ => Err(wrong_type(node, path, "true or false", "write true or false, without quotes".to_owned())),
         },
         Shape::Integer { least, most } => integer(least, most, node, path),
-        Shape::Word(words) => match &node.value {
-            Value::Text(text) => match words.iter().find(|word| *word == text) {
-                Some(word) => Ok(Setting::Word(word)),
-                None => Err(not_a_word(false, words.iter().copied(), text, node, path)),
-            },
-            _ => {
+        Shape::Word(words) => {
+            let Value::Text(text) = &node.value else {
                 let remedy = format!("write one of: {}", quoted(words.iter().copied()));
-                Err(wrong_type(node, path, "a word", remedy))
-            }
-        },
+                return Err(wrong_type(node, path, "a word", remedy));
+            };
+            let word = words.iter().find(|word| *word == text);
+            word.map(|word| Setting::Word(word))
+                .ok_or_else(|| not_a_word(false, words.iter().copied(), text, node, path))
+        }
         Shape::Quantity { dimension, zero } => quantity(dimension, zero, node, path),
         Shape::Device(kind) => device(kind, node, path),
     }
@@ -440,13 +439,10 @@ fn integer(least: u64, most: u64, node: &Node, path: &str) -> Result<Setting, Fa
 }
 
 fn quantity(dimension: Dimension, zero: bool, node: &Node, path: &str) -> Result<Setting, Fault> {
-    let text = match &node.value {
-        // A number alone has no unit; the quantity's own message says which are wanted.
-        Value::Text(text) | Value::Number(text) | Value::Integer { text, .. } => text,
-        _ => {
-            let remedy = format!("write for example \"{}\"", dimension.example());
-            return Err(wrong_type(node, path, dimension.phrase(), remedy));
-        }
+    // A number alone has no unit; the quantity's own message says which are wanted.
+    let (Value::Text(text) | Value::Number(text) | Value::Integer { text, .. }) = &node.value else {
+        let remedy = format!("write for example \"{}\"", dimension.example());
+        return Err(wrong_type(node, path, dimension.phrase(), remedy));
     };
     let problem = match Quantity::parse(text, dimension) {
         Ok(quantity) if zero || !quantity.is_zero() => return Ok(Setting::Quantity(quantity)),

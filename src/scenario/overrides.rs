@@ -317,18 +317,15 @@ fn split(key: &str) -> Result<Vec<String>, String> {
     let mut parts = Vec::new();
     let mut rest = key.trim();
     loop {
-        let (part, after) = match rest.chars().next() {
-            Some(quote @ ('"' | '\'')) => {
-                let inner = &rest[1..];
-                let Some(end) = inner.find(quote) else {
-                    return Err(format!("the quote in `{}` is not closed", clip(key)));
-                };
-                (&inner[..end], inner[end + 1..].trim_start())
-            }
-            _ => {
-                let end = rest.find('.').unwrap_or(rest.len());
-                (rest[..end].trim(), &rest[end..])
-            }
+        let (part, after) = if let Some(quote @ ('"' | '\'')) = rest.chars().next() {
+            let inner = &rest[1..];
+            let Some(end) = inner.find(quote) else {
+                return Err(format!("the quote in `{}` is not closed", clip(key)));
+            };
+            (&inner[..end], inner[end + 1..].trim_start())
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            (rest[..end].trim(), &rest[end..])
         };
         if part.is_empty() {
             return Err(format!("the key `{}` has an empty part", clip(key)));

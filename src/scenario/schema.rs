@@ -152,7 +152,7 @@ const WORKLOAD: Section = Section {
     shorthand: None,
     fields: &[
         field("kind", Takes::Word(WorkloadKind::WORDS), Fallback::Text("decode"), "The kind of work."),
-        field("batch", integer(1, 4096), Fallback::Required, "Sequences that are decoded together."),
+        field("batch", integer(1, 4096), Fallback::Integer(1), "Sequences that are decoded together."),
         field(
             "context",
             integer(1, 1 << 24),

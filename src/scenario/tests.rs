@@ -276,6 +276,38 @@ fn a_model_is_found_near_the_scenario() {
 }
 
 #[test]
+fn every_shipped_scenario_is_built_in_and_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut names = Vec::new();
+    for file in folder.read_dir().unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            if let Err(error) = Scenario::load(&path, &[]) {
+                panic!("{}", render(&error));
+            }
+            names.push(path.file_stem().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    let embedded: Vec<_> = SHIPPED_SCENARIOS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, embedded, "list them in `shipped!` of src/scenario.rs");
+    for (_, text) in SHIPPED_SCENARIOS {
+        assert!(!title(text).is_empty());
+    }
+    // The tests run in the folder of the package: `scenarios/` is there, these are not.
+    for name in ["quickstart", "quickstart.toml"] {
+        assert_eq!(Scenario::load(Path::new(name), &[]).unwrap().points.len(), 1);
+    }
+}
+
+#[test]
+fn a_wide_sweep_stays_quick() {
+    let values: Vec<_> = (1..=400).map(|value| value.to_string()).collect();
+    let text = format!("{SMALL}\n[sweep]\nseed = [{0}]\nworkload.batch = [{0}]\n", values[..50].join(","));
+    assert_eq!(good(&text, &[]).points.len(), 2500);
+}
+
+#[test]
 fn what_is_wrong_in_a_file_is_shown_in_its_place() {
     let replaced = |from: &str, to: &str| FULL.replacen(from, to, 1);
     let cases = [
@@ -311,7 +343,7 @@ fn what_is_wrong_in_a_file_is_shown_in_its_place() {
         ("attention_out_of_reach", replaced("home = \"host\"", "home = \"host\", attention = \"pim\"")),
         ("replaces_all_stacks", replaced("stacks = 4", "stacks = 5")),
         ("switch_without_cxl", replaced("stacks = 4", "stacks = 4, switch = true")),
-        ("figure_of_another_link", replaced("latency = \"0.5 us\"", "flit_efficiency = 0.9")),
+        ("figure_of_another_link", replaced("latency = \"0.5 us\"", "flit_payload = \"64 B\"")),
         ("link_twice", replaced("name = \"PCIe5x16\"", "name = \"PCIe5x16\", device = \"PCIe4x16\"")),
         (
             "on_package_host",

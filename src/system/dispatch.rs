@@ -24,7 +24,7 @@ pub enum Site {
     Stream,
     /// The GPU's copy engine from the host.
     CopyIn,
-    /// The GPU's copy engine to the host.
+    /// The GPU's copy engine to the host; a GPU with one engine does these copies on [`Site::CopyIn`].
     CopyOut,
     /// Stores of kernels to a PIM stack.
     Store(usize),
@@ -68,12 +68,7 @@ pub struct Plan {
 }
 
 /// Compiles every step of the run.
-pub fn plan(
-    figures: &Figures,
-    placement: &Placement,
-    machine: &Machine,
-    job: &Job<'_>,
-) -> Result<Plan, SystemError> {
+pub fn plan(figures: &Figures, placement: &Placement, machine: &Machine, job: &Job<'_>) -> Result<Plan, SystemError> {
     let mut planner = Planner {
         figures,
         placement,
@@ -121,6 +116,7 @@ impl Planner<'_> {
     }
 
     fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
+        let site = if site == Site::CopyOut && self.figures.gpu.one_copy_engine { Site::CopyIn } else { site };
         let task = self.plan.tasks.add_node(Task { site, work });
         for &before in after {
             // An operator can reach another over two ways that are one and the same task here.
@@ -164,12 +160,12 @@ impl Planner<'_> {
             let Some(operator) = operators.operator(node) else { continue };
             let before = operators.predecessors(node);
             let after: Vec<NodeIndex> = before.flat_map(|(node, _)| ends[&node].iter().copied()).collect();
-            let done = match (operator.kind, operator.layer) {
-                (OperatorKind::Attention, Some(layer)) => self.attention(layer, operator, &after),
-                _ => {
-                    let kernel = self.kernel(operator.kind.name(), operator.layer, operator.total_bytes(), operator.flops);
-                    vec![self.launch(Site::Stream, Work::Kernel(kernel), &after)]
-                }
+            let done = if let (OperatorKind::Attention, Some(layer)) = (operator.kind, operator.layer) {
+                self.attention(layer, operator, &after)
+            } else {
+                let (kind, bytes) = (operator.kind.name(), operator.total_bytes());
+                let kernel = self.kernel(kind, operator.layer, bytes, operator.flops);
+                vec![self.launch(Site::Stream, Work::Kernel(kernel), &after)]
             };
             last.clone_from(&done);
             ends.insert(node, done);
@@ -196,13 +192,13 @@ impl Planner<'_> {
                 Home::Gpu | Home::Host => ends.push(self.attend_on_gpu("attention", layer, operator, home, after)),
             }
         }
-        if !host.is_empty() {
+        if host.is_empty() {
+            self.step.attended.push(ends.clone());
+        } else {
             match self.placement.choice.attention {
                 Attention::Cpu => ends.push(self.attend_on_cpu(layer, host, after)),
                 Attention::Gpu | Attention::Pim => ends.push(self.attend_fetched(layer, operator, host, after)),
             }
-        } else {
-            self.step.attended.push(ends.clone());
         }
         if self.placement.is_split(layer, self.step.context) {
             // Two partial outputs with their maxima and sums are read and one output is written.

@@ -35,6 +35,8 @@ pub struct GpuFigures {
     pub dispatch: Dispatch,
     /// Fixed cost of a copy.
     pub copy_set_up: Time,
+    /// Whether one engine copies both ways, one copy after the other.
+    pub one_copy_engine: bool,
 }
 
 /// A host and the link to it.
@@ -137,6 +139,7 @@ fn gpu(spec: &SystemSpec, replaced: u32) -> Result<GpuFigures, SystemError> {
         launch: entry.time("launch_interval_stream")?,
         dispatch: spec.dispatch,
         copy_set_up: entry.time("copy_setup")?,
+        one_copy_engine: entry.integer("copy_engines")? < 2,
     })
 }
 
@@ -225,8 +228,13 @@ fn link_spec(entry: &Entry) -> Result<LinkSpec, SystemError> {
         },
         "cxl" => LinkSpec {
             category: Category::CommunicationCxl,
-            rate: raw.times(entry.fraction("flit_efficiency")?),
-            framing: Framing::Plain,
+            rate: raw,
+            framing: Framing::Cxl(protocol::cxl::Flits {
+                flit: size("flit_bytes")?.max(1),
+                payload: size("flit_payload")?.max(1),
+                // Assumption: as PCIe's usual read requests.
+                max_read_request: protocol::pcie::Packets::USUAL.max_read_request,
+            }),
             // A port and the physical layer at each end of the way.
             latency: entry.time("port_latency")? + entry.time("phy_latency")?,
         },

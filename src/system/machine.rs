@@ -2,13 +2,9 @@
 
 use host_gpu::{Driver, Ports, Shared, Stream, Worker};
 use interconnect::topology::Place;
-use interconnect::{
-    Chunk, DmaEngine, DmaSpec, Endpoint, HostPort, Link, RouteId, Routes, Stage, Switch, Topology,
-};
+use interconnect::{Chunk, DmaEngine, DmaSpec, Endpoint, HostPort, Link, RouteId, Routes, Stage, Switch, Topology};
 use pim_device::Controller;
-use sim_core::{
-    ActorKey, Board, Category, Meter, Port, Signal, SimulationError, Simulation, Span, TaskIndex, Time,
-};
+use sim_core::{ActorKey, Board, Category, Meter, Port, Signal, Simulation, SimulationError, Span, TaskIndex, Time};
 
 use super::dispatch::{Plan, Site, Work};
 use super::node::{Message, Node};

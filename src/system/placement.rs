@@ -3,8 +3,8 @@
 use host_gpu::Ledger;
 use pim_device::kv_rows;
 use sim_core::{Bytes, Rate};
-use workloads::kv::{self, KvDemand, KvPlacement, SpillUnit};
 use workloads::OperatorGraph;
+use workloads::kv::{self, KvDemand, KvPlacement, SpillUnit};
 
 use super::{Figures, Job, SystemError};
 use crate::scenario::{Attention, Home, KvChoice, Overflow, SystemSpec};
@@ -172,9 +172,8 @@ impl Placement {
             }
             (_, overflow, unit) => kv::place(demand, usable, overflow, unit),
         };
-        let placed = placed.map_err(|e| {
-            refused(&stacks(pim.stacks), job, e.needed, e.capacity, e.tokens_that_fit_per_sequence)
-        })?;
+        let placed = placed
+            .map_err(|e| refused(&stacks(pim.stacks), job, e.needed, e.capacity, e.tokens_that_fit_per_sequence))?;
         ledger.take("KV cache", Bytes(placed.resident_bytes))?;
         let units: Vec<u64> = placed.resident_sequences.iter().map(|&n| u64::from(n) * heads).collect();
         let by_channel = spread(&units, channels as usize);
@@ -230,6 +229,11 @@ impl Placement {
         self.resident.as_ref().map_or(0, |placed| placed.spilled_bytes)
     }
 
+    /// Whether any of the cache lies in the host's memory.
+    pub fn uses_host(&self) -> bool {
+        self.host.used() > Bytes(0)
+    }
+
     /// How much of whom is where.
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -251,17 +255,38 @@ impl Placement {
         lines
     }
 
-    /// What a reader should know of the bandwidths behind the numbers.
+    /// What a reader should know to read the numbers.
     pub fn notes(&self, figures: &Figures) -> Vec<String> {
         let gpu = &figures.gpu;
         let weights = self.streamed_weights;
         let at = |rate: Rate| format!("{} at {:.0} GB/s", rate.time_for(weights), rate.0 as f64 / 1e9);
-        vec![format!(
-            "Dense layers: {:.2} GB of weights are read for every token, {} that streaming kernels reach ({} peak).",
+        let mut notes = vec![format!(
+            "Dense layers read {:.2} GB of weights for every token: {} reached by kernels ({} peak).",
             weights as f64 / 1e9,
             at(gpu.bandwidth),
             at(gpu.peak_bandwidth),
-        )]
+        )];
+        if self.uses_host() && self.choice.attention != Attention::Cpu {
+            notes.push(match self.choice.prefetch {
+                0 => "KV is fetched on demand: transfers and kernels take turns, so the exposed and the busy share of \
+                      communication are nearly the same."
+                    .to_owned(),
+                n => format!(
+                    "KV is fetched {n} layer{} ahead: what overlaps is exposed only where it is the longer one, so the \
+                     exposed share is near 100 % where transfers outlast kernels and near 0 % where they hide behind \
+                     them. The busy share says how long the link really works.",
+                    if n == 1 { "" } else { "s" }
+                ),
+            });
+        }
+        if self.uses_host() {
+            notes.push(
+                "Energy leaves out host DRAM and CPU cores (no source): too low here, do not compare it with systems \
+                 that keep the KV cache on the package."
+                    .to_owned(),
+            );
+        }
+        notes
     }
 }
 

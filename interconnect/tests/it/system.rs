@@ -35,6 +35,9 @@ sim_core::system! {
     }
 }
 
+/// Puts a stage's actor in its place once the routes are known.
+type Put = Box<dyn FnOnce(&mut Simulation<Node>, &Routes)>;
+
 /// One byte per nanosecond.
 pub(crate) const RATE: Rate = Rate(1_000_000_000);
 
@@ -93,7 +96,7 @@ impl Bench {
         let up = topology.route(gpu, host).unwrap();
         let names: Vec<(String, Stage)> = topology.stages().map(|(n, s)| (n.to_owned(), s.clone())).collect();
         let mut ports: Vec<Port<Chunk>> = Vec::new();
-        let mut place: Vec<Box<dyn FnOnce(&mut Simulation<Node>, &Routes)>> = Vec::new();
+        let mut place: Vec<Put> = Vec::new();
         for (name, stage) in names {
             match stage {
                 Stage::Link(spec) => {
