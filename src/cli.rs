@@ -85,10 +85,6 @@ fn print(text: &str) -> Result<(), Failure> {
 /// Runs the command line and gives the exit code.
 pub fn main() -> ExitCode {
     log();
-    // Lines are left to the terminal to wrap: names such as H200-SXM must not be broken at their hyphens.
-    let handler = |_: &dyn Diagnostic| -> Box<dyn miette::ReportHandler> {
-        Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
-    };
     let _ = miette::set_hook(Box::new(handler));
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -114,6 +110,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// How errors are shown. Lines are left to the terminal to wrap, so that names such as H200-SXM are not broken at their
+/// hyphens; causes are part of the messages.
+fn handler(_: &dyn Diagnostic) -> Box<dyn miette::ReportHandler> {
+    Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).without_cause_chain().build())
 }
 
 fn schema() -> Result<(), Failure> {

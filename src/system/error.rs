@@ -18,7 +18,7 @@ pub enum SystemError {
     OutOfMemory(#[from] OutOfMemory),
     /// The KV cache does not fit and may not overflow.
     #[error(
-        "the KV cache of {batch} sequences of {context} tokens needs {needed}, and {home} has room for {capacity}: \
+        "the KV cache of {batch} sequences of {context} tokens needs {needed}, and there is room for {capacity} in {home}: \
          {tokens_that_fit} tokens of each sequence would fit"
     )]
     KvDoesNotFit {
