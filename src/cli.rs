@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
 
 /// How errors are shown. Lines are left to the terminal to wrap, so that names such as H200-SXM are not broken at their
 /// hyphens; causes are part of the messages.
-fn handler(_: &dyn Diagnostic) -> Box<dyn miette::ReportHandler> {
+fn handler(_: &(dyn Diagnostic + 'static)) -> Box<dyn miette::ReportHandler> {
     Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).without_cause_chain().build())
 }
 
