@@ -4,7 +4,7 @@ use sim_core::Bytes;
 
 /// A memory was asked for more than it has left.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{memory} has {free} of {capacity} left, but {purpose} needs {needed}{}", held(holders))]
+#[error("{memory} has {free} of {capacity} left, too little for {purpose} ({needed}){}", held(holders))]
 pub struct OutOfMemory {
     /// Which memory.
     pub memory: String,
@@ -25,7 +25,7 @@ fn held(holders: &[(String, Bytes)]) -> String {
         return String::new();
     }
     let list: Vec<String> = holders.iter().map(|(purpose, bytes)| format!("{purpose} {bytes}")).collect();
-    format!(" (held: {})", list.join(", "))
+    format!("; it holds {}", list.join(", "))
 }
 
 /// The books of one memory.
@@ -97,7 +97,8 @@ mod tests {
         let mut memory = Ledger::new("gpu0", Bytes(3 << 30));
         memory.take("weights", Bytes(2 << 30)).unwrap();
         let error = memory.take("KV cache", Bytes(5 << 30)).unwrap_err();
-        let expected = "gpu0 has 1.00 GiB of 3.00 GiB left, but KV cache needs 5.00 GiB (held: weights 2.00 GiB)";
+        let expected =
+            "gpu0 has 1.00 GiB of 3.00 GiB left, too little for KV cache (5.00 GiB); it holds weights 2.00 GiB";
         assert_eq!(error.to_string(), expected);
     }
 }

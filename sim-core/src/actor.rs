@@ -266,9 +266,9 @@ impl<M> Context<'_, M> {
 macro_rules! log_span {
     ($context:expr, $span:expr) => {{
         let span = $span;
-        if let Some(closed) = $context.close(span).filter(|_| tracing::enabled!(tracing::Level::DEBUG)) {
+        if let Some(closed) = $context.close(span).filter(|_| $crate::tracing::enabled!($crate::tracing::Level::DEBUG)) {
             let closed = closed.clone();
-            tracing::debug!(
+            $crate::tracing::debug!(
                 start = %closed.start,
                 end = %closed.end,
                 actor = $context.name(),

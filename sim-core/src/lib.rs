@@ -67,3 +67,7 @@ pub use service::{Request, Served};
 pub use span::{Category, Span, SpanDraft, SpanId, Spans, Tag};
 pub use statistics::Meter;
 pub use time::{Bytes, Rate, Time};
+
+/// For [`log_span!`], so that its users need not depend on it.
+#[doc(hidden)]
+pub use tracing;

@@ -1,5 +1,6 @@
 //! Transfers against closed forms.
 
 mod contention;
+mod random;
 mod system;
 mod unloaded;

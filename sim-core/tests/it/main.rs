@@ -3,3 +3,4 @@
 mod failures;
 mod order;
 mod random_streams;
+mod sharing;
