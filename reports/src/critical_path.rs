@@ -6,10 +6,11 @@
 //! ```text
 //!   cause.end      ready             start      start+launch            end
 //!      |--signal-----|---waiting-------|---launch----|------body---------|
-//!         Launch        of the holder      Launch      the category
+//!         Launch        the holder's       Launch      the category
 //! ```
 //!
-//! Waiting belongs to whoever held the resource: the holder's own launch is Launch, its body its category. What no holder
+//! A job that waited for its resource was decided by the job that held it, not by its cause: the walk goes on with the
+//! holder, whose own body is what the time was spent on (a copy that waits for a copy is communication). What no holder
 //! explains is Queue. The pieces tile the token's latency to the picosecond, or the walk fails (law 1).
 //!
 //! *Invariant:* nothing is rounded, stretched or put down as "other" to make the sum right.
@@ -23,7 +24,7 @@ use crate::error::ReportError;
 pub enum Part {
     /// The news of the predecessor's end travels.
     Signal,
-    /// A later job waits for this one to leave the resource, or, in category Queue, this one waits for arbitration.
+    /// It waits for arbitration: nobody holds its resource.
     Waiting,
     /// The fixed cost at the beginning of the job.
     Launch,
@@ -40,7 +41,7 @@ pub struct Segment {
     pub to: Time,
     /// What it counts as.
     pub category: Category,
-    /// The span that the time was spent on: for waiting the one that held the resource, if any.
+    /// The span that the time was spent on.
     pub span: SpanId,
     /// The kind of that span.
     pub kind: &'static str,
@@ -241,18 +242,30 @@ impl<'a, J: Job> Jobs<'a, J> {
         loop {
             let span = self.check_times(job)?;
             path.job(job, span, span.end());
-            self.waiting(job, span, &mut path)?;
-            let sent = span.ready() - span.signal();
-            path.push(sent, span.ready(), Category::Launch, Part::Signal, job);
-            let cause = self.cause_of(job)?;
-            if sent <= from {
+            if span.start() <= from {
                 break;
             }
+            let before = match self.holder_of(job)? {
+                Some(holder) => {
+                    path.push(self.jobs[holder].end(), span.start(), Category::Queue, Part::Waiting, job);
+                    Some(holder)
+                }
+                None => {
+                    path.push(span.ready(), span.start(), Category::Queue, Part::Waiting, job);
+                    let sent = span.ready() - span.signal();
+                    path.push(sent, span.ready(), Category::Launch, Part::Signal, job);
+                    let cause = self.cause_of(job)?;
+                    if sent <= from {
+                        break;
+                    }
+                    cause
+                }
+            };
             // Each job is left at a time not after the one at which it was entered, so only jobs without any length can
             // go in a circle.
             path.steps += 1;
-            job = match cause {
-                Some(cause) if path.steps <= self.jobs.len() => cause,
+            job = match before {
+                Some(before) if path.steps <= self.jobs.len() => before,
                 Some(_) => {
                     let what = "its causes go in a circle".to_owned();
                     return Err(Broken { job, what });
@@ -268,40 +281,21 @@ impl<'a, J: Job> Jobs<'a, J> {
         Ok(path.pieces)
     }
 
-    /// `ready..start` of a job: what held its resource, back to when it became ready.
-    fn waiting(&self, job: usize, span: &J, path: &mut Path) -> Result<(), Broken> {
-        let until = span.ready().max(path.from);
-        let mut cursor = span.start();
-        let (mut holder, mut steps) = (span.held_by(), 0);
-        while cursor > until {
-            let Some(id) = holder else { break };
-            let Some(place) = self.find(id) else {
-                let what = format!("the span {}:{} that held its resource is not among the spans", id.0, id.1);
-                return Err(Broken { job, what });
-            };
-            let held = self.check_times(place)?;
-            if held.end() <= until {
-                break;
-            }
-            if held.end() < cursor {
-                path.push(held.end(), cursor, Category::Queue, Part::Waiting, job);
-                cursor = held.end();
-            }
-            if held.start() < cursor {
-                let body = (held.start() + held.launch()).min(cursor);
-                path.push(body.max(until), cursor, held.category(), Part::Waiting, place);
-                path.push(held.start().max(until), body, Category::Launch, Part::Waiting, place);
-                cursor = held.start();
-            }
-            holder = held.held_by();
-            steps += 1;
-            if steps > self.jobs.len() {
-                let what = "the spans that held its resource go in a circle".to_owned();
-                return Err(Broken { job, what });
-            }
+    /// The job that kept this one waiting: it held the resource after this one was ready.
+    fn holder_of(&self, job: usize) -> Result<Option<usize>, Broken> {
+        let span = &self.jobs[job];
+        let Some(id) = span.held_by().filter(|_| span.ready() < span.start()) else { return Ok(None) };
+        let Some(holder) = self.find(id) else {
+            let what = format!("the span {}:{} that held its resource is not among the spans", id.0, id.1);
+            return Err(Broken { job, what });
+        };
+        let held = self.check_times(holder)?;
+        if held.end() > span.start() {
+            let (end, start) = (held.end().ps(), span.start().ps());
+            let what = format!("it started at {start} ps, while {}:{} held its resource until {end} ps", id.0, id.1);
+            return Err(Broken { job, what });
         }
-        path.push(until, cursor, Category::Queue, Part::Waiting, job);
-        Ok(())
+        Ok(Some(holder).filter(|_| held.end() > span.ready()))
     }
 
     /// Law 1: the pieces follow each other without hole or overlap.

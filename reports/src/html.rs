@@ -187,12 +187,11 @@ impl Page {
             for segment in longest {
                 let actor = actor_name(&system.actors, segment.span.actor.index());
                 let heading = format!("{}, {}", escape(&actor), escape(segment.kind));
-                let part = match (segment.part, segment.category) {
-                    (Part::Signal, _) => "its signal travels",
-                    (Part::Waiting, Category::Queue) => "waits for arbitration",
-                    (Part::Waiting, _) => "is waited for",
-                    (Part::Launch, _) => "its launch",
-                    (Part::Body, _) => "runs",
+                let part = match segment.part {
+                    Part::Signal => "its signal travels",
+                    Part::Waiting => "waits for arbitration",
+                    Part::Launch => "its launch",
+                    Part::Body => "runs",
                 };
                 let share = segment.duration().ps() as f64 / (to - from).ps().max(1) as f64;
                 self.put(&format!(
@@ -234,13 +233,13 @@ impl Page {
             return;
         }
         self.put(
-            "<h2>Assumptions</h2>\n<p>Figures that no source gives. Each can be set in the scenario.</p>\n\
+            "<h2>Assumptions</h2>\n<p>What no source gives. The figures of a device can be set in the scenario.</p>\n\
              <div class=\"wide\"><table class=\"points\">\n<thead><tr><th scope=\"col\">key</th>\
              <th scope=\"col\">value</th><th scope=\"col\">why</th></tr></thead>\n<tbody>\n",
         );
         for assumption in &run.assumptions {
             self.put(&format!(
-                "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td class=\"prose\">{}</td></tr>\n",
+                "<tr><th scope=\"row\"><code>{}</code></th><td class=\"value\">{}</td><td class=\"prose\">{}</td></tr>\n",
                 escape(&assumption.key),
                 escape(&plain(&assumption.value)),
                 escape(&assumption.why)
@@ -288,6 +287,7 @@ tbody tr{border-bottom:1px solid var(--line)}
 tbody tr:hover{background:var(--stripe)}
 th[scope=row]{text-align:left;font-weight:400}
 th.text,td.text,.sweep th:nth-child(2),.sweep td:nth-child(2){text-align:left}
+td.value{white-space:normal;max-width:14rem}
 td.prose{text-align:left;white-space:normal;min-width:18rem;max-width:40rem}
 thead th:first-child,.points thead th,.points td{text-align:left}
 tr.strong th,tr.strong td{font-weight:600}

@@ -46,14 +46,12 @@ fn contended() -> Builder {
 }
 
 #[test]
-fn does_waiting_belong_to_the_holder() {
+fn does_the_path_of_a_job_that_waited_go_on_with_the_holder() {
     check(
         contended(),
         &[
-            ("dispatch", Part::Body, Category::Launch, 1),
-            ("second", Part::Signal, Category::Launch, 1),
-            ("first", Part::Waiting, Category::Launch, 1),
-            ("first", Part::Waiting, Category::CommunicationPcie, 7),
+            ("first", Part::Launch, Category::Launch, 3),
+            ("first", Part::Body, Category::CommunicationPcie, 7),
             ("second", Part::Launch, Category::Launch, 2),
             ("second", Part::Body, Category::CommunicationPcie, 8),
         ],
@@ -69,10 +67,8 @@ fn is_waiting_without_a_holder_queue() {
     check(
         b,
         &[
-            ("dispatch", Part::Body, Category::Launch, 1),
-            ("second", Part::Signal, Category::Launch, 1),
-            ("first", Part::Waiting, Category::Launch, 1),
-            ("first", Part::Waiting, Category::CommunicationPcie, 5),
+            ("first", Part::Launch, Category::Launch, 3),
+            ("first", Part::Body, Category::CommunicationPcie, 5),
             ("second", Part::Waiting, Category::Queue, 2),
             ("second", Part::Launch, Category::Launch, 2),
             ("second", Part::Body, Category::CommunicationPcie, 8),
@@ -131,8 +127,17 @@ fn is_a_missing_cause_noticed() {
         "law 1 is broken by link of s at 10 ps, span 1:1 (second): the span 0:99 that held its resource is not among the spans",
     );
     check_broken(
-        &broken("second", |span| span.cause = None),
+        &broken("second", |span| (span.cause, span.held_by) = (None, None)),
         "law 1 is broken by link of s at 10 ps, span 1:1 (second): it was ready at 2 ps without a cause",
+    );
+}
+
+#[test]
+fn is_a_resource_noticed_that_two_jobs_hold_at_once() {
+    check_broken(
+        &broken("first", |span| span.end = Time::from_ps(11)),
+        "law 1 is broken by link of s at 10 ps, span 1:1 (second): it started at 10 ps, while 1:0 held its resource \
+         until 11 ps",
     );
 }
 
