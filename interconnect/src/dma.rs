@@ -101,6 +101,10 @@ pub struct DmaEngine {
     /// State: ready and not begun.
     queue: VecDeque<(TaskIndex, Arrival)>,
     active: Option<Active>,
+    /// State: chunks that wait for the source, and for the destination: the memory serves an engine's chunks one after
+    /// the other, so that none is late because more of them were asked for.
+    reads: VecDeque<u64>,
+    writes: VecDeque<u64>,
     /// State: chunks under way, by tag.
     flights: Vec<Option<Flight>>,
     free: Vec<u32>,
@@ -118,6 +122,8 @@ impl DmaEngine {
             board: Board::default(),
             queue: VecDeque::new(),
             active: None,
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
             flights: Vec::new(),
             free: Vec::new(),
             in_flight: 0,
@@ -193,7 +199,7 @@ impl DmaEngine {
                     let (packet, owner) = (Packet::ReadRequest, self.this.0);
                     self.routes.enter(Chunk { route, hop: 0, bytes, packet, tail: Time::ZERO, owner, tag }, context);
                 }
-                None => ask(work.source, bytes, tag, self.this, context),
+                None => join_line(&mut self.reads, work.source, bytes, tag, self.this, context),
             }
         }
         // The next copy is set up while the last chunks of this one travel.
@@ -217,22 +223,24 @@ impl DmaEngine {
         match flight.leg {
             Leg::Request => {
                 flight.leg = Leg::Read;
-                ask(work.source, bytes, tag, self.this, context);
+                join_line(&mut self.reads, work.source, bytes, tag, self.this, context);
             }
             Leg::Read => {
                 flight.leg = Leg::Travel;
                 let packet = if work.requests.is_some() { Packet::ReadCompletion } else { Packet::Write };
                 let (route, owner) = (work.route, self.this.0);
                 self.routes.enter(Chunk { route, hop: 0, bytes, packet, tail: Time::ZERO, owner, tag }, context);
+                next_in_line(&mut self.reads, &self.flights, work.source, self.this, context);
             }
             Leg::Travel => {
                 flight.leg = Leg::Write;
-                ask(work.destination, bytes, tag, self.this, context);
+                join_line(&mut self.writes, work.destination, bytes, tag, self.this, context);
             }
             Leg::Write => {
                 self.flights[tag as usize] = None;
                 self.free.push(tag as u32);
                 self.in_flight -= bytes;
+                next_in_line(&mut self.writes, &self.flights, work.destination, self.this, context);
                 self.fill(context);
                 self.finish(context);
             }
@@ -254,6 +262,41 @@ impl DmaEngine {
             self.last = Some(active.span);
             self.begin(context);
         }
+    }
+}
+
+/// A chunk waits for a memory; the first in line is asked for.
+fn join_line<M>(
+    line: &mut VecDeque<u64>,
+    end: Endpoint,
+    bytes: u64,
+    tag: u64,
+    this: (Port<Arrived>, Port<Served>),
+    context: &mut Context<'_, M>,
+) where
+    M: From<Request> + From<Arrived>,
+{
+    line.push_back(tag);
+    if line.len() == 1 {
+        ask(end, bytes, tag, this, context);
+    }
+}
+
+/// The first chunk of a line has been served: asks for the next one.
+fn next_in_line<M>(
+    line: &mut VecDeque<u64>,
+    flights: &[Option<Flight>],
+    end: Endpoint,
+    this: (Port<Arrived>, Port<Served>),
+    context: &mut Context<'_, M>,
+) where
+    M: From<Request> + From<Arrived>,
+{
+    line.pop_front();
+    if let Some(&tag) = line.front()
+        && let Some(flight) = flights[tag as usize]
+    {
+        ask(end, flight.bytes, tag, this, context);
     }
 }
 
