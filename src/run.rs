@@ -215,6 +215,17 @@ pub fn run_to_files(loaded: &Loaded, outputs: &Outputs) -> Result<(RunReport, u6
     if outputs.trace {
         reports::files::write_whole(&path("trace.json"), |out| reports::perfetto::write(out, &systems))?;
     }
+    // What an earlier run left here and this one does not write would not belong to summary.json.
+    let stale = [
+        ("breakdown.svg", breakdown.is_none()),
+        ("share.svg", share.is_none()),
+        ("timeline.svg", timeline.is_none()),
+        ("trace.json", !outputs.trace),
+    ];
+    for (name, _) in stale.into_iter().filter(|(name, stale)| *stale && path(name).exists()) {
+        let failed = |source| ReportError::File { path: path(name), doing: "remove", source };
+        fs::remove_file(path(name)).map_err(failed)?;
+    }
     spans.persist(path("spans.csv")).map_err(|error| no_spans(error.error))?;
     reports::files::write_text(&path("summary.json"), &reports::summary::to_json(&run))?;
     directory.keep();

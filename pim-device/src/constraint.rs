@@ -65,8 +65,8 @@ const ALL: &[Command] = &Command::ALL;
 
 /// The rule set `jedec`.
 ///
-/// Source: section (b) of the notes on AttAcc's HBM3-PIM for the commands and their latencies, section (f) for the
-/// levels at which they hold. The MAC path does not wait for the data path and the other way round ("different data
+/// Source: the AttAcc simulator's HBM3-PIM for the commands and their latencies, JEDEC's reading of DRAM timing for the
+/// levels at which they hold: every level that a constraint names. The MAC path does not wait for the data path and the other way round ("different data
 /// path"); what a move needs of a MAC is said by the program's tokens with [`RESULTS`].
 #[rustfmt::skip]
 pub const JEDEC: &[Constraint] = &[

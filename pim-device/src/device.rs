@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_peak_of_a_stack_is_ten_times_the_external_bandwidth() {
-        // Section (c) of the notes: 7.10 TB/s per stack with the power limit.
+        // The AttAcc simulator's peak: 7.10 TB/s per stack with the power limit.
         let device = DeviceSpec::hbm3_pim_bank();
         assert_eq!(device.channel_peak().0 * 16 / 10_000_000_000, 710);
     }

@@ -48,7 +48,7 @@ pub struct Organisation {
 impl Organisation {
     /// Preset `HBM3_8Gb_2R`: 8 Gb per channel, two ranks (8-high), 16 channels, 32 pins x prefetch 8 = 32 B.
     ///
-    /// Source: section (a) of the notes on the AttAcc simulator (ASPLOS 2024). 16 GiB and 1024 banks per stack.
+    /// Source: the AttAcc simulator (ASPLOS 2024). 16 GiB and 1024 banks per stack.
     pub const HBM3_8GB_2R: Self = Self {
         channels: 16,
         pseudo_channels: 2,

@@ -9,7 +9,7 @@ use sim_core::Time;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// A law of DESIGN.md section 4 does not hold: a defect of the simulator. The run must stop; its spans can still be
+    /// A law of docs/ARCHITECTURE.md does not hold: a defect of the simulator. The run must stop; its spans can still be
     /// written, they are the evidence.
     #[error("law {law} is broken by {actor} of {system} at {at}, {subject}: {what}")]
     LawBroken {

@@ -282,7 +282,7 @@ figure svg{max-width:100%;height:auto;min-width:640px;display:block}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.3rem .75rem;text-align:right;vertical-align:top;white-space:nowrap}
 thead td,thead th{border-bottom:2px solid var(--line)}
-thead th{max-width:16rem;white-space:normal;overflow-wrap:anywhere}
+thead th{max-width:16rem;white-space:normal;overflow-wrap:break-word}
 tbody tr{border-bottom:1px solid var(--line)}
 tbody tr:hover{background:var(--stripe)}
 th[scope=row]{text-align:left;font-weight:400}

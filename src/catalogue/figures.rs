@@ -120,13 +120,12 @@ const GPU: &[FigureField] = &[
     figure("launch_interval_graph", LATENCY, "Time between kernels of a graph."),
     figure("usable_fraction", SHARE, "Share of the capacity that tensors may take."),
     figure("copy_setup", LATENCY, "Fixed cost of a copy that a copy engine makes."),
-    figure("copy_engines", Shape::Integer { least: 1, most: 16 }, "Copies in flight at a time."),
+    figure("copy_engines", Shape::Integer { least: 1, most: 2 }, "Copies in flight at a time: 1, or 1 each way."),
     own_field("host_link", Shape::Device(Kind::Link), "Link to the host where the scenario names none."),
 ];
 
 const CPU: &[FigureField] = &[
     figure("sockets", Shape::Integer { least: 1, most: 64 }, "Sockets of the host."),
-    figure("cores", Shape::Integer { least: 1, most: 4096 }, "Cores of a socket."),
     figure("mem_bw_peak", BANDWIDTH, "Nominal DRAM bandwidth of a socket."),
     figure("stream_fraction", SHARE, "Share of the nominal bandwidth that streaming code reaches."),
     figure("mem_capacity", CAPACITY, "Memory of the whole host."),
@@ -178,8 +177,8 @@ const PIM: &[FigureField] = &[
         Shape::Word(&["serial", "shared"]),
         "Query heads of a group one after the other, or in one shared pass.",
     ),
-    figure("launch", LATENCY, "Hand-over of a program from the GPU."),
-    figure("flag", LATENCY, "Hand-over of the result to the GPU."),
+    figure("launch", LATENCY, "Part of each hand-over between GPU and PIM, both ways: the launch."),
+    figure("flag", LATENCY, "Part of each hand-over between GPU and PIM, both ways: the flag."),
     own_field("link", Shape::Device(Kind::Link), "Link to the GPU where the scenario names none."),
 ];
 

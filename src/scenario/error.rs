@@ -357,9 +357,20 @@ impl ScenarioError {
         // Nobody reads a line of a thousand characters, and the context lines could be as long.
         let long = text.lines().any(|line| line.len() > 400);
         let snippet = (!long && !text.trim().is_empty())
-            .then(|| (NamedSource::new(path.display().to_string(), text.to_owned()), start..end));
+            .then(|| (NamedSource::new(path.display().to_string(), harmless(text)), start..end));
         Self(Box::new(Located { problem, place, snippet }))
     }
+}
+
+/// The text without what a terminal would obey: control characters become question marks, of as many bytes, so that
+/// places stay where they are.
+fn harmless(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => c.to_string(),
+        _ if c.is_control() => "?".repeat(c.len_utf8()),
+        _ => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// The last character boundary at or before `offset`.

@@ -254,7 +254,12 @@ fn unknown_key(path: &[String]) -> Problem {
         [platform, rest @ ..] if platform == "platform" => rest.join("."),
         _ => written.clone(),
     };
-    let meant = nearest(&compared, keys.iter().map(String::as_str));
+    // `dtype` for `model.dtype`: the last word is the right one.
+    let last = |key: &&String| key.rsplit('.').next() == Some(compared.as_str());
+    let meant = match keys.iter().find(last) {
+        Some(key) => Some(key.as_str()),
+        None => nearest(&compared, keys.iter().map(String::as_str)),
+    };
     Problem::UnknownKey {
         key: clip(&written),
         section: String::new(),

@@ -187,7 +187,7 @@ fn the_digest_covers_what_is_simulated_and_no_names_of_files() {
         "seed=2",
         "workload.batch=2",
         "kv.prefetch=2",
-        "gpu.copy_engines=3",
+        "gpu.copy_engines=1",
         "system.0.name=b",
         "model.config=llama-2-13b",
         "model.dtype=bf16",

@@ -19,9 +19,11 @@ const PCIE: f64 = 4.4;
 pub fn parts(spans: &[Span], pim: Option<f64>) -> Vec<(String, f64)> {
     let bits = |category: Category| spans.iter().filter(|s| s.category == category).map(|s| s.bytes).sum::<u64>() * 8;
     let operations: u64 = spans.iter().filter(|s| s.category == Category::ComputeGpu).map(|s| s.operations).sum();
+    // Every copy over a link to the host ends or begins in the GPU's memory.
+    let memory = bits(Category::ComputeGpu) + bits(Category::CommunicationPcie);
     let part = |name: &str, picojoules: f64| (name.to_owned(), picojoules);
     vec![
-        part("gpu.memory", bits(Category::ComputeGpu) as f64 * HBM),
+        part("gpu.memory", memory as f64 * HBM),
         part("gpu.compute", operations as f64 / 2.0 * MULTIPLY_ADD),
         part("pim", pim.unwrap_or(0.0)),
         part("communication.pcie", bits(Category::CommunicationPcie) as f64 * PCIE),

@@ -102,7 +102,7 @@ impl Figures {
         let gpu = gpu(spec, replaced)?;
         let host = host(spec)?;
         let pim = spec.pim.as_ref().map(pim).transpose()?;
-        let mut entries = vec![("gpu", &spec.gpu.entry), ("host.cpu", &spec.host.cpu), ("host.link", &spec.host.link)];
+        let mut entries = vec![("gpu", &spec.gpu.entry), ("host", &spec.host.cpu), ("host.link", &spec.host.link)];
         if let Some(pim) = &spec.pim {
             entries.push(("pim", &pim.entry));
             entries.push(("pim.link", &pim.link));
@@ -110,8 +110,9 @@ impl Figures {
         let mut assumptions = Vec::new();
         for (place, entry) in entries {
             for found in entry.assumptions() {
-                let key = format!("{place}.{} ({})", found.key, entry.name);
-                assumptions.push(Assumption { key, value: found.value, why: found.why });
+                let key = format!("{place}.{}", found.key);
+                let why = format!("{}: {}", entry.name, found.why);
+                assumptions.push(Assumption { key, value: found.value, why });
             }
         }
         Ok((Self { gpu, host, pim }, assumptions))

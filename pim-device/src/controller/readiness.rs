@@ -243,7 +243,7 @@ mod tests {
         assert!(readiness.ready(following.0, to) < 0, "{} to {}", preceding.0, following.0);
     }
 
-    // The numbers are those of HBM3_5.2Gbps for 8 Gb channels, section (a) of the notes on AttAcc.
+    // The numbers are those of HBM3_5.2Gbps for 8 Gb channels of the AttAcc simulator.
     #[test]
     fn all_bank_commands_follow_each_other() {
         check(ActAb, MacAb, 19); // nRCDRD

@@ -81,7 +81,7 @@ fn the_embedding_table_is_resident_but_only_looked_up() {
     // Learned positions: one row per sequence of their table too.
     let opt = read(TINY_OPT);
     assert_eq!(opt.streamed_weight_bytes(3, 2), 2 * (opt.parameters() - 56 + 3 * 16));
-    // AQPIM's first-order arithmetic has W = 14.2 GB for Mistral-7B (aqpim.md, section 6).
+    // AQPIM's first-order arithmetic has W = 14.2 GB for Mistral-7B.
     assert_eq!(model("mistral-7b").streamed_weight_bytes(16, 2) / 100_000_000, 142);
 }
 

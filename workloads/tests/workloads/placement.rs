@@ -1,4 +1,4 @@
-//! Does what is placed fit, and is nothing lost? (Law 5 of DESIGN.md.)
+//! Does what is placed fit, and is nothing lost? (Law 5.)
 
 use crate::model;
 use proptest::prelude::*;
@@ -104,7 +104,7 @@ fn nothing_to_place_always_fits() {
 
 #[test]
 fn the_paper_set_up_fills_four_stacks_and_has_no_room_for_decode() {
-    // aqpim.md, section 6: batch 16 at 32768 tokens is exactly 64 GiB; four tokens more take 8 MiB.
+    // Batch 16 at 32768 tokens is exactly 64 GiB; four tokens more take 8 MiB.
     let demand = |tokens| KvDemand::new(&model("mistral-7b"), codec("fp16").expect("listed"), 16, tokens);
     assert_eq!(demand(32_768).total_bytes(), 64 << 30);
     let stacks = Bytes(64 << 30);

@@ -1,0 +1,11 @@
+//! pimscope as a whole: scenarios in, reports out. One module per question.
+
+mod bad_input;
+mod common;
+mod determinism;
+mod laws;
+mod offload_share;
+mod placement;
+mod quickstart;
+mod scenarios;
+mod trace;
