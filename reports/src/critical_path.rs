@@ -245,21 +245,18 @@ impl<'a, J: Job> Jobs<'a, J> {
             if span.start() <= from {
                 break;
             }
-            let before = match self.holder_of(job)? {
-                Some(holder) => {
-                    path.push(self.jobs[holder].end(), span.start(), Category::Queue, Part::Waiting, job);
-                    Some(holder)
+            let before = if let Some(holder) = self.holder_of(job)? {
+                path.push(self.jobs[holder].end(), span.start(), Category::Queue, Part::Waiting, job);
+                Some(holder)
+            } else {
+                path.push(span.ready(), span.start(), Category::Queue, Part::Waiting, job);
+                let sent = span.ready() - span.signal();
+                path.push(sent, span.ready(), Category::Launch, Part::Signal, job);
+                let cause = self.cause_of(job)?;
+                if sent <= from {
+                    break;
                 }
-                None => {
-                    path.push(span.ready(), span.start(), Category::Queue, Part::Waiting, job);
-                    let sent = span.ready() - span.signal();
-                    path.push(sent, span.ready(), Category::Launch, Part::Signal, job);
-                    let cause = self.cause_of(job)?;
-                    if sent <= from {
-                        break;
-                    }
-                    cause
-                }
+                cause
             };
             // Each job is left at a time not after the one at which it was entered, so only jobs without any length can
             // go in a circle.
