@@ -5,6 +5,7 @@
 mod list;
 mod run;
 mod trace;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ struct Arguments {
 enum Command {
     /// Run every system of a scenario: prints the breakdown table and writes the reports
     Run(run::Arguments),
+    /// Recompute reference tables: prints cases and errors, exit code 1 where a bound does not hold
+    Validate(validate::Arguments),
     /// Read a finished run's trace as text
     Trace(trace::Arguments),
     /// Show what there is: gpus, cpus, links, pim, models, scenarios, codecs
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
     };
     let done = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Validate(arguments) => return validate::validate(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Schema => schema(),

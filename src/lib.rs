@@ -29,3 +29,4 @@ pub mod cli;
 pub mod run;
 pub mod scenario;
 pub mod system;
+pub mod validate;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::error::{SimulationError, Waiting};
-use crate::queue::{DELTAS, Key, Queue};
+use crate::queue::{DELTAS, EventHandle, Key, Queue, Tie};
 use crate::random;
 use crate::span::{Span, SpanDraft, SpanId, Spans};
 use crate::statistics::Meter;
@@ -144,19 +144,35 @@ impl<A, M> fmt::Debug for ActorKey<A, M> {
     }
 }
 
+/// What an actor has used up of its own number sequences.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counters {
+    /// What the next message is ordered by among those of its time.
+    pub(crate) next: Tie,
+    /// Random numbers drawn.
+    pub(crate) drawn: u64,
+}
+
+impl Counters {
+    pub(crate) const fn new(actor: ActorId) -> Self {
+        Self { next: Tie::first(actor), drawn: 0 }
+    }
+}
+
 /// Everything an actor may do while it handles a message.
 #[derive(Debug)]
 pub struct Context<'a, M> {
     pub(crate) now: Time,
-    pub(crate) delta: u64,
+    /// The message in hand, for the delta of what follows from it.
+    pub(crate) tie: Tie,
     pub(crate) actor: ActorId,
+    /// The actor's own, copied in and out by the partition: the queue is then one pointer away, and so are they.
+    pub(crate) counters: Counters,
     pub(crate) names: &'a [String],
     pub(crate) seed: u64,
-    pub(crate) sent: &'a mut u64,
-    pub(crate) drawn: &'a mut u64,
     pub(crate) queue: &'a mut Queue<M>,
     pub(crate) spans: &'a mut Spans,
-    pub(crate) error: &'a mut Option<SimulationError>,
+    pub(crate) error: Option<SimulationError>,
 }
 
 impl<M> Context<'_, M> {
@@ -212,24 +228,86 @@ impl<M> Context<'_, M> {
         self.push(self.actor, self.now + delay, message.into());
     }
 
+    /// [`Self::wake`], and a handle by which this actor can cancel or re-time the message while it is pending.
+    #[must_use = "without the handle use `wake`"]
+    pub fn wake_cancellable<T>(&mut self, delay: Time, message: T) -> EventHandle
+    where
+        M: From<T>,
+    {
+        self.push_cancellable(self.now + delay, message.into())
+    }
+
+    /// Takes a message back. False where it has been delivered or cancelled, or is another actor's.
+    pub fn cancel(&mut self, event: EventHandle) -> bool {
+        self.queue.cancel(self.actor, event).is_some()
+    }
+
+    /// Makes a pending message arrive `delay` from now instead, earlier or later than it would have. Gives its new
+    /// handle, or `None` where it has been delivered or cancelled, or is another actor's.
+    ///
+    /// The message is ordered among others as if it had been cancelled and sent now: it gets this actor's next counter,
+    /// and a delta above the one of the message in hand where `delay` is zero. So re-timing is part of the model and
+    /// does not depend on threads.
+    pub fn reschedule(&mut self, event: EventHandle, delay: Time) -> Option<EventHandle> {
+        let message = self.queue.cancel(self.actor, event)?;
+        Some(self.push_cancellable(self.now + delay, message))
+    }
+
+    #[inline]
     fn push(&mut self, to: ActorId, at: Time, message: M) {
-        let delta = if at > self.now { 0 } else { self.delta + 1 };
+        if let Some(key) = self.next_key(at) {
+            self.queue.push(key, to, message);
+        }
+    }
+
+    fn push_cancellable(&mut self, at: Time, message: M) -> EventHandle {
+        match self.next_key(at) {
+            Some(key) => self.queue.push_cancellable(key, self.actor, message),
+            None => EventHandle::DEAD,
+        }
+    }
+
+    /// The key of this actor's next message; `None`, and an error, where it may not be sent.
+    #[inline]
+    fn next_key(&mut self, at: Time) -> Option<Key> {
+        let tie = self.counters.next;
+        let next = tie.next();
+        if self.now < at
+            && at < Time::MAX
+            && let Some(next) = next
+        {
+            self.counters.next = next;
+            return Some(Key::new(at, tie));
+        }
+        self.unusual_key(at)
+    }
+
+    /// [`Self::next_key`] of a message without delay, or of one too many.
+    #[cold]
+    fn unusual_key(&mut self, at: Time) -> Option<Key> {
+        let delta = if at > self.now { 0 } else { self.tie.delta() + 1 };
+        let tie = self.counters.next;
+        let (actor, now) = (self.actor, self.now);
         if delta >= DELTAS {
-            let (actor, now) = (self.name().to_owned(), self.now);
+            let actor = self.name_of(actor).to_owned();
             self.fail(SimulationError::EndlessZeroTime { actor, now });
         } else if at == Time::MAX {
-            let actor = self.name().to_owned();
+            let actor = self.name_of(actor).to_owned();
             self.fail(SimulationError::TimeOverflow { actor });
+        } else if let Some(next) = tie.next() {
+            self.counters.next = next;
+            return Some(Key::new(at, tie.with_delta(delta)));
         } else {
-            self.queue.push(Key::new(at, delta, self.actor, *self.sent), to, message);
-            *self.sent += 1;
+            let actor = self.name_of(actor).to_owned();
+            self.fail(SimulationError::TooManyMessages { actor, now });
         }
+        None
     }
 
     /// 64 uniform random bits of this actor's own stream.
     pub fn random(&mut self) -> u64 {
-        let bits = random::draw(self.seed, self.actor.0, *self.drawn);
-        *self.drawn += 1;
+        let bits = random::draw(self.seed, self.actor.0, self.counters.drawn);
+        self.counters.drawn += 1;
         bits
     }
 
@@ -240,11 +318,13 @@ impl<M> Context<'_, M> {
 
     /// Ends a job now, and gives its span to be logged. Closing what is not open breaks law 1 and stops the run.
     pub fn close(&mut self, span: SpanId) -> Option<&Span> {
-        if self.spans.is_open(span) {
-            return self.spans.close(span, self.now);
+        let closed = self.spans.close(span, self.now);
+        if closed.is_none() {
+            let (law, actor, now) = (1, self.names[self.actor.index()].clone(), self.now);
+            let what = format!("span {span} was closed twice");
+            self.error.get_or_insert(SimulationError::LawBroken { law, actor, now, what });
         }
-        self.law_broken(1, format!("span {span} was closed twice"));
-        None
+        closed
     }
 
     /// Stops the run: a model found one of the laws broken.

@@ -59,6 +59,14 @@ pub enum SimulationError {
         /// The sender of the message that would arrive later.
         actor: String,
     },
+    /// An actor sent more messages than the counter in the event key can tell apart.
+    #[error("{actor} sent its last possible message before {now}: 36 bits of its message counter are used up")]
+    TooManyMessages {
+        /// The sender.
+        actor: String,
+        /// When it sent the one too many.
+        now: Time,
+    },
     /// A message reached an actor that has no use for it.
     #[error("{actor} was sent a message that it does not accept: {message}")]
     Misaddressed {

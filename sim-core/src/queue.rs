@@ -1,10 +1,24 @@
 //! The pending messages, ordered by a key that says who sent them and when they are due.
+//!
+//! Entries of a key and a slot move between structures; messages stay in their slots. A small set is one fused heap.
+//! From [`Limits::large`] entries on, times past a horizon lie in radix buckets, and the heap is refilled from the
+//! earliest bucket; below [`Limits::small`] the set becomes one heap again. The order is that of the keys, whatever the
+//! structure: no two messages have the same key.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+mod heap;
+mod radix;
+mod slab;
+#[cfg(test)]
+mod tests;
 
 use crate::actor::ActorId;
 use crate::time::Time;
+
+use heap::Heap;
+use radix::Radix;
+use slab::Slab;
+
+pub use slab::EventHandle;
 
 const COUNTER_BITS: u32 = 36;
 const SENDER_BITS: u32 = 20;
@@ -17,109 +31,252 @@ pub(crate) const ACTORS: usize = (1 << SENDER_BITS) - 1;
 /// How often a message may follow another without delay.
 pub(crate) const DELTAS: u64 = 1 << DELTA_BITS;
 
+/// What orders the messages of one time: delta, sender and the sender's counter, from the top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tie(u64);
+
+impl Tie {
+    /// The first message of this sender.
+    pub(crate) const fn first(sender: ActorId) -> Self {
+        Self((sender.index() as u64) << COUNTER_BITS)
+    }
+
+    /// The sender's next message; `None` after 68,719,476,735 of them.
+    #[inline]
+    pub(crate) const fn next(self) -> Option<Self> {
+        let next = self.0 + 1;
+        if next.is_multiple_of(1 << COUNTER_BITS) { None } else { Some(Self(next)) }
+    }
+
+    pub(crate) const fn with_delta(self, delta: u64) -> Self {
+        Self(self.0 | delta << (SENDER_BITS + COUNTER_BITS))
+    }
+
+    pub(crate) const fn delta(self) -> u64 {
+        self.0 >> (SENDER_BITS + COUNTER_BITS)
+    }
+}
+
 /// (time, delta, sender, the sender's counter) in one number, so that a comparison is one comparison. No two messages
 /// have the same key: the order of delivery depends on the model alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key(u128);
 
 impl Key {
-    pub(crate) fn new(time: Time, delta: u64, sender: ActorId, counter: u64) -> Self {
-        let low = delta << (SENDER_BITS + COUNTER_BITS)
-            | (sender.index() as u64) << COUNTER_BITS
-            | counter & ((1 << COUNTER_BITS) - 1);
-        Self(u128::from(time.ps()) << 64 | u128::from(low))
+    /// Later than every message: a message at the end of time has not the greatest delta.
+    pub(crate) const NEVER: Self = Self(u128::MAX);
+
+    #[inline]
+    pub(crate) const fn new(at: Time, tie: Tie) -> Self {
+        Self((at.ps() as u128) << 64 | tie.0 as u128)
     }
 
-    pub(crate) fn time(self) -> Time {
+    #[inline]
+    pub(crate) const fn time(self) -> Time {
         Time::from_ps((self.0 >> 64) as u64)
     }
 
-    pub(crate) fn delta(self) -> u64 {
-        (self.0 as u64) >> (SENDER_BITS + COUNTER_BITS)
+    #[inline]
+    pub(crate) const fn tie(self) -> Tie {
+        Tie(self.0 as u64)
+    }
+
+    /// `self < other`; the derived operator goes by way of `Ordering`, which costs more in the heap's inner loop.
+    #[inline]
+    const fn before(self, other: Self) -> bool {
+        self.0 < other.0
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What moves about in place of a message.
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     key: Key,
     slot: u32,
 }
 
-impl Ord for Entry {
-    /// Reversed: the standard heap gives its greatest entry first, we want the earliest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.key.cmp(&self.key)
-    }
+/// When the structure changes.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// A heap of more entries than this is split.
+    large: usize,
+    /// A set of fewer entries than this becomes one heap. Far below `large`, so that no set switches to and fro.
+    small: usize,
+    /// The most that is poured into the heap at once, unless it is of one time.
+    pour: usize,
 }
 
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+impl Limits {
+    /// Measured by the hold model of the bench crate.
+    const MEASURED: Self = Self { large: 8_192, small: 2_048, pour: 256 };
 }
 
-/// The pending-event set. Messages lie in a slab, so moving an entry moves 32 bytes whatever the message.
+/// The pending-event set.
 #[derive(Debug)]
 pub(crate) struct Queue<M> {
-    heap: BinaryHeap<Entry>,
-    slab: Vec<Option<(ActorId, M)>>,
-    free: Vec<u32>,
+    front: Heap,
+    /// The last time, in ps, that belongs to the heap; all of time while the set is small.
+    horizon: u64,
+    /// The heap's size at which it is split.
+    split_at: usize,
+    slab: Slab<M>,
+    /// Present once the set has been large.
+    far: Option<Box<Radix>>,
+    /// Cancelled entries that have not come up.
+    cancelled: usize,
+    limits: Limits,
 }
 
 impl<M> Queue<M> {
-    pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), slab: Vec::new(), free: Vec::new() }
+    pub(crate) const fn new() -> Self {
+        Self::with_limits(Limits::MEASURED)
     }
 
+    const fn with_limits(limits: Limits) -> Self {
+        Self {
+            front: Heap::new(),
+            horizon: u64::MAX,
+            split_at: limits.large,
+            slab: Slab::new(),
+            far: None,
+            cancelled: 0,
+            limits,
+        }
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, key: Key, to: ActorId, message: M) {
-        let slot = if let Some(slot) = self.free.pop() {
-            self.slab[slot as usize] = Some((to, message));
-            slot
+        let slot = self.slab.insert(to, message);
+        self.insert(Entry { key, slot });
+    }
+
+    /// A message that can be cancelled.
+    pub(crate) fn push_cancellable(&mut self, key: Key, to: ActorId, message: M) -> EventHandle {
+        let handle = self.slab.insert_cancellable(to, message);
+        self.insert(Entry { key, slot: handle.slot() });
+        handle
+    }
+
+    /// Takes back a message that `owner` sent to itself, where it is still pending.
+    pub(crate) fn cancel(&mut self, owner: ActorId, handle: EventHandle) -> Option<M> {
+        let message = self.slab.cancel(owner, handle)?;
+        self.cancelled += 1;
+        // The entry is left where it is. Too many of those are swept out, at a cost of one step per cancellation.
+        if self.cancelled > 64 && self.cancelled * 2 > self.entries() {
+            self.sweep();
+        }
+        Some(message)
+    }
+
+    /// The first message whose key is before `limit`.
+    #[inline]
+    pub(crate) fn pop_before(&mut self, limit: Key) -> Option<(Key, ActorId, M)> {
+        loop {
+            let key = self.front.first();
+            if !key.before(limit) {
+                // Beyond the limit, or nothing left in the heap.
+                if key == Key::NEVER && self.horizon < u64::MAX {
+                    self.refill();
+                    continue;
+                }
+                return None;
+            }
+            let slot = self.front.take();
+            if let Some((to, message)) = self.slab.take(slot) {
+                return Some((key, to, message));
+            }
+            self.cancelled -= 1;
+        }
+    }
+
+    #[inline]
+    fn insert(&mut self, entry: Entry) {
+        if entry.key.time().ps() > self.horizon {
+            self.insert_far(entry);
+        } else if self.front.is_vacant() {
+            self.front.replace(entry);
         } else {
-            self.slab.push(Some((to, message)));
-            (self.slab.len() - 1) as u32
-        };
-        self.heap.push(Entry { key, slot });
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<(Key, ActorId, M)> {
-        let entry = self.heap.pop()?;
-        let (to, message) = self.slab[entry.slot as usize].take()?;
-        self.free.push(entry.slot);
-        Some((entry.key, to, message))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::random::draw;
-
-    #[test]
-    fn messages_leave_in_the_order_of_a_sorted_list_of_their_keys() {
-        let mut queue = Queue::new();
-        let mut expected = Vec::new();
-        for i in 0..2_000_u64 {
-            let time = Time::from_ps(draw(1, 0, i) % 50);
-            let key = Key::new(time, draw(1, 1, i) % 3, ActorId::from_index((draw(1, 2, i) % 7) as usize), i);
-            queue.push(key, ActorId::from_index(0), i);
-            expected.push((key, i));
-            if i % 5 == 4 {
-                expected.sort();
-                let (key, message) = expected.remove(0);
-                assert_eq!(queue.pop(), Some((key, ActorId::from_index(0), message)));
+            self.front.push(entry);
+            if self.front.len() > self.split_at {
+                self.split();
             }
         }
-        expected.sort();
-        for (key, message) in expected {
-            assert_eq!(queue.pop(), Some((key, ActorId::from_index(0), message)));
-        }
-        assert_eq!(queue.pop(), None);
     }
 
-    #[test]
-    fn a_key_gives_back_its_time_and_delta() {
-        let key = Key::new(Time::MAX, 255, OUTSIDE, (1 << 36) - 1);
-        assert_eq!((key.time(), key.delta()), (Time::MAX, 255));
+    fn insert_far(&mut self, entry: Entry) {
+        if let Some(far) = &mut self.far {
+            far.push(entry);
+        }
+    }
+
+    /// Moves all but the earliest entries of a heap that has grown too large to the buckets.
+    #[cold]
+    fn split(&mut self) {
+        let entries = self.front.drain();
+        let far = self.far.get_or_insert_with(|| Box::new(Radix::new()));
+        let earliest = entries.iter().map(|entry| entry.key.time().ps()).min().unwrap_or(0);
+        if self.horizon == u64::MAX {
+            far.set_current(earliest);
+        } else {
+            far.set_current(earliest.max(far.current()));
+        }
+        for entry in entries {
+            // Earlier than the present are only messages that were started from outside after a run.
+            if entry.key.time().ps() < far.current() {
+                self.front.insert(entry);
+            } else {
+                far.push(entry);
+            }
+        }
+        self.pour();
+    }
+
+    /// Fills the empty heap from the buckets.
+    #[cold]
+    fn refill(&mut self) {
+        let Some(far) = self.far.as_mut().filter(|far| far.len() >= self.limits.small) else {
+            self.unite();
+            return;
+        };
+        debug_assert!(far.len() > 0, "`small` is at least 1");
+        self.pour();
+    }
+
+    fn pour(&mut self) {
+        if let Some(far) = &mut self.far {
+            self.horizon = far.pour(self.limits.pour, &mut self.front);
+            // Entries of one time cannot be split further; then the heap may grow.
+            self.split_at = self.limits.large.max(self.front.len() * 2);
+        }
+    }
+
+    /// Makes one heap of the set.
+    fn unite(&mut self) {
+        self.horizon = u64::MAX;
+        self.split_at = self.limits.large;
+        for entry in self.far.as_mut().map_or_else(Vec::new, |far| far.drain()) {
+            self.front.insert(entry);
+        }
+    }
+
+    /// Takes out the cancelled entries.
+    #[cold]
+    fn sweep(&mut self) {
+        let mut entries = self.front.drain();
+        entries.extend(self.far.as_mut().map_or_else(Vec::new, |far| far.drain()));
+        self.unite();
+        for entry in entries {
+            if self.slab.is_cancelled(entry.slot) {
+                self.slab.take(entry.slot);
+            } else {
+                self.insert(entry);
+            }
+        }
+        self.cancelled = 0;
+    }
+
+    /// How many entries there are, cancelled ones included.
+    fn entries(&self) -> usize {
+        self.front.len() + self.far.as_ref().map_or(0, |far| far.len())
     }
 }

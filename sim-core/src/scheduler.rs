@@ -1,8 +1,9 @@
 //! Delivers messages in order until none is left.
 
-use crate::actor::{ActorId, ActorKey, Context, Inspect, Node, Port};
+use crate::actor::{ActorId, ActorKey, Inspect, Node, Port};
 use crate::error::{SimulationError, Waiting};
-use crate::queue::{ACTORS, Key, OUTSIDE, Queue};
+use crate::partition::Partition;
+use crate::queue::{ACTORS, Key, OUTSIDE, Tie};
 use crate::span::Spans;
 use crate::statistics::Meter;
 use crate::time::Time;
@@ -12,36 +13,18 @@ use crate::time::Time;
 pub struct Simulation<N: Node> {
     /// Configuration: the seed of every random stream.
     seed: u64,
-    /// Configuration: names for people, by actor.
+    /// Configuration: names for people, by actor. Apart from the actors, because a run hardly ever looks at them.
     names: Vec<String>,
-    /// State: the actors; `None` while reserved.
-    nodes: Vec<Option<N>>,
-    /// State: messages sent and random numbers drawn, by actor.
-    counters: Vec<(u64, u64)>,
-    /// State: start messages sent from outside.
-    started: u64,
-    queue: Queue<N::Message>,
-    /// Statistics.
-    spans: Spans,
-    /// Statistics: messages delivered.
-    events: u64,
-    now: Time,
+    /// State: what orders the next start message from outside.
+    outside: Tie,
+    /// State: all actors. One partition, because the run is on one thread.
+    all: Partition<N>,
 }
 
 impl<N: Node> Simulation<N> {
     /// An empty system.
     pub fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            names: Vec::new(),
-            nodes: Vec::new(),
-            counters: Vec::new(),
-            started: 0,
-            queue: Queue::new(),
-            spans: Spans::default(),
-            events: 0,
-            now: Time::ZERO,
-        }
+        Self { seed, names: Vec::new(), outside: Tie::first(OUTSIDE), all: Partition::new() }
     }
 
     /// Announces an actor, so that others can be wired to it before it exists.
@@ -52,12 +35,12 @@ impl<N: Node> Simulation<N> {
     where
         N: From<A>,
     {
-        let index = self.nodes.len();
+        let index = self.names.len();
         assert!(index < ACTORS, "a system has at most {ACTORS} actors");
         self.names.push(name.into());
-        self.nodes.push(None);
-        self.counters.push((0, 0));
-        ActorKey::new(ActorId::from_index(index))
+        let id = ActorId::from_index(index);
+        self.all.reserve(id);
+        ActorKey::new(id)
     }
 
     /// Puts an actor in its reserved place.
@@ -65,7 +48,7 @@ impl<N: Node> Simulation<N> {
     where
         N: From<A>,
     {
-        self.nodes[key.id.index()] = Some(actor.into());
+        self.all.place(key.id, actor.into());
     }
 
     /// [`Self::reserve`] and [`Self::place`] at once.
@@ -83,65 +66,39 @@ impl<N: Node> Simulation<N> {
     where
         N::Message: From<T>,
     {
-        self.queue.push(Key::new(at + port.least(), 0, OUTSIDE, self.started), port.receiver(), message.into());
-        self.started += 1;
+        let key = Key::new(at + port.least(), self.outside);
+        self.all.queue.push(key, port.receiver(), message.into());
+        // 69 billion start messages do not fit in memory, so the counter never ends.
+        self.outside = self.outside.next().unwrap_or(self.outside);
     }
 
     /// Runs until no message is left and returns the time of the last one.
     ///
     /// Tasks that then still wait are a deadlock.
     pub fn run(&mut self) -> Result<Time, SimulationError> {
-        if let Some(index) = self.nodes.iter().position(Option::is_none) {
+        if let Some(index) = self.all.nodes().position(|node| node.is_none()) {
             return Err(SimulationError::Unplaced { actor: self.names[index].clone() });
         }
-        let mut error = None;
-        while let Some((key, to, message)) = self.queue.pop() {
-            self.now = key.time();
-            self.events += 1;
-            let index = to.index();
-            let Some(node) = self.nodes.get_mut(index).and_then(Option::as_mut) else {
-                return Err(SimulationError::Unplaced { actor: format!("actor {index}") });
-            };
-            let (sent, drawn) = &mut self.counters[index];
-            let mut context = Context {
-                now: self.now,
-                delta: key.delta(),
-                actor: to,
-                names: &self.names,
-                seed: self.seed,
-                sent,
-                drawn,
-                queue: &mut self.queue,
-                spans: &mut self.spans,
-                error: &mut error,
-            };
-            if let Err(message) = node.deliver(message, &mut context) {
-                let message = format!("{message:?}");
-                return Err(SimulationError::Misaddressed { actor: self.names[index].clone(), message });
-            }
-            if let Some(error) = error {
-                return Err(error);
-            }
-        }
+        self.all.run_before(Key::NEVER, self.seed, &self.names)?;
         let waiting: Vec<(String, Waiting)> = self
             .names
             .iter()
-            .zip(&self.nodes)
+            .zip(self.all.nodes())
             .flat_map(|(name, node)| {
-                node.iter().flat_map(Inspect::waiting).map(|waiting| (name.clone(), waiting)).collect::<Vec<_>>()
+                node.into_iter().flat_map(Inspect::waiting).map(|waiting| (name.clone(), waiting)).collect::<Vec<_>>()
             })
             .collect();
-        if waiting.is_empty() { Ok(self.now) } else { Err(SimulationError::Deadlock { now: self.now, waiting }) }
+        if waiting.is_empty() { Ok(self.now()) } else { Err(SimulationError::Deadlock { now: self.now(), waiting }) }
     }
 
     /// The simulated time of the last delivered message.
     pub const fn now(&self) -> Time {
-        self.now
+        self.all.now
     }
 
     /// How many messages have been delivered.
     pub const fn events(&self) -> u64 {
-        self.events
+        self.all.events
     }
 
     /// The actors' names, by [`ActorId::index`].
@@ -151,17 +108,17 @@ impl<N: Node> Simulation<N> {
 
     /// The totals of every actor that is a resource, with its name.
     pub fn meters(&self) -> Vec<(String, Meter)> {
-        let all = self.names.iter().zip(&self.nodes);
-        all.filter_map(|(name, node)| Some((name.clone(), node.as_ref()?.meter()?))).collect()
+        let all = self.names.iter().zip(self.all.nodes());
+        all.filter_map(|(name, node)| Some((name.clone(), node?.meter()?))).collect()
     }
 
     /// The actors, in the order in which they were reserved.
     pub fn nodes(&self) -> impl Iterator<Item = &N> {
-        self.nodes.iter().flatten()
+        self.all.nodes().flatten()
     }
 
     /// The spans recorded so far, handed over.
     pub fn take_spans(&mut self) -> Spans {
-        std::mem::take(&mut self.spans)
+        std::mem::take(&mut self.all.spans)
     }
 }

@@ -175,6 +175,11 @@ pub struct SpanDraft {
     pub held_by: Option<SpanId>,
 }
 
+/// No span, in [`Spans::places`].
+const ABSENT: u32 = u32::MAX;
+/// Up to so many open spans are searched one by one.
+const SEARCHED: usize = 16;
+
 /// All spans of a run.
 #[derive(Debug, Default)]
 pub struct Spans {
@@ -182,6 +187,8 @@ pub struct Spans {
     finished: Vec<Span>,
     /// State: begun and not yet ended.
     open: Vec<Span>,
+    /// State: where in `open` a span is. Open addressing, [`ABSENT`] or a place; empty while `open` is short.
+    places: Vec<u32>,
     /// State: how many each actor has opened.
     numbers: Vec<u32>,
 }
@@ -210,19 +217,97 @@ impl Spans {
             cause,
             held_by,
         });
+        self.enter();
         id
     }
 
-    pub(crate) fn is_open(&self, id: SpanId) -> bool {
-        self.open.iter().any(|span| span.id == id)
-    }
-
     pub(crate) fn close(&mut self, id: SpanId, now: Time) -> Option<&Span> {
-        let place = self.open.iter().position(|span| span.id == id)?;
+        let place = self.take_place(id)?;
         let mut span = self.open.swap_remove(place);
         span.end = now;
         self.finished.push(span);
         self.finished.last()
+    }
+
+    /// Where the table has, or should have, the span `id`.
+    fn cell(&self, id: SpanId) -> usize {
+        // Fibonacci hashing: the top bits of a product with 2^64 over the golden ratio spread runs of numbers evenly.
+        let key = (id.actor.index() as u64) << 32 | u64::from(id.number);
+        let hash = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (hash >> (u64::BITS - self.places.len().trailing_zeros())) as usize
+    }
+
+    /// The cell after `cell`, in a ring.
+    fn after(&self, cell: usize) -> usize {
+        (cell + 1) & (self.places.len() - 1)
+    }
+
+    /// Enters the span that was opened last.
+    fn enter(&mut self) {
+        if self.open.len() * 2 > self.places.len() {
+            if self.open.len() <= SEARCHED {
+                return;
+            }
+            self.places = vec![ABSENT; (self.open.len() * 4).next_power_of_two()];
+            for place in 0..self.open.len() {
+                self.enter_at(place);
+            }
+        } else {
+            self.enter_at(self.open.len() - 1);
+        }
+    }
+
+    fn enter_at(&mut self, place: usize) {
+        let mut cell = self.cell(self.open[place].id);
+        while self.places[cell] != ABSENT {
+            cell = self.after(cell);
+        }
+        self.places[cell] = place as u32;
+    }
+
+    /// The cell that holds the span `id`.
+    fn find(&self, id: SpanId) -> Option<usize> {
+        let mut cell = self.cell(id);
+        loop {
+            let place = self.places[cell];
+            if place == ABSENT {
+                return None;
+            }
+            if self.open[place as usize].id == id {
+                return Some(cell);
+            }
+            cell = self.after(cell);
+        }
+    }
+
+    /// The place of the open span `id`, about to be removed by a swap with the last: takes it out of the table, and
+    /// enters the last one there.
+    fn take_place(&mut self, id: SpanId) -> Option<usize> {
+        if self.places.is_empty() {
+            return self.open.iter().position(|span| span.id == id);
+        }
+        let mut hole = self.find(id)?;
+        let place = self.places[hole];
+        let last = self.open.last()?.id;
+        if let Some(cell) = self.find(last) {
+            self.places[cell] = place;
+        }
+        // Close the gap: later cells of the run move up unless they would pass their own first choice.
+        let mut cell = self.after(hole);
+        while self.places[cell] != ABSENT {
+            let moved = self.places[cell] as usize;
+            // The removed span and the last one stand in for each other here: `place` now names the last one.
+            let owner = if moved == place as usize { last } else { self.open[moved].id };
+            let (displaced, gap) = (cell.wrapping_sub(self.cell(owner)), cell.wrapping_sub(hole));
+            let ring = self.places.len() - 1;
+            if displaced & ring >= gap & ring {
+                self.places[hole] = self.places[cell];
+                hole = cell;
+            }
+            cell = self.after(cell);
+        }
+        self.places[hole] = ABSENT;
+        Some(place as usize)
     }
 
     /// The finished spans ordered by (end, actor, number), the order of every report.
@@ -235,5 +320,57 @@ impl Spans {
     /// Those still open, in no particular order.
     pub fn unfinished(&self) -> &[Span] {
         &self.open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::draw;
+
+    const DRAFT: SpanDraft = SpanDraft {
+        kind: "job",
+        category: Category::Launch,
+        tag: Tag { step: 1, layer: None },
+        ready: Time::ZERO,
+        signal: Time::ZERO,
+        launch: Time::ZERO,
+        bytes: 0,
+        operations: 0,
+        cause: None,
+        held_by: None,
+    };
+
+    /// Opens up to `most` spans and closes them in a random order, in waves.
+    #[track_caller]
+    fn check(most: usize, waves: u64) {
+        let mut spans = Spans::default();
+        let mut open = Vec::new();
+        let mut closed = Vec::new();
+        for wave in 0..waves {
+            for i in 0..most as u64 * 3 {
+                let bits = draw(wave, 0, i);
+                // More opened than closed in even waves, the other way round in odd ones.
+                if open.is_empty() || open.len() < most && bits.is_multiple_of(4) == (wave % 2 == 1) {
+                    open.push(spans.open(ActorId::from_index((bits >> 8) as usize % 5), Time::ZERO, DRAFT));
+                } else {
+                    let id = open.swap_remove((bits >> 8) as usize % open.len());
+                    let now = Time::from_ps(closed.len() as u64);
+                    assert_eq!(spans.close(id, now).map(|span| (span.id, span.end)), Some((id, now)));
+                    assert_eq!(spans.close(id, now), None, "it is closed already");
+                    closed.push(id);
+                }
+                assert_eq!(spans.unfinished().len(), open.len());
+            }
+        }
+        let ends: Vec<SpanId> = spans.into_sorted().into_iter().map(|span| span.id).collect();
+        assert_eq!(ends, closed);
+    }
+
+    #[test]
+    fn a_span_is_found_among_few_and_among_thousands() {
+        check(3, 8);
+        check(60, 10);
+        check(5_000, 6);
     }
 }

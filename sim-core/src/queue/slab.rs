@@ -1,0 +1,119 @@
+//! Where messages wait: a slot each, used again as soon as it is free. No allocation once the slab has its size.
+
+use std::mem;
+
+use crate::actor::ActorId;
+
+use super::SENDER_BITS;
+
+/// Where a pending event that can still be cancelled or re-timed is; see [`crate::Context::wake_cancellable`].
+///
+/// Says nothing that a model could act on, because slots are handed out differently when a system runs on several
+/// threads: a model can only ask whether the event is still pending.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct EventHandle {
+    slot: u32,
+    stamp: u64,
+}
+
+impl EventHandle {
+    /// A handle of no event.
+    pub(crate) const DEAD: Self = Self { slot: u32::MAX, stamp: 0 };
+}
+
+impl std::fmt::Debug for EventHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EventHandle")
+    }
+}
+
+/// Stamps are 44 bits wide: ten million cancellable events a second take 20 days to come back to the same one.
+const STAMPS: u64 = 1 << (u64::BITS - SENDER_BITS);
+
+#[derive(Debug)]
+struct Slot<M> {
+    /// While used: stamp (0 where there is no handle) and receiver. While free: the next free slot.
+    tag: u64,
+    /// `None` while free, and after a cancellation until the entry comes up.
+    message: Option<M>,
+}
+
+#[derive(Debug)]
+pub(super) struct Slab<M> {
+    slots: Vec<Slot<M>>,
+    /// First free slot; past the end where there is none.
+    free: u32,
+    /// Handles given out.
+    stamps: u64,
+}
+
+impl<M> Slab<M> {
+    pub(super) const fn new() -> Self {
+        Self { slots: Vec::new(), free: u32::MAX, stamps: 0 }
+    }
+
+    #[inline]
+    pub(super) fn insert(&mut self, to: ActorId, message: M) -> u32 {
+        self.put(to.index() as u64, message)
+    }
+
+    pub(super) fn insert_cancellable(&mut self, to: ActorId, message: M) -> EventHandle {
+        self.stamps = self.stamps % (STAMPS - 1) + 1;
+        let stamp = self.stamps;
+        EventHandle { slot: self.put(stamp << SENDER_BITS | to.index() as u64, message), stamp }
+    }
+
+    #[inline]
+    fn put(&mut self, tag: u64, message: M) -> u32 {
+        let index = self.free;
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            self.free = slot.tag as u32;
+            slot.tag = tag;
+            // A free slot is empty; without `forget` the compiler would look for something to drop.
+            mem::forget(slot.message.replace(message));
+            index
+        } else {
+            self.grow(tag, message)
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, tag: u64, message: M) -> u32 {
+        let index = self.slots.len();
+        assert!(index < u32::MAX as usize, "at most {} events can be pending", u32::MAX);
+        self.slots.push(Slot { tag, message: Some(message) });
+        index as u32
+    }
+
+    /// Frees a slot whose entry came up. `None` where it was cancelled.
+    #[inline]
+    pub(super) fn take(&mut self, index: u32) -> Option<(ActorId, M)> {
+        let slot = &mut self.slots[index as usize];
+        let to = ActorId::from_index((slot.tag % (1 << SENDER_BITS)) as usize);
+        slot.tag = u64::from(self.free);
+        self.free = index;
+        slot.message.take().map(|message| (to, message))
+    }
+
+    /// Takes the message of a pending event of `owner`; its slot stays used until its entry comes up.
+    pub(super) fn cancel(&mut self, owner: ActorId, handle: EventHandle) -> Option<M> {
+        let slot = self.slots.get_mut(handle.slot as usize)?;
+        // A free slot has a tag too, but no message.
+        if slot.tag == handle.stamp << SENDER_BITS | owner.index() as u64 { slot.message.take() } else { None }
+    }
+
+    pub(super) fn is_cancelled(&self, index: u32) -> bool {
+        self.slots[index as usize].message.is_none()
+    }
+}
+
+impl EventHandle {
+    pub(super) const fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
+#[cfg(test)]
+pub(super) const fn bytes_per_slot<M>() -> usize {
+    size_of::<Slot<M>>()
+}
