@@ -1,8 +1,8 @@
 //! The pending messages, ordered by a key that says who sent them and when they are due.
 //!
 //! Entries of a key and a slot move between structures; messages stay in their slots. A small set is one fused heap.
-//! From [`Limits::large`] entries on, times past a horizon lie in radix buckets, and the heap is refilled from the
-//! earliest bucket; below [`Limits::small`] the set becomes one heap again. The order is that of the keys, whatever the
+//! From `Limits::large` entries on, times past a horizon lie in radix buckets, and the heap is refilled from the
+//! earliest bucket; below `Limits::small` the set becomes one heap again. The order is that of the keys, whatever the
 //! structure: no two messages have the same key.
 
 mod heap;
