@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::error::{SimulationError, Waiting};
+use crate::partition::Outbox;
 use crate::queue::{DELTAS, EventHandle, Key, Queue, Tie};
 use crate::random;
 use crate::span::{Span, SpanDraft, SpanId, Spans};
@@ -173,6 +174,8 @@ pub struct Context<'a, M> {
     pub(crate) queue: &'a mut Queue<M>,
     pub(crate) spans: &'a mut Spans,
     pub(crate) error: Option<SimulationError>,
+    /// Where messages to other partitions go; `None` on one thread.
+    pub(crate) outbox: Option<&'a mut Outbox<M>>,
 }
 
 impl<M> Context<'_, M> {
@@ -256,7 +259,20 @@ impl<M> Context<'_, M> {
     #[inline]
     fn push(&mut self, to: ActorId, at: Time, message: M) {
         if let Some(key) = self.next_key(at) {
-            self.queue.push(key, to, message);
+            match &mut self.outbox {
+                Some(outbox) if outbox.is_foreign(to) => self.push_out(key, to, message),
+                _ => self.queue.push(key, to, message),
+            }
+        }
+    }
+
+    /// Sends a message to an actor of another partition.
+    #[cold]
+    fn push_out(&mut self, key: Key, to: ActorId, message: M) {
+        let Some(outbox) = &mut self.outbox else { return };
+        if let Err(limit) = outbox.send(key, to, message) {
+            let (actor, now, at) = (self.name().to_owned(), self.now, key.time());
+            self.fail(SimulationError::TooEarly { actor, now, at, least: limit.since(now) });
         }
     }
 

@@ -4,6 +4,8 @@
 //! without a limit. What an event needs of its receiver (the actor and its counters) lies side by side; names stay
 //! with the simulation.
 
+use std::sync::Arc;
+
 use crate::actor::{ActorId, Context, Counters, Node};
 use crate::error::SimulationError;
 use crate::queue::{Key, Queue, Tie};
@@ -33,6 +35,63 @@ pub(crate) struct Partition<N: Node> {
     pub(crate) now: Time,
 }
 
+/// The messages that a partition has for others, until the end of the window.
+#[derive(Debug)]
+pub(crate) struct Outbox<M> {
+    /// Configuration: the partition of this outbox, and of each actor.
+    this: u32,
+    partitions: Arc<[u32]>,
+    /// State: the end of the window; nothing may arrive before it.
+    limit: Key,
+    /// State: by partition.
+    sent: Vec<Vec<(Key, ActorId, M)>>,
+    /// State: the earliest of them.
+    earliest: Key,
+}
+
+impl<M> Outbox<M> {
+    pub(crate) fn new(this: u32, partitions: Arc<[u32]>, count: usize) -> Self {
+        let sent = (0..count).map(|_| Vec::new()).collect();
+        Self { this, partitions, limit: Key::NEVER, sent, earliest: Key::NEVER }
+    }
+
+    /// Begins a window.
+    pub(crate) fn open(&mut self, limit: Key) {
+        self.limit = limit;
+        self.earliest = Key::NEVER;
+    }
+
+    pub(crate) const fn earliest(&self) -> Key {
+        self.earliest
+    }
+
+    /// The messages for a partition.
+    pub(crate) fn take(&mut self, partition: usize) -> Vec<(Key, ActorId, M)> {
+        std::mem::take(&mut self.sent[partition])
+    }
+
+    #[inline]
+    pub(crate) fn is_foreign(&self, to: ActorId) -> bool {
+        home(&self.partitions, to) != self.this
+    }
+
+    /// Keeps a message for another partition, or says when it could have arrived at the earliest.
+    pub(crate) fn send(&mut self, key: Key, to: ActorId, message: M) -> Result<(), Time> {
+        if key < self.limit {
+            return Err(self.limit.time());
+        }
+        self.earliest = self.earliest.min(key);
+        self.sent[home(&self.partitions, to) as usize].push((key, to, message));
+        Ok(())
+    }
+}
+
+/// The partition of an actor.
+#[inline]
+pub(crate) fn home(partitions: &[u32], actor: ActorId) -> u32 {
+    partitions.get(actor.index()).copied().unwrap_or(0)
+}
+
 impl<N: Node> Partition<N> {
     pub(crate) fn new() -> Self {
         Self { cells: Vec::new(), queue: Queue::new(), spans: Spans::default(), events: 0, now: Time::ZERO }
@@ -52,8 +111,58 @@ impl<N: Node> Partition<N> {
         self.cells.iter().map(|cell| cell.node.as_ref())
     }
 
-    /// Delivers every message whose key is before `limit`, in order, and those that follow from them.
-    pub(crate) fn run_before(&mut self, limit: Key, seed: u64, names: &[String]) -> Result<(), SimulationError> {
+    /// Deals the actors and their pending messages to `count` partitions. Each has room for all actors, so that an
+    /// actor's place is its index everywhere. Handles of events that were pending before the run do not survive.
+    pub(crate) fn split(&mut self, partitions: &[u32], count: usize) -> Vec<Self> {
+        let mut parts: Vec<Self> = (0..count).map(|_| Self::new()).collect();
+        for (index, cell) in std::mem::take(&mut self.cells).into_iter().enumerate() {
+            let actor = ActorId::from_index(index);
+            let home = home(partitions, actor) as usize;
+            for part in &mut parts {
+                part.reserve(actor);
+            }
+            parts[home].cells[index] = cell;
+        }
+        while let Some((key, to, message)) = self.queue.pop_before(Key::NEVER) {
+            parts[home(partitions, to) as usize].queue.push(key, to, message);
+        }
+        for part in &mut parts {
+            part.now = self.now;
+        }
+        parts
+    }
+
+    /// Puts the parts of [`Self::split`] together again.
+    pub(crate) fn join(&mut self, partitions: &[u32], parts: Vec<Self>) {
+        for (index, part) in parts.into_iter().enumerate() {
+            let Self { cells, mut queue, spans, events, now } = part;
+            self.cells.resize_with(cells.len().max(self.cells.len()), || Cell {
+                counters: Counters::new(ActorId::from_index(0)),
+                node: None,
+            });
+            for (actor, cell) in cells.into_iter().enumerate() {
+                if home(partitions, ActorId::from_index(actor)) as usize == index {
+                    self.cells[actor] = cell;
+                }
+            }
+            while let Some((key, to, message)) = queue.pop_before(Key::NEVER) {
+                self.queue.push(key, to, message);
+            }
+            self.spans.join(spans);
+            self.events += events;
+            self.now = self.now.max(now);
+        }
+    }
+
+    /// Delivers every message whose key is before `limit`, in order, and those that follow from them. What they send to
+    /// other partitions is left in the outbox.
+    pub(crate) fn run_before(
+        &mut self,
+        limit: Key,
+        seed: u64,
+        names: &[String],
+        outbox: Option<&mut Outbox<N::Message>>,
+    ) -> Result<(), SimulationError> {
         let mut context = Context {
             now: self.now,
             tie: Tie::first(ActorId::from_index(0)),
@@ -64,6 +173,7 @@ impl<N: Node> Partition<N> {
             queue: &mut self.queue,
             spans: &mut self.spans,
             error: None,
+            outbox,
         };
         while let Some((key, to, message)) = context.queue.pop_before(limit) {
             self.now = key.time();

@@ -71,6 +71,11 @@ impl Key {
         Self((at.ps() as u128) << 64 | tie.0 as u128)
     }
 
+    /// Before every message of the time `at`, and after every earlier one.
+    pub(crate) const fn start_of(at: Time) -> Self {
+        Self((at.ps() as u128) << 64)
+    }
+
     #[inline]
     pub(crate) const fn time(self) -> Time {
         Time::from_ps((self.0 >> 64) as u64)
@@ -187,6 +192,14 @@ impl<M> Queue<M> {
             }
             self.cancelled -= 1;
         }
+    }
+
+    /// The key of the first message, or that of a cancelled one before it; [`Key::NEVER`] where nothing is left.
+    pub(crate) fn first(&mut self) -> Key {
+        while self.front.first() == Key::NEVER && self.horizon < u64::MAX {
+            self.refill();
+        }
+        self.front.first()
     }
 
     #[inline]

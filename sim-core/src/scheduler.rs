@@ -2,6 +2,7 @@
 
 use crate::actor::{ActorId, ActorKey, Inspect, Node, Port};
 use crate::error::{SimulationError, Waiting};
+use crate::parallel::{self, ParallelReport, Plan};
 use crate::partition::Partition;
 use crate::queue::{ACTORS, Key, OUTSIDE, Tie};
 use crate::span::Spans;
@@ -76,10 +77,20 @@ impl<N: Node> Simulation<N> {
     ///
     /// Tasks that then still wait are a deadlock.
     pub fn run(&mut self) -> Result<Time, SimulationError> {
-        if let Some(index) = self.all.nodes().position(|node| node.is_none()) {
-            return Err(SimulationError::Unplaced { actor: self.names[index].clone() });
+        self.check_placed()?;
+        self.all.run_before(Key::NEVER, self.seed, &self.names, None)?;
+        self.deadlock()
+    }
+
+    fn check_placed(&self) -> Result<(), SimulationError> {
+        match self.all.nodes().position(|node| node.is_none()) {
+            Some(index) => Err(SimulationError::Unplaced { actor: self.names[index].clone() }),
+            None => Ok(()),
         }
-        self.all.run_before(Key::NEVER, self.seed, &self.names)?;
+    }
+
+    /// The time of the last message, or the tasks that still wait.
+    fn deadlock(&self) -> Result<Time, SimulationError> {
         let waiting: Vec<(String, Waiting)> = self
             .names
             .iter()
@@ -89,6 +100,25 @@ impl<N: Node> Simulation<N> {
             })
             .collect();
         if waiting.is_empty() { Ok(self.now()) } else { Err(SimulationError::Deadlock { now: self.now(), waiting }) }
+    }
+
+    /// [`Self::run`] on as many threads as the plan has partitions: the same result, to the bit.
+    ///
+    /// # Errors
+    /// Those of `run`, and [`SimulationError::TooEarly`] where a message between two partitions takes less than the
+    /// plan's lookahead.
+    pub fn run_parallel(&mut self, plan: &Plan) -> Result<(Time, ParallelReport), SimulationError>
+    where
+        N: Send,
+        N::Message: Send,
+    {
+        self.check_placed()?;
+        let count = plan.partitions.iter().map(|&partition| partition as usize + 1).max().unwrap_or(1);
+        let mut parts = self.all.split(&plan.partitions, count);
+        let (report, result) = parallel::run(&mut parts, plan, self.seed, &self.names);
+        self.all.join(&plan.partitions, parts);
+        result?;
+        Ok((self.deadlock()?, report))
     }
 
     /// The simulated time of the last delivered message.

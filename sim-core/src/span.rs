@@ -229,6 +229,22 @@ impl Spans {
         self.finished.last()
     }
 
+    /// Takes in the spans of other actors.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.finished.extend(other.finished);
+        for span in other.open {
+            self.open.push(span);
+            self.enter();
+        }
+        if self.numbers.len() < other.numbers.len() {
+            self.numbers.resize(other.numbers.len(), 0);
+        }
+        // An actor has opened spans in one of the two only.
+        for (own, number) in self.numbers.iter_mut().zip(other.numbers) {
+            *own = (*own).max(number);
+        }
+    }
+
     /// Where the table has, or should have, the span `id`.
     fn cell(&self, id: SpanId) -> usize {
         // Fibonacci hashing: the top bits of a product with 2^64 over the golden ratio spread runs of numbers evenly.

@@ -4,3 +4,4 @@ mod failures;
 mod order;
 mod random_streams;
 mod sharing;
+mod threads;

@@ -1,0 +1,135 @@
+//! Any number of threads gives the result of one.
+
+use proptest::prelude::*;
+use sim_core::{
+    Category, Context, Handle, Inspect, Plan, Port, Simulation, SimulationError, Span, SpanDraft, SpanId, Tag, Time,
+};
+
+/// Goes from actor to actor.
+#[derive(Debug)]
+struct Ball(u32);
+
+/// Keeps a ball for a random time, under a span, and throws it to a random actor.
+#[derive(Debug)]
+struct Player {
+    others: Vec<Port<Ball>>,
+    /// Ends the span that was opened last, and throws.
+    held: Vec<(SpanId, u32)>,
+    /// What it has seen: balls and times.
+    seen: Vec<(u32, u64)>,
+}
+
+#[derive(Debug)]
+struct Throw;
+
+impl Inspect for Player {}
+
+impl<M: From<Throw>> Handle<Ball, M> for Player {
+    fn handle(&mut self, ball: Ball, context: &mut Context<'_, M>) {
+        self.seen.push((ball.0, context.now().ps()));
+        let span = context.open(SpanDraft {
+            kind: "hold",
+            category: Category::Queue,
+            tag: Tag::default(),
+            ready: context.now(),
+            signal: Time::ZERO,
+            launch: Time::ZERO,
+            bytes: u64::from(ball.0),
+            operations: 0,
+            cause: None,
+            held_by: None,
+        });
+        self.held.push((span, ball.0));
+        // Now and then without delay, so that deltas count too.
+        let wait = Time::from_ps(context.random() % 4 * 250);
+        context.wake(wait, Throw);
+    }
+}
+
+impl<M: From<Ball>> Handle<Throw, M> for Player {
+    fn handle(&mut self, _: Throw, context: &mut Context<'_, M>) {
+        let (span, ball) = self.held.remove(0);
+        context.close(span);
+        if ball > 0 {
+            let to = self.others[(context.random() % self.others.len() as u64) as usize];
+            let extra = Time::from_ps(context.random() % 2_000);
+            context.send(to, extra, Ball(ball - 1));
+        }
+    }
+}
+
+sim_core::system! {
+    enum Node { Player(Player) accepts Ball | Throw }
+    enum Message { Ball(Ball), Throw(Throw) }
+}
+
+/// What a run leaves: the balls that each actor saw, the spans, the number of events and the last time.
+type Left = (Vec<Vec<(u32, u64)>>, Vec<Span>, u64, Time);
+
+fn play(players: usize, balls: u32, flight: Time, seed: u64, plan: Option<&Plan>) -> Result<Left, SimulationError> {
+    let mut simulation = Simulation::<Node>::new(seed);
+    let keys: Vec<_> = (0..players).map(|i| simulation.reserve::<Player>(format!("player{i}"))).collect();
+    for &key in &keys {
+        let others = keys.iter().map(|key| key.port(flight)).collect();
+        simulation.place(key, Player { others, held: Vec::new(), seen: Vec::new() });
+    }
+    for ball in 0..balls {
+        let key = keys[ball as usize % players];
+        simulation.start(key.port(Time::ZERO), Time::from_ps(u64::from(ball) % 3), Ball(40 + ball % 5));
+    }
+    let end = match plan {
+        None => simulation.run()?,
+        Some(plan) => simulation.run_parallel(plan)?.0,
+    };
+    let balls_seen = simulation.nodes().map(|Node::Player(player)| player.seen.clone()).collect();
+    Ok((balls_seen, simulation.take_spans().into_sorted(), simulation.events(), end))
+}
+
+/// Deals the players round to `threads` partitions.
+fn dealt(players: usize, threads: u32, lookahead: Time) -> Plan {
+    Plan { partitions: (0..players as u32).map(|player| player % threads).collect(), lookahead }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_result(
+        players in 1_usize..12,
+        balls in 0_u32..30,
+        flight in 1_u64..3_000,
+        seed in any::<u64>(),
+    ) {
+        let flight = Time::from_ps(flight);
+        let expected = play(players, balls, flight, seed, None);
+        for threads in [1, 2, 3, 5, 8] {
+            let plan = dealt(players, threads, flight);
+            // Not `assert_eq`: nobody reads the thousands of spans that it would print.
+            let same = play(players, balls, flight, seed, Some(&plan)) == expected;
+            prop_assert!(same, "{} threads", threads);
+        }
+    }
+}
+
+#[test]
+fn law_6_a_message_faster_than_the_lookahead_is_refused() {
+    let plan = dealt(4, 2, Time::from_ns(50));
+    let error = play(4, 4, Time::from_ns(5), 1, Some(&plan)).unwrap_err();
+    assert!(matches!(error, SimulationError::TooEarly { .. }), "{error}");
+}
+
+#[test]
+fn a_report_says_what_each_thread_did() {
+    let mut simulation = Simulation::<Node>::new(1);
+    let keys: Vec<_> = (0..4).map(|i| simulation.reserve::<Player>(format!("player{i}"))).collect();
+    let flight = Time::from_ns(1);
+    for &key in &keys {
+        let others = keys.iter().map(|key| key.port(flight)).collect();
+        simulation.place(key, Player { others, held: Vec::new(), seen: Vec::new() });
+    }
+    simulation.start(keys[0].port(Time::ZERO), Time::ZERO, Ball(100));
+    let (_, report) = simulation.run_parallel(&dealt(4, 2, flight)).unwrap();
+    assert_eq!(report.partitions.iter().map(|part| part.actors).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(report.partitions.iter().map(|part| part.events).sum::<u64>(), simulation.events());
+    assert!(report.windows > 0 && report.lookahead == flight);
+}
