@@ -8,7 +8,7 @@ use reports::csv::SpanWriter;
 use reports::html::Figures;
 use reports::run_info::RunInfo;
 use reports::{Assumption, PointReport, ReportError, RunReport, SystemInput, SystemReport};
-use sim_core::Time;
+use sim_core::{SimulationError, Time};
 use workloads::ModelConfig;
 
 use crate::scenario::{Loaded, Scenario, ScenarioError};
@@ -56,7 +56,12 @@ impl RunError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Scenario(_) | Self::Output { .. } => true,
-            Self::System { source, .. } => !matches!(**source, SystemError::Simulation(_) | SystemError::Graph(_)),
+            Self::System { source, .. } => match **source {
+                // Rates so low, or latencies so long, that no clock shows the end: the figures are to blame.
+                SystemError::Simulation(SimulationError::TimeOverflow { .. }) => true,
+                SystemError::Simulation(_) | SystemError::Graph(_) => false,
+                _ => true,
+            },
             Self::Report(error) => matches!(error, ReportError::File { .. } | ReportError::Output { .. }),
         }
     }
@@ -74,6 +79,9 @@ fn remedy(error: &SystemError) -> Option<String> {
         }
         SystemError::OutOfMemory(_) => {
             "take a device with more memory, a smaller model, a smaller batch or less kv.prefetch".to_owned()
+        }
+        SystemError::Simulation(SimulationError::TimeOverflow { .. }) => {
+            "raise a bandwidth or a rate, or lower a latency, of this system: the run would take 213 days".to_owned()
         }
         SystemError::Figure(_) => "choose another device, or give the figure in the scenario".to_owned(),
         _ => return None,

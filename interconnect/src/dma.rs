@@ -88,6 +88,8 @@ struct Active {
     later: u64,
     chunk: u64,
     setting_up: bool,
+    /// Since when nothing has been under way while a set-up runs: that time is launch, not transfer.
+    bare_since: Option<Time>,
 }
 
 /// The actor.
@@ -169,6 +171,8 @@ impl DmaEngine {
             later: work.bytes,
             chunk,
             setting_up: true,
+            // The first set-up is launch from the start.
+            bare_since: None,
         });
         context.wake(self.spec.set_up, SetUp);
     }
@@ -205,6 +209,7 @@ impl DmaEngine {
         // The next copy is set up while the last chunks of this one travel.
         if active.unsent == 0 && active.copies_left > 0 && !active.setting_up {
             active.setting_up = true;
+            active.bare_since = (self.in_flight == 0).then(|| context.now());
             context.wake(self.spec.set_up, SetUp);
         }
     }
@@ -240,6 +245,11 @@ impl DmaEngine {
                 self.flights[tag as usize] = None;
                 self.free.push(tag as u32);
                 self.in_flight -= bytes;
+                if self.in_flight == 0
+                    && let Some(active) = self.active.as_mut().filter(|active| active.setting_up)
+                {
+                    active.bare_since = Some(context.now());
+                }
                 next_in_line(&mut self.writes, &self.flights, work.destination, self.this, context);
                 self.fill(context);
                 self.finish(context);
@@ -333,6 +343,9 @@ where
     fn handle(&mut self, _: SetUp, context: &mut Context<'_, M>) {
         if let Some(active) = &mut self.active {
             active.setting_up = false;
+            if let Some(since) = active.bare_since.take() {
+                context.add_launch(active.span, context.now() - since);
+            }
             active.unsent = active.later.div_ceil(u64::from(active.copies_left.max(1)));
             active.later -= active.unsent;
             active.copies_left = active.copies_left.saturating_sub(1);

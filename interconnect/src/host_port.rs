@@ -44,7 +44,7 @@ impl<M: From<Chunk> + From<Arrived>> Handle<Chunk, M> for HostPort {
         let now = context.now();
         // A request carries no data and so takes none of the measured capacity, which is of data.
         let slot = match chunk.packet {
-            Packet::ReadRequest => self.port.slip_in(now, 0),
+            Packet::ReadRequest => self.port.slip_in(now, 0, chunk.tail),
             Packet::ReadCompletion | Packet::Write => self.port.accept(now, chunk.bytes, chunk.tail),
         };
         let chunk = Chunk { tail: slot.finish.since(slot.start), ..chunk };

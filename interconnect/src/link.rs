@@ -49,7 +49,7 @@ impl<M: From<Chunk> + From<Arrived>> Handle<Chunk, M> for Link {
         let now = context.now();
         let bytes = self.spec.framing.wire_bytes(chunk.packet, chunk.bytes);
         let slot = match chunk.packet {
-            Packet::ReadRequest => self.wire.slip_in(now, bytes),
+            Packet::ReadRequest => self.wire.slip_in(now, bytes, chunk.tail),
             Packet::ReadCompletion | Packet::Write => self.wire.accept(now, bytes, chunk.tail),
         };
         let chunk = Chunk { tail: slot.finish.since(slot.start), ..chunk };

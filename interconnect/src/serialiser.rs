@@ -22,6 +22,8 @@ pub struct Serialiser {
     rate: Rate,
     /// State: when the bytes accepted so far are out.
     free_at: Time,
+    /// State: when the small packets accepted so far are out.
+    small_free_at: Time,
     /// Statistics: bytes on the wire.
     bytes: u64,
     /// Statistics.
@@ -31,7 +33,7 @@ pub struct Serialiser {
 impl Serialiser {
     /// An idle wire of `rate` bytes per second.
     pub const fn new(rate: Rate) -> Self {
-        Self { rate, free_at: Time::ZERO, bytes: 0, busy: Time::ZERO }
+        Self { rate, free_at: Time::ZERO, small_free_at: Time::ZERO, bytes: 0, busy: Time::ZERO }
     }
 
     /// Accepts `bytes` whose first comes now and whose last comes `tail` later.
@@ -45,13 +47,15 @@ impl Serialiser {
     }
 
     /// Accepts `bytes` of small packets that pass between the packets of the chunks before them, as links arbitrate by
-    /// the packet: they take their time of the wire but do not wait for it.
-    pub fn slip_in(&mut self, now: Time, bytes: u64) -> Slot {
+    /// the packet: they take their time of the wire and wait for each other, but not for the chunks.
+    pub fn slip_in(&mut self, now: Time, bytes: u64, tail: Time) -> Slot {
         let time = self.rate.time_for(bytes);
+        let start = now.max(self.small_free_at);
+        self.small_free_at = start + time;
         self.free_at = self.free_at.max(now) + time;
         self.bytes += bytes;
         self.busy += time;
-        Slot { start: now, finish: now + time }
+        Slot { start, finish: self.small_free_at.max(now + tail) }
     }
 
     /// The totals.
@@ -110,9 +114,12 @@ mod tests {
     fn small_packets_slip_in_but_take_their_time() {
         let mut wire = Serialiser::new(RATE);
         wire.accept(Time::ZERO, 100, Time::ZERO);
-        let slot = wire.slip_in(Time::from_ps(10), 5);
+        let slot = wire.slip_in(Time::from_ps(10), 5, Time::ZERO);
         assert_eq!(slot, Slot { start: Time::from_ps(10), finish: Time::from_ps(15) });
-        assert_eq!(wire.accept(Time::from_ps(20), 1, Time::ZERO).start, Time::from_ps(105));
+        // Many of them are not faster than the wire (law 4), and chunks wait for them all.
+        let slot = wire.slip_in(Time::from_ps(12), 50, Time::ZERO);
+        assert_eq!(slot, Slot { start: Time::from_ps(15), finish: Time::from_ps(65) });
+        assert_eq!(wire.accept(Time::from_ps(20), 1, Time::ZERO).start, Time::from_ps(155));
     }
 
     #[test]

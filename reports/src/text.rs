@@ -29,15 +29,18 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// At most `most` characters, the last of them an ellipsis where text was cut off.
+/// At most `most` characters, with an ellipsis where text was left out: in the middle, because names often differ at
+/// their ends.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     let text = printable(text);
     if text.chars().count() <= most {
         return text;
     }
-    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
-    short.push('…');
-    short
+    let kept = most.saturating_sub(1);
+    let end = kept / 3;
+    let beginning: String = text.chars().take(kept - end).collect();
+    let ending: String = text.chars().skip(text.chars().count() - end).collect();
+    format!("{beginning}…{ending}")
 }
 
 /// `12.3 %`. A share that is not zero never prints as zero.

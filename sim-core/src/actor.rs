@@ -332,6 +332,11 @@ impl<M> Context<'_, M> {
         self.spans.open(self.actor, self.now, draft)
     }
 
+    /// Counts more of an open job as launch: fixed cost in its midst, during which nothing else of it went on.
+    pub fn add_launch(&mut self, span: SpanId, more: Time) {
+        self.spans.add_launch(span, more);
+    }
+
     /// Ends a job now, and gives its span to be logged. Closing what is not open breaks law 1 and stops the run.
     pub fn close(&mut self, span: SpanId) -> Option<&Span> {
         let closed = self.spans.close(span, self.now);

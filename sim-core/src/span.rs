@@ -118,8 +118,9 @@ impl fmt::Display for Tag {
 /// One job of one actor: a kernel, a transfer, a PIM program, a launch.
 ///
 /// The job became ready when its last predecessor's news arrived: `cause.end + signal == ready`. It may then have
-/// waited for its resource until `start`. The first `launch` of `start..end` is fixed cost (kernel start, copy
-/// set-up, mode switch) and counts as [`Category::Launch`]; the rest counts as `category`.
+/// waited for its resource until `start`. Of `start..end` the time `launch` is fixed cost (kernel start, copy set-up, mode
+/// switch) and counts as [`Category::Launch`]; the rest counts as `category`. Most of it lies at the beginning, and reports
+/// draw all of it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Its name.
@@ -136,7 +137,7 @@ pub struct Span {
     pub start: Time,
     /// When it was done.
     pub end: Time,
-    /// The fixed cost at the beginning of `start..end`.
+    /// The fixed cost in `start..end`, drawn at its beginning.
     pub launch: Time,
     /// How long the last predecessor's news took to arrive.
     pub signal: Time,
@@ -219,6 +220,17 @@ impl Spans {
         });
         self.enter();
         id
+    }
+
+    pub(crate) fn add_launch(&mut self, id: SpanId, more: Time) {
+        let place = if self.places.is_empty() {
+            self.open.iter().position(|span| span.id == id)
+        } else {
+            self.find(id).map(|cell| self.places[cell] as usize)
+        };
+        if let Some(place) = place {
+            self.open[place].launch += more;
+        }
     }
 
     pub(crate) fn close(&mut self, id: SpanId, now: Time) -> Option<&Span> {

@@ -255,7 +255,10 @@ impl Planner<'_> {
         if !cached.is_empty() {
             let bytes = self.bytes(cached);
             let copies = match self.placement.choice.block {
-                Some(block) => bytes.div_ceil(block.0.max(1)),
+                Some(block) => {
+                    let sequence = self.bytes(Part { sequences: 1, ..cached });
+                    u64::from(cached.sequences).saturating_mul(sequence.div_ceil(block.0.max(1)))
+                }
                 None => u64::from(cached.sequences),
             };
             let copies = u32::try_from(copies).unwrap_or(u32::MAX);

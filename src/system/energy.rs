@@ -16,11 +16,13 @@ const PCIE: f64 = 4.4;
 
 /// (part, picojoules) in a fixed order. What no source gives is left out, and the report says so: host DRAM and cores,
 /// idle power, refresh outside of PIM programs.
-pub fn parts(spans: &[Span], pim: Option<f64>) -> Vec<(String, f64)> {
+pub fn parts(spans: &[Span], names: &[String], pim: Option<f64>) -> Vec<(String, f64)> {
     let bits = |category: Category| spans.iter().filter(|s| s.category == category).map(|s| s.bytes).sum::<u64>() * 8;
     let operations: u64 = spans.iter().filter(|s| s.category == Category::ComputeGpu).map(|s| s.operations).sum();
-    // Every copy over a link to the host ends or begins in the GPU's memory.
-    let memory = bits(Category::ComputeGpu) + bits(Category::CommunicationPcie);
+    // Every copy of a copy engine ends or begins in the GPU's memory.
+    let engine = |span: &&Span| names.get(span.id.actor.index()).is_some_and(|name| name.starts_with("gpu0.copy-"));
+    let copied = spans.iter().filter(engine).map(|span| span.bytes).sum::<u64>() * 8;
+    let memory = bits(Category::ComputeGpu) + copied;
     let part = |name: &str, picojoules: f64| (name.to_owned(), picojoules);
     vec![
         part("gpu.memory", memory as f64 * HBM),

@@ -9,7 +9,7 @@ use reports::Assumption;
 use sim_core::{Bytes, Category, Rate, Time};
 
 use super::SystemError;
-use crate::catalogue::Entry;
+use crate::catalogue::{Entry, FigureKind};
 use crate::scenario::{Dispatch, Placement as PimPlacement, SystemSpec};
 
 /// A GPU.
@@ -125,13 +125,15 @@ fn gpu(spec: &SystemSpec, replaced: u32) -> Result<GpuFigures, SystemError> {
     let left = stacks.saturating_sub(u64::from(replaced));
     // The figures are those of the device as sold; a GPU with other stacks has as much more or less of both.
     let sold = entry.integer("hbm_stacks")?.max(1);
-    let peak = entry.bandwidth("mem_bw_peak")?.scaled(left, sold);
-    let capacity = entry.bytes("mem_capacity")?;
+    // A figure that the scenario gives is of the stacks that it gives.
+    let of = |key| entry.get(key).map_or(sold, |f| if f.kind == FigureKind::Scenario { stacks } else { sold });
+    let peak = entry.bandwidth("mem_bw_peak")?.scaled(left, of("mem_bw_peak"));
+    let capacity = Rate(entry.bytes("mem_capacity")?.0).scaled(left, of("mem_capacity"));
     let usable = entry.fraction("usable_fraction")?;
     let stream = entry.fraction("stream_fraction")?;
     Ok(GpuFigures {
         name: entry.name.clone(),
-        capacity: Bytes((Rate(capacity.0).scaled(left, sold)).times(usable).0),
+        capacity: Bytes(capacity.times(usable).0),
         bandwidth: peak.times(stream),
         peak_bandwidth: peak,
         attention_bandwidth: peak.times(entry.fraction("attention_fraction")?.min(stream)),

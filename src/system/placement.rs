@@ -7,7 +7,10 @@ use workloads::OperatorGraph;
 use workloads::kv::{self, KvDemand, KvPlacement, SpillUnit};
 
 use super::{Figures, Job, SystemError};
-use crate::scenario::{Attention, Home, KvChoice, Overflow, SystemSpec};
+use crate::scenario::{Attention, Home, KvChoice, Overflow, SystemSpec, Workload};
+
+/// The host, where it is the memory that is full.
+const HOST: &str = "the host";
 
 /// Sequences and how many tokens of each: a part of one layer's KV cache at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +70,29 @@ pub struct Placement {
 impl Placement {
     /// Places the run's final state, the largest.
     pub fn of(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> Result<Self, SystemError> {
+        let refused = match Self::attempt(spec, figures, job) {
+            Err(SystemError::KvDoesNotFit { home, batch, context, needed, capacity, .. })
+                if spec.kv.home != Home::Host && home == HOST =>
+            {
+                (home, batch, context, needed, capacity)
+            }
+            done => return done,
+        };
+        // Home and host together hold more than either: the longest context that both take is found by trying.
+        let fits = |context| {
+            let workload = Workload { context, ..*job.workload };
+            Self::attempt(spec, figures, &Job { workload: &workload, ..job.clone() }).is_ok()
+        };
+        let (mut low, mut high) = (u64::from(job.workload.new_tokens), job.workload.context);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if fits(middle) { low = middle } else { high = middle }
+        }
+        let (home, batch, context, needed, capacity) = refused;
+        Err(SystemError::KvDoesNotFit { home, batch, context, needed, capacity, tokens_that_fit: low })
+    }
+
+    fn attempt(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> Result<Self, SystemError> {
         let (model, workload) = (job.model, job.workload);
         let token_layer_bytes = model.kv_bytes_per_token_layer(job.dtype_bytes);
         let mut gpu = Ledger::new("the GPU's memory", figures.gpu.capacity);
@@ -165,7 +191,7 @@ impl Placement {
                     Ok(_) => demand.tokens,
                     Err(error) => error.tokens_that_fit_per_sequence,
                 };
-                return Err(refused(&stacks(pim.stacks), job, Bytes(demand.total_bytes()), all, tokens));
+                return Err(refused(&stacks(pim.stacks), job, Bytes(demand.total_bytes()), usable, tokens));
             }
             (false, overflow, SpillUnit::Tokens) => {
                 kv::place_with(demand, all, overflow, SpillUnit::Tokens, &of_tokens)
@@ -199,7 +225,7 @@ impl Placement {
         if self.host.free() < needed {
             let all = u64::from(self.batch) * u64::from(job.model.layers) * self.token_layer_bytes;
             let fit = self.host.free().0 / all.max(1);
-            return Err(refused("the host", job, needed, self.host.free(), fit));
+            return Err(refused(HOST, job, needed, self.host.free(), fit));
         }
         self.host.take("KV cache (pinned)", needed)?;
         if self.choice.attention == Attention::Cpu {
