@@ -147,6 +147,6 @@ mod tests {
     #[test]
     fn can_a_name_break_out_of_markup_or_the_terminal() {
         assert_eq!(escape("<b a='1\">&\u{1b}"), "&lt;b a=&#39;1&quot;&gt;&amp;\u{fffd}");
-        assert_eq!(shortened("abcdef", 4), "abc…");
+        assert_eq!(shortened("abcdef", 4), "ab…f");
     }
 }
