@@ -1,8 +1,10 @@
 //! The command line: arguments, logs, exit codes.
 //!
-//! Exit codes: 0 done, 1 a check failed (a broken law), 2 bad input (one message, nothing half written).
+//! Exit codes: 0 done, 1 a check failed (a broken law), 2 bad input (one message, nothing half written), 3 interrupted
+//! (what was finished is kept).
 
 mod list;
+mod progress;
 mod run;
 mod trace;
 mod validate;
@@ -11,9 +13,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use miette::Diagnostic;
+use sim_core::Time;
 use tracing_subscriber::EnvFilter;
 
 use crate::run::RunError;
+use crate::scenario::quantity::{Dimension, Quantity};
 
 /// Where does the time of a generated token go, and what would another memory system change?
 #[derive(Debug, Parser)]
@@ -56,6 +60,9 @@ enum Failure {
         #[help]
         remedy: Option<String>,
     },
+    /// Stopped by Ctrl-C; what there is to say has been said.
+    #[error("interrupted")]
+    Interrupted,
     /// The reader of our output has gone; not an error of anybody's.
     #[error("the output was closed")]
     Closed,
@@ -73,9 +80,28 @@ impl Failure {
             Self::Run(error) if !error.is_input() => 1,
             Self::Report(reports::ReportError::LawBroken { .. }) => 1,
             Self::Run(_) | Self::Report(_) | Self::Input { .. } => 2,
+            Self::Interrupted => INTERRUPTED,
             Self::Closed => 0,
         }
     }
+}
+
+/// The exit code after Ctrl-C.
+const INTERRUPTED: u8 = 3;
+
+/// A time that a flag gives, with its unit.
+fn time(flag: &str, text: Option<&str>) -> Result<Option<Time>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    match Quantity::parse(text, Dimension::Time) {
+        Ok(Quantity::Time(time)) => Ok(Some(time)),
+        Ok(other) => Err(unreadable(flag, text, &format!("{other} is not a time"))),
+        Err(error) => Err(unreadable(flag, text, &error.to_string())),
+    }
+}
+
+fn unreadable(flag: &str, text: &str, why: &str) -> Failure {
+    let remedy = Some("a time is written with its unit, such as '1.5 ms'".to_owned());
+    Failure::Input { message: format!("{flag} {text}: {why}"), remedy }
 }
 
 /// Prints to standard output; a closed pipe ends the command quietly.
@@ -108,7 +134,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let code = failure.code();
-            if code != 0 {
+            if code != 0 && !matches!(failure, Failure::Interrupted) {
                 eprintln!("{:?}", miette::Report::new(failure));
             }
             ExitCode::from(code)

@@ -26,6 +26,8 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod control;
+pub mod output;
 pub mod run;
 pub mod scenario;
 pub mod system;

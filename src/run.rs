@@ -1,17 +1,18 @@
 //! All points and systems of a scenario, one after the other, and the files that they leave.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use miette::Diagnostic;
 use reports::csv::SpanWriter;
 use reports::html::Figures;
 use reports::run_info::RunInfo;
-use reports::{Assumption, PointReport, ReportError, RunReport, SystemInput, SystemReport};
-use sim_core::{SimulationError, Time};
+use reports::{PointReport, ReportError, RunReport, Stopped, SystemInput, SystemReport};
+use sim_core::SimulationError;
 use workloads::ModelConfig;
 
-use crate::scenario::{Loaded, Scenario, ScenarioError};
+use crate::control::{Control, Standing};
+use crate::output::Output;
+use crate::scenario::{Loaded, Scenario, ScenarioError, SystemSpec};
 use crate::system::{self, Job, SystemError};
 
 /// Why a scenario could not be run.
@@ -98,26 +99,33 @@ pub fn keep_nothing(_: &str, _: SystemInput, _: &SystemReport) -> Result<(), Rep
 
 /// Runs every point and system.
 pub fn simulate(loaded: &Loaded, observe: &mut Observe<'_>) -> Result<RunReport, RunError> {
-    let mut assumptions: Vec<Assumption> = Vec::new();
-    let mut run = RunReport {
+    simulate_within(loaded, &mut Control::default(), observe)
+}
+
+/// Runs points and systems until one of them is stopped; those after it are not run.
+pub fn simulate_within(
+    loaded: &Loaded,
+    control: &mut Control<'_>,
+    observe: &mut Observe<'_>,
+) -> Result<RunReport, RunError> {
+    let report = RunReport {
         scenario: loaded.name.clone(),
         scenario_sha256: loaded.sha256.clone(),
         seed: loaded.points.first().map_or(1, |(_, scenario)| scenario.seed),
-        assumptions: Vec::new(),
-        systems: Vec::new(),
-        points: Vec::new(),
+        ..RunReport::default()
     };
+    let all = loaded.points.iter().map(|(_, scenario)| scenario.systems.len()).sum();
+    let mut runner = Runner { loaded, control, observe, report, events: 0, place: (0, all) };
     for (keys, scenario) in &loaded.points {
         let at: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
-        let systems = run_point(loaded, scenario, &at.join(" "), &mut assumptions, observe)?;
+        let systems = runner.point(scenario, &at.join(" "))?;
         if loaded.sweep.is_empty() {
-            run.systems = systems;
-        } else {
-            run.points.push(PointReport { keys: keys.clone(), systems });
+            runner.report.systems = systems;
+        } else if !systems.is_empty() {
+            runner.report.points.push(PointReport { keys: keys.clone(), systems });
         }
     }
-    run.assumptions = assumptions;
-    Ok(run)
+    Ok(runner.report)
 }
 
 /// A value of a sweep without quotes.
@@ -125,49 +133,90 @@ fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn run_point(
-    loaded: &Loaded,
-    scenario: &Scenario,
-    at: &str,
-    assumptions: &mut Vec<Assumption>,
-    observe: &mut Observe<'_>,
-) -> Result<Vec<SystemReport>, RunError> {
-    let in_model = |message: String| Box::new(ScenarioError::in_model(&scenario.model.path_shown, message));
-    let model = ModelConfig::from_json(&scenario.model.text).map_err(|error| in_model(error.to_string()))?;
-    if let Some(window) = model.sliding_window.filter(|window| *window < scenario.workload.context) {
-        let context = scenario.workload.context;
-        return Err(in_model(format!(
-            "`sliding_window` is {window}, less than the context of {context}; sliding windows are not simulated in \
-             this version: lower the context, or remove the key to attend to all tokens"
-        ))
-        .into());
+/// A system's name, and its point where there is a sweep.
+fn named(system: &str, at: &str) -> String {
+    if at.is_empty() { system.to_owned() } else { format!("{system} {at}") }
+}
+
+/// A run as it goes from system to system.
+struct Runner<'a, 'c> {
+    loaded: &'a Loaded,
+    control: &'a mut Control<'c>,
+    observe: &'a mut Observe<'a>,
+    report: RunReport,
+    /// Messages delivered so far, which the limit on them counts.
+    events: u64,
+    /// The how manieth system it is, of how many.
+    place: (usize, usize),
+}
+
+impl Runner<'_, '_> {
+    fn point(&mut self, scenario: &Scenario, at: &str) -> Result<Vec<SystemReport>, RunError> {
+        if let Some(stopped) = &mut self.report.stopped {
+            stopped.not_run.extend(scenario.systems.iter().map(|spec| named(&spec.name, at)));
+            return Ok(Vec::new());
+        }
+        let in_model = |message: String| Box::new(ScenarioError::in_model(&scenario.model.path_shown, message));
+        let model = ModelConfig::from_json(&scenario.model.text).map_err(|error| in_model(error.to_string()))?;
+        if let Some(window) = model.sliding_window.filter(|window| *window < scenario.workload.context) {
+            let context = scenario.workload.context;
+            return Err(in_model(format!(
+                "`sliding_window` is {window}, less than the context of {context}; sliding windows are not simulated in \
+                 this version: lower the context, or remove the key to attend to all tokens"
+            ))
+            .into());
+        }
+        let job = Job { model: &model, dtype_bytes: scenario.dtype.bytes(), workload: &scenario.workload };
+        let mut systems = Vec::new();
+        for spec in &scenario.systems {
+            if let Some(stopped) = &mut self.report.stopped {
+                stopped.not_run.push(named(&spec.name, at));
+            } else {
+                systems.push(self.system(spec, &job, scenario.seed, at)?);
+            }
+        }
+        Ok(systems)
     }
-    let job = Job { model: &model, dtype_bytes: scenario.dtype.bytes(), workload: &scenario.workload };
-    let mut systems = Vec::new();
-    for spec in &scenario.systems {
-        let outcome = system::simulate(spec, &job, scenario.seed).map_err(|source| RunError::System {
-            path: loaded.path.clone(),
+
+    fn system(&mut self, spec: &SystemSpec, job: &Job<'_>, seed: u64, at: &str) -> Result<SystemReport, RunError> {
+        self.place.0 += 1;
+        let limits = self.control.limits(self.events);
+        let (control, place) = (&mut *self.control, self.place);
+        let mut progress = |tasks, progress| {
+            control.tell(&Standing { system: &spec.name, point: at, place, tasks, progress });
+        };
+        let outcome = system::simulate(spec, job, seed, &limits, &mut progress).map_err(|source| RunError::System {
+            path: self.loaded.path.clone(),
             system: spec.name.clone(),
             at: at.to_owned(),
             remedy: remedy(&source),
             source: Box::new(source),
         })?;
+        self.events += outcome.input.events;
         for assumption in outcome.assumptions {
-            if !assumptions.contains(&assumption) {
-                assumptions.push(assumption);
+            if !self.report.assumptions.contains(&assumption) {
+                self.report.assumptions.push(assumption);
             }
+        }
+        if let (Some(limit), Some(time)) = (outcome.stopped, outcome.input.stopped) {
+            self.report.stopped = Some(Stopped {
+                why: self.control.why(limit),
+                system: spec.name.clone(),
+                point: (!self.loaded.sweep.is_empty()).then(|| at.to_owned()),
+                at: time,
+                not_run: Vec::new(),
+            });
         }
         let report = reports::analyse(&outcome.input)?;
         check_laws(&outcome.input, &report)?;
-        observe(at, outcome.input, &report)?;
-        systems.push(report);
+        (self.observe)(at, outcome.input, &report)?;
+        Ok(report)
     }
-    Ok(systems)
 }
 
 /// Laws 4 and 5 on what was run; law 1 is checked where the breakdown is made.
 fn check_laws(input: &SystemInput, report: &SystemReport) -> Result<(), ReportError> {
-    let elapsed: Time = report.step_latency.iter().copied().sum();
+    let elapsed = input.stopped.unwrap_or_else(|| report.step_latency.iter().copied().sum());
     reports::laws::check_meters(&input.name, &input.meters, elapsed, system::machine::DMA_CHUNK)?;
     reports::laws::check_memory(&input.name, &input.memory)
 }
@@ -183,22 +232,41 @@ pub struct Outputs {
 
 /// Runs a scenario and writes its files; nothing is written where the run fails.
 pub fn run_to_files(loaded: &Loaded, outputs: &Outputs) -> Result<(RunReport, u64), RunError> {
-    let directory = Directory::prepare(&outputs.directory)?;
-    let path = |name: &str| outputs.directory.join(name);
-    let no_spans = |source| ReportError::File { path: path("spans.csv"), doing: "write", source };
-    let spans = directory.temporary().map_err(no_spans)?;
-    let mut writer = SpanWriter::new(std::io::BufWriter::new(spans.reopen().map_err(no_spans)?)).map_err(no_spans)?;
+    run_to_files_within(loaded, outputs, &mut Control::default(), &|_| None)
+}
+
+/// What run.json says of a run of so many messages; `None` for no run.json.
+pub type Describe<'a> = dyn Fn(u64) -> Option<RunInfo> + 'a;
+
+/// [`run_to_files`] within limits. A run that is stopped leaves the files of what it has done, marked as partial.
+pub fn run_to_files_within(
+    loaded: &Loaded,
+    outputs: &Outputs,
+    control: &mut Control<'_>,
+    describe: &Describe<'_>,
+) -> Result<(RunReport, u64), RunError> {
+    let failed = |source| RunError::Output { path: outputs.directory.clone(), source };
+    let mut output = Output::prepare(&outputs.directory).map_err(failed)?;
+    let no_spans = |source| output_error(outputs, "spans.csv", source);
+    let file = output.create("spans.csv").map_err(no_spans)?;
+    let mut writer = SpanWriter::new(std::io::BufWriter::new(file)).map_err(no_spans)?;
 
     // All spans are kept where they are drawn: a run's own, and a traced sweep's.
     let keep = loaded.sweep.is_empty() || outputs.trace;
     let mut kept: Vec<SystemInput> = Vec::new();
     let mut events = 0;
-    let run = simulate(loaded, &mut |point, input, _| {
+    let run = simulate_within(loaded, control, &mut |point, input, _| {
         writer.system(point, &input.name, &input.actors, &input.spans).map_err(no_spans)?;
         events += input.events;
+        if input.stopped.is_some() {
+            output.write("spans-open.csv", |out| {
+                let mut open = SpanWriter::new(out)?;
+                open.system(point, &input.name, &input.actors, &input.open)?;
+                open.finish()
+            })?;
+        }
         if keep {
-            let name = if point.is_empty() { input.name.clone() } else { format!("{} {point}", input.name) };
-            kept.push(SystemInput { name, ..input });
+            kept.push(SystemInput { name: named(&input.name, point), ..input });
         }
         Ok(())
     })?;
@@ -216,71 +284,22 @@ pub fn run_to_files(loaded: &Loaded, outputs: &Outputs) -> Result<(RunReport, u6
 
     for (name, text) in [("breakdown.svg", &breakdown), ("share.svg", &share), ("timeline.svg", &timeline)] {
         if let Some(text) = text {
-            reports::files::write_text(&path(name), text)?;
+            output.write_text(name, text)?;
         }
     }
-    reports::files::write_text(&path("report.html"), &page)?;
+    output.write_text("report.html", &page)?;
     if outputs.trace {
-        reports::files::write_whole(&path("trace.json"), |out| reports::perfetto::write(out, &systems))?;
+        output.write("trace.json", |out| reports::perfetto::write(out, &systems))?;
+    }
+    output.write_text("summary.json", &reports::summary::to_json(&run))?;
+    if let Some(info) = describe(events) {
+        output.write_text("run.json", &reports::run_info::to_json(&info))?;
     }
     // What an earlier run left here and this one does not write would not belong to summary.json.
-    let stale = [
-        ("breakdown.svg", breakdown.is_none()),
-        ("share.svg", share.is_none()),
-        ("timeline.svg", timeline.is_none()),
-        ("trace.json", !outputs.trace),
-    ];
-    for (name, _) in stale.into_iter().filter(|(name, stale)| *stale && path(name).exists()) {
-        let failed = |source| ReportError::File { path: path(name), doing: "remove", source };
-        fs::remove_file(path(name)).map_err(failed)?;
-    }
-    spans.persist(path("spans.csv")).map_err(|error| no_spans(error.error))?;
-    reports::files::write_text(&path("summary.json"), &reports::summary::to_json(&run))?;
-    directory.keep();
+    output.commit(&["breakdown.svg", "share.svg", "timeline.svg", "trace.json", "spans-open.csv"])?;
     Ok((run, events))
 }
 
-/// run.json beside the other files.
-pub fn write_run_info(directory: &Path, info: &RunInfo) -> Result<(), ReportError> {
-    reports::files::write_text(&directory.join("run.json"), &reports::run_info::to_json(info))
-}
-
-/// The output directory; one that was made for a run that then failed is taken away again.
-struct Directory {
-    path: PathBuf,
-    /// The directories that did not exist before, the outermost last.
-    made: Vec<PathBuf>,
-}
-
-impl Directory {
-    fn prepare(path: &Path) -> Result<Self, RunError> {
-        let missing = |part: &&Path| !part.as_os_str().is_empty() && !part.exists();
-        let made = path.ancestors().take_while(missing).map(Path::to_owned).collect();
-        let directory = Self { path: path.to_owned(), made };
-        let failed = |source| RunError::Output { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(failed)?;
-        directory.temporary().map_err(failed)?;
-        Ok(directory)
-    }
-
-    fn temporary(&self) -> std::io::Result<tempfile::NamedTempFile> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".pimscope-").suffix(".part");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(&self.path)
-    }
-
-    fn keep(mut self) {
-        self.made.clear();
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        for path in &self.made {
-            // Only empty ones go; what somebody else has put there stays.
-            let _ = fs::remove_dir(path);
-        }
-    }
+fn output_error(outputs: &Outputs, name: &str, source: std::io::Error) -> ReportError {
+    ReportError::File { path: outputs.directory.join(name), doing: "write", source }
 }

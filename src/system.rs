@@ -13,7 +13,10 @@ pub mod machine;
 pub mod node;
 pub mod placement;
 
+use std::sync::atomic::Ordering;
+
 use reports::{Assumption, Memory, SystemInput, Use};
+use sim_core::{Limits, Progress, Stop};
 use workloads::{AttentionShape, DecodeStep, ModelConfig};
 
 pub use error::SystemError;
@@ -55,18 +58,30 @@ pub struct Outcome {
     pub input: SystemInput,
     /// What the run rests on that no source gives.
     pub assumptions: Vec<Assumption>,
+    /// Which limit stopped the run; `None` for a whole run.
+    pub stopped: Option<Stop>,
 }
 
-/// Runs one system.
-pub fn simulate(spec: &SystemSpec, job: &Job<'_>, seed: u64) -> Result<Outcome, SystemError> {
+/// Runs one system within `limits`. `progress` hears how many tasks there are, once before the run and every now and
+/// then how far it is.
+pub fn simulate(
+    spec: &SystemSpec,
+    job: &Job<'_>,
+    seed: u64,
+    limits: &Limits,
+    progress: &mut dyn FnMut(u64, Progress),
+) -> Result<Outcome, SystemError> {
     let (figures, mut assumptions) = Figures::read(spec)?;
     let placement = Placement::of(spec, &figures, job)?;
     assumptions.extend(assumptions::of(&figures, &placement));
     let mut machine = Machine::build(&figures, &placement, job, seed)?;
-    let plan = dispatch::plan(&figures, &placement, &machine, job)?;
-    tracing::info!(system = spec.name, tasks = plan.tasks.node_count(), "compiled");
+    let stop = || limits.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
+    let plan = dispatch::plan(&figures, &placement, &machine, job, &stop)?;
+    let tasks = plan.tasks.node_count() as u64;
+    tracing::info!(system = spec.name, tasks, "compiled");
     machine.bind(plan);
-    let run = machine.run()?;
+    progress(tasks, Progress::default());
+    let run = machine.run(limits, &mut |at| progress(tasks, at))?;
     let Placement { gpu, host, pim, .. } = &placement;
     let used = |ledger: &host_gpu::Ledger| Use { used: ledger.used(), capacity: ledger.capacity() };
     let input = SystemInput {
@@ -76,6 +91,8 @@ pub fn simulate(spec: &SystemSpec, job: &Job<'_>, seed: u64) -> Result<Outcome, 
         energy_pj: energy::parts(&run.spans, &run.names, run.pim_energy),
         actors: run.names,
         spans: run.spans,
+        open: run.open,
+        stopped: run.stopped.map(|(at, _)| at),
         meters: run.meters,
         memory: Memory {
             gpu: Some(used(gpu)),
@@ -88,5 +105,5 @@ pub fn simulate(spec: &SystemSpec, job: &Job<'_>, seed: u64) -> Result<Outcome, 
         notes: placement.notes(&figures),
         events: run.events,
     };
-    Ok(Outcome { input, assumptions })
+    Ok(Outcome { input, assumptions, stopped: run.stopped.map(|(_, why)| why) })
 }

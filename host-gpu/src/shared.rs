@@ -47,6 +47,11 @@ impl Inspect for Shared {
         let (amount, busy) = self.pool.totals();
         Some(Meter { amount, peak: self.pool.capacity(), busy })
     }
+
+    fn meter_at(&self, at: Time) -> Option<Meter> {
+        let (amount, busy) = self.pool.totals_at(at);
+        Some(Meter { amount, peak: self.pool.capacity(), busy })
+    }
 }
 
 impl<M: From<Tick> + From<Served>> Handle<Request, M> for Shared {

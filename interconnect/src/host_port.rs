@@ -37,6 +37,10 @@ impl Inspect for HostPort {
     fn meter(&self) -> Option<Meter> {
         Some(self.port.meter())
     }
+
+    fn meter_at(&self, at: Time) -> Option<Meter> {
+        Some(self.port.meter_at(at))
+    }
 }
 
 impl<M: From<Chunk> + From<Arrived>> Handle<Chunk, M> for HostPort {

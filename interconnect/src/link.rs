@@ -42,6 +42,10 @@ impl Inspect for Link {
     fn meter(&self) -> Option<Meter> {
         Some(self.wire.meter())
     }
+
+    fn meter_at(&self, at: Time) -> Option<Meter> {
+        Some(self.wire.meter_at(at))
+    }
 }
 
 impl<M: From<Chunk> + From<Arrived>> Handle<Chunk, M> for Link {

@@ -1,5 +1,6 @@
 //! What links and host ports have in common: one wire that sends one chunk after the other.
 
+use sim_core::time::PS_PER_SECOND;
 use sim_core::{Meter, Rate, Time};
 
 /// When a chunk's first and last byte leave.
@@ -61,6 +62,15 @@ impl Serialiser {
     /// The totals.
     pub const fn meter(&self) -> Meter {
         Meter { amount: self.bytes, peak: self.rate, busy: self.busy }
+    }
+
+    /// The totals at `at`, which no chunk came after: from then on the wire is busy without a gap until it is free, and
+    /// what goes over it then does not count yet.
+    pub fn meter_at(&self, at: Time) -> Meter {
+        let ahead = self.free_at.since(at);
+        let bytes = u128::from(self.rate.0) * u128::from(ahead.ps()) / u128::from(PS_PER_SECOND);
+        let amount = self.bytes.saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
+        Meter { amount, peak: self.rate, busy: self.busy.since(ahead) }
     }
 }
 

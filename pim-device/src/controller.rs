@@ -36,6 +36,15 @@ pub struct ProgramDone {
     span: SpanId,
 }
 
+/// The program at hand, whose commands count when it has ended.
+#[derive(Clone, Debug)]
+struct Running {
+    begun: Time,
+    duration: Time,
+    commands: CommandCounts,
+    bytes_read: u64,
+}
+
 /// One channel that stands for `copies` channels that run the same programs from the same state.
 ///
 /// Ready programs run one at a time in the order of (ready, task). The span of a program is `compute.pim`; its mode
@@ -49,10 +58,10 @@ pub struct Controller {
     /// State.
     engine: Engine,
     ready: BTreeSet<(Time, TaskIndex)>,
-    running: bool,
+    running: Option<Running>,
     /// State: the span before and when it ended.
     before: Option<(SpanId, Time)>,
-    /// Statistics of one channel.
+    /// Statistics of one channel, of programs that have ended.
     counts: CommandCounts,
     bytes_read: u64,
     busy: Time,
@@ -67,7 +76,7 @@ impl Controller {
             copies,
             board: Board::default(),
             ready: BTreeSet::new(),
-            running: false,
+            running: None,
             before: None,
             counts: CommandCounts::default(),
             bytes_read: 0,
@@ -91,7 +100,7 @@ impl Controller {
     }
 
     fn start_next<M: From<Signal> + From<ProgramDone>>(&mut self, context: &mut Context<'_, M>) {
-        if self.running {
+        if self.running.is_some() {
             return;
         }
         let Some((_, task)) = self.ready.pop_first() else {
@@ -125,10 +134,8 @@ impl Controller {
             cause: arrival.cause,
             held_by: self.before.filter(|_| arrival.ready < now).map(|(span, _)| span),
         });
-        self.counts += execution.commands;
-        self.bytes_read += program.bytes_read();
-        self.busy += duration;
-        self.running = true;
+        let bytes_read = program.bytes_read();
+        self.running = Some(Running { begun: now, duration, commands: execution.commands, bytes_read });
         context.wake(duration, ProgramDone { task, span });
     }
 }
@@ -145,7 +152,11 @@ impl<M: From<Signal> + From<ProgramDone>> Handle<Signal, M> for Controller {
 impl<M: From<Signal> + From<ProgramDone>> Handle<ProgramDone, M> for Controller {
     fn handle(&mut self, done: ProgramDone, context: &mut Context<'_, M>) {
         log_span!(context, done.span);
-        self.running = false;
+        if let Some(ended) = self.running.take() {
+            self.counts += ended.commands;
+            self.bytes_read += ended.bytes_read;
+            self.busy += ended.duration;
+        }
         self.before = Some((done.span, context.now()));
         self.board.complete(done.task, done.span, context);
         self.start_next(context);
@@ -164,5 +175,17 @@ impl Inspect for Controller {
             peak: self.device.channel_peak().scaled(copies, 1),
             busy: self.busy,
         })
+    }
+
+    /// The program at hand counts by the time that it has run.
+    fn meter_at(&self, at: Time) -> Option<Meter> {
+        let mut meter = self.meter()?;
+        if let Some(running) = self.running.as_ref().filter(|running| running.duration > Time::ZERO) {
+            let run = at.since(running.begun).min(running.duration);
+            let read = u128::from(running.bytes_read) * u128::from(run.ps()) / u128::from(running.duration.ps());
+            meter.amount += u64::try_from(read).unwrap_or(u64::MAX).saturating_mul(u64::from(self.copies));
+            meter.busy += run;
+        }
+        Some(meter)
     }
 }

@@ -51,7 +51,7 @@ impl<W: Write> SpanWriter<W> {
     }
 
     /// Writes the spans of one system, ordered as [`sim_core::Spans::into_sorted`] gives them. `point` names the point of
-    /// a sweep and is empty without one.
+    /// a sweep and is empty without one. The end of a span that is still open (in spans-open.csv) is empty.
     pub fn system(&mut self, point: &str, system: &str, actors: &[String], spans: &[Span]) -> io::Result<()> {
         let id = |id: Option<JobId>| id.map_or_else(String::new, |(actor, number)| format!("{actor}:{number}"));
         for span in spans {
@@ -65,15 +65,10 @@ impl<W: Write> SpanWriter<W> {
             self.rows.write_field(span.category.key())?;
             self.rows.write_field(span.tag.step.to_string())?;
             self.rows.write_field(span.tag.layer.map_or_else(String::new, |layer| layer.to_string()))?;
-            for number in [
-                span.ready.ps(),
-                span.start.ps(),
-                span.end.ps(),
-                span.launch.ps(),
-                span.signal.ps(),
-                span.bytes,
-                span.operations,
-            ] {
+            self.rows.write_field(span.ready.ps().to_string())?;
+            self.rows.write_field(span.start.ps().to_string())?;
+            self.rows.write_field(if span.end == Time::MAX { String::new() } else { span.end.ps().to_string() })?;
+            for number in [span.launch.ps(), span.signal.ps(), span.bytes, span.operations] {
                 self.rows.write_field(number.to_string())?;
             }
             self.rows.write_field(id(span.cause.map(job_id)))?;

@@ -5,3 +5,14 @@ mod canvas;
 pub mod palette;
 pub mod share;
 pub mod timeline;
+
+use canvas::{Anchor, Canvas, Font, SMALL, cut};
+
+use crate::analyse::SystemReport;
+
+/// Says below the title that a run was stopped, if it was.
+fn partial<'a>(canvas: &mut Canvas<'_>, systems: impl IntoIterator<Item = &'a SystemReport>, width: i32) {
+    if let Some(note) = crate::stopped::note(systems) {
+        canvas.text(&cut(&note, width - 40, SMALL), (20, 40), Anchor::Left, Font::STRONG);
+    }
+}

@@ -43,6 +43,12 @@ pub fn page(run: &RunReport, figures: &Figures<'_>) -> String {
         page.put(&format!(", scenario <code>{}</code>", escape(&run.scenario_sha256)));
     }
     page.put("</p>\n");
+    if let Some(stopped) = &run.stopped {
+        page.put(&format!(
+            "<p class=\"partial\" role=\"note\" style=\"{PARTIAL}\">{}</p>\n",
+            escape(&stopped.sentence())
+        ));
+    }
     if !run.systems.is_empty() {
         page.systems(&run.systems);
     }
@@ -126,6 +132,10 @@ impl Page {
         }
         if systems.iter().any(|s| s.energy_pj.iter().any(|(_, energy)| *energy > 0.0)) {
             let energy = |s: &SystemReport| {
+                if s.stopped.is_some() {
+                    // Part of it went into a token that was not finished.
+                    return "–".to_owned();
+                }
                 let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
                 // Of the whole batch, as the latency is.
                 format!("{} mJ", significant(total / 1e9 / f64::from(s.tokens.max(1))))
@@ -263,6 +273,10 @@ fn figure_style() -> String {
     };
     pairs.map(rule).join("\n") + "\n"
 }
+
+/// Beside the text, so that the page of a whole run has nothing of it.
+const PARTIAL: &str =
+    "border-left:.3rem solid var(--quiet);background:var(--stripe);padding:.5rem .75rem;overflow-wrap:anywhere";
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#22262a;--quiet:#5a5f67;--line:#dde0e4;--paper:#fff;--stripe:#f5f6f8}

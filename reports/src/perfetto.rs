@@ -1,7 +1,7 @@
 //! trace.json: a run in the Chrome trace-event format, which Perfetto (ui.perfetto.dev) and chrome://tracing open.
 //!
 //! One process per system, one thread per actor (and one more for each job that an actor does beside others: slices of a
-//! thread must nest), a complete event per span, and arrows along the critical path of each token. Times are microseconds
+//! thread must nest), a complete event per span (a begin event where a stopped run left it open), and arrows along the critical path of each token. Times are microseconds
 //! with six exact decimals, which is picoseconds. Format: "Trace Event Format", Google, 2016.
 
 use std::io::{self, Write};
@@ -12,11 +12,16 @@ use sim_core::{Span, SpanId, Time};
 use crate::analyse::{SystemInput, SystemReport};
 use crate::critical_path::Part;
 use crate::lanes::lanes;
+use crate::stopped;
 use crate::text::actor_name;
 
 /// Writes trace.json for the systems of a run.
 pub fn write(out: &mut dyn Write, systems: &[(&SystemInput, &SystemReport)]) -> io::Result<()> {
-    out.write_all(b"{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
+    out.write_all(b"{\"displayTimeUnit\":\"ns\",")?;
+    if let Some(note) = stopped::note(systems.iter().map(|(_, report)| *report)) {
+        write!(out, "\"otherData\":{{\"partial\":{}}},", json!(note))?;
+    }
+    out.write_all(b"\"traceEvents\":[")?;
     let mut events = Events { out, first: true, arrows: 0 };
     for (process, (input, report)) in (1..).zip(systems) {
         events.system(process, input, report)?;
@@ -47,7 +52,7 @@ impl Events<'_> {
     fn system(&mut self, process: usize, input: &SystemInput, report: &SystemReport) -> io::Result<()> {
         self.metadata("process_name", process, 0, &json!(input.name))?;
         self.metadata("process_sort_index", process, 0, &json!(process))?;
-        let mut spans: Vec<&Span> = input.spans.iter().collect();
+        let mut spans: Vec<&Span> = input.spans.iter().chain(&input.open).collect();
         spans.sort_unstable_by_key(|span| (span.id.actor, span.start, span.end, span.id.number));
         // Name and thread of each span, for the arrows.
         let mut threads: Vec<(SpanId, usize, Time)> = Vec::with_capacity(spans.len());
@@ -96,10 +101,15 @@ impl Events<'_> {
             "cause": cause,
             "held_by": held_by,
         });
+        // A job that was under way when the run was stopped begins and does not end.
+        let (phase, duration) = if span.end == Time::MAX {
+            ("B", String::new())
+        } else {
+            ("X", format!("\"dur\":{},", microseconds(span.end - span.start)))
+        };
         self.event(&format!(
-            "{{\"ph\":\"X\",\"pid\":{process},\"tid\":{thread},\"ts\":{},\"dur\":{},\"name\":{},\"cat\":\"{}\",\"args\":{args}}}",
+            "{{\"ph\":\"{phase}\",\"pid\":{process},\"tid\":{thread},\"ts\":{},{duration}\"name\":{},\"cat\":\"{}\",\"args\":{args}}}",
             microseconds(span.start),
-            microseconds(span.end - span.start),
             json!(span.kind),
             span.category.key(),
         ))

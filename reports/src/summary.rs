@@ -1,12 +1,13 @@
 //! summary.json: the results of a run, with the same bytes for the same scenario and seed.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use sim_core::{Bytes, Category, Time};
 
 use crate::analyse::{Assumption, Memory, PointReport, RunReport, SystemReport, Use};
 use crate::breakdown::Breakdown;
 use crate::error::ReportError;
+use crate::stopped::{Stopped, Why};
 
 /// The schema that this version writes.
 pub const SCHEMA: &str = "pimscope/summary/1";
@@ -20,14 +21,30 @@ pub fn to_json(run: &RunReport) -> String {
 pub fn to_value(run: &RunReport) -> Value {
     let assumptions = run.assumptions.iter();
     let assumptions = assumptions.map(|a| json!({ "key": a.key, "value": a.value, "why": a.why }));
+    let mut map = Map::new();
+    let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
+    put("schema", json!(SCHEMA));
+    put("scenario", json!(run.scenario));
+    put("scenario_sha256", json!(run.scenario_sha256));
+    put("seed", json!(run.seed));
+    // Only where it is so: a whole run has neither key.
+    if let Some(at) = &run.stopped {
+        put("partial", json!(true));
+        put("stopped", stopped(at));
+    }
+    put("assumptions", assumptions.collect());
+    put("systems", run.systems.iter().map(system).collect());
+    put("points", run.points.iter().map(point).collect());
+    Value::Object(map)
+}
+
+fn stopped(stopped: &Stopped) -> Value {
     json!({
-        "schema": SCHEMA,
-        "scenario": run.scenario,
-        "scenario_sha256": run.scenario_sha256,
-        "seed": run.seed,
-        "assumptions": assumptions.collect::<Vec<_>>(),
-        "systems": run.systems.iter().map(system).collect::<Vec<_>>(),
-        "points": run.points.iter().map(point).collect::<Vec<_>>(),
+        "why": stopped.why.key(),
+        "system": stopped.system,
+        "point": stopped.point,
+        "simulated_ps": stopped.at.ps(),
+        "not_run": stopped.not_run,
     })
 }
 
@@ -98,13 +115,37 @@ pub fn read(text: &str) -> Result<RunReport, ReportError> {
             why: at.get("why")?.text()?,
         })
     };
-    Ok(RunReport {
+    let stopped = match value.get("stopped") {
+        Some(_) => Some(read_stopped(&top.get("stopped")?)?),
+        None => None,
+    };
+    let mut run = RunReport {
         scenario: top.get("scenario")?.text()?,
         scenario_sha256: top.get("scenario_sha256")?.text()?,
         seed: top.get("seed")?.whole()?,
         assumptions: top.get("assumptions")?.list(assumption)?,
         systems: top.get("systems")?.list(|at| read_system(&at))?,
         points: top.get("points")?.list(|at| read_point(&at))?,
+        stopped,
+    };
+    if let Some(stopped) = &run.stopped {
+        // Systems run one after the other, so the last one is the one that was stopped.
+        let systems = run.points.last_mut().map_or(&mut run.systems, |point| &mut point.systems);
+        if let Some(system) = systems.last_mut() {
+            system.stopped = Some(stopped.at);
+        }
+    }
+    Ok(run)
+}
+
+fn read_stopped(at: &Place<'_>) -> Result<Stopped, ReportError> {
+    let (why, point) = (at.get("why")?, at.get("point")?);
+    Ok(Stopped {
+        why: Why::from_key(&why.text()?).ok_or_else(|| why.wrong("until, max-events, max-wall or interrupt"))?,
+        system: at.get("system")?.text()?,
+        point: if point.value.is_null() { None } else { Some(point.text()?) },
+        at: Time::from_ps(at.get("simulated_ps")?.whole()?),
+        not_run: at.get("not_run")?.list(|at| at.text())?,
     })
 }
 
@@ -159,6 +200,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         utilisation: at.get("utilisation")?.map(|at| at.float())?,
         notes: at.get("notes")?.list(|at| at.text())?,
         events: 0,
+        stopped: None,
     })
 }
 

@@ -26,6 +26,9 @@ pub fn table(run: &RunReport) -> String {
     if !run.points.is_empty() {
         text.push_str(&points(&run.points));
     }
+    if let Some(stopped) = &run.stopped {
+        text.extend([&printable(&stopped.sentence()), "\n"]);
+    }
     text
 }
 
@@ -52,7 +55,8 @@ pub fn systems(systems: &[SystemReport]) -> String {
 
 fn comparison(systems: &[SystemReport]) -> Table {
     let mut table = new_table();
-    let names = systems.iter().map(|system| right(shortened(&system.name, 44)));
+    let partial = |system: &SystemReport| if system.stopped.is_some() { " (partial)" } else { "" };
+    let names = systems.iter().map(|system| right(shortened(&system.name, 44) + partial(system)));
     table.set_header(std::iter::once(Cell::new("")).chain(names));
     let mut row = |label: &str, value: &dyn Fn(&SystemReport) -> String| {
         table.add_row(std::iter::once(Cell::new(label)).chain(systems.iter().map(|system| right(value(system)))));
@@ -107,7 +111,8 @@ pub fn points(points: &[PointReport]) -> String {
             let value =
                 |key: &&str| point.keys.iter().find(|(k, _)| k == key).map_or_else(String::new, |(_, v)| plain(v));
             let mut row: Vec<Cell> = keys.iter().map(|key| Cell::new(shortened(&value(key), 40))).collect();
-            row.push(Cell::new(shortened(&system.name, 40)));
+            let partial = if system.stopped.is_some() { " (partial)" } else { "" };
+            row.push(Cell::new(shortened(&system.name, 40) + partial));
             row.push(right(system.latency_per_token().to_string()));
             row.push(right(significant(system.tokens_per_second())));
             row.push(right(percent(system.breakdown.communication_share())));

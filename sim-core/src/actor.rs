@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::error::{SimulationError, Waiting};
 use crate::partition::Outbox;
@@ -91,6 +92,13 @@ pub trait Inspect {
     fn meter(&self) -> Option<Meter> {
         None
     }
+
+    /// Its totals as they stood at `at`, no earlier than the last message: without what it has accepted and has still
+    /// to do. A resource that counts work when it accepts it must say; for others the totals are what they are.
+    fn meter_at(&self, at: Time) -> Option<Meter> {
+        let _ = at;
+        self.meter()
+    }
 }
 
 /// One actor of a closed set: the enum that [`crate::system!`] declares.
@@ -160,28 +168,40 @@ impl Counters {
     }
 }
 
+/// What all actors of a partition share, one at a time.
+#[derive(Debug)]
+pub(crate) struct Core<M> {
+    /// State: the simulated time.
+    pub(crate) now: Time,
+    /// State: the order of the message in hand, for the delta of what follows from it.
+    pub(crate) order: Tie,
+    /// State: the messages on their way.
+    pub(crate) queue: Queue<M>,
+    /// State: the first error of the message in hand. In a box, so that it is quick to see that there is none.
+    pub(crate) error: Option<Box<SimulationError>>,
+    /// Configuration: the seed of every random stream.
+    pub(crate) seed: u64,
+    /// Configuration: names for people, by actor. Apart from the actors, because a run hardly ever looks at them.
+    pub(crate) names: Arc<Vec<String>>,
+    /// State: where messages to other partitions go; `None` on one thread.
+    pub(crate) outbox: Option<Box<Outbox<M>>>,
+    /// Statistics.
+    pub(crate) spans: Spans,
+}
+
 /// Everything an actor may do while it handles a message.
+// Three words, because one is made for every message.
 #[derive(Debug)]
 pub struct Context<'a, M> {
-    pub(crate) now: Time,
-    /// The message in hand, for the delta of what follows from it.
-    pub(crate) tie: Tie,
+    pub(crate) core: &'a mut Core<M>,
+    pub(crate) counters: &'a mut Counters,
     pub(crate) actor: ActorId,
-    /// The actor's own, copied in and out by the partition: the queue is then one pointer away, and so are they.
-    pub(crate) counters: Counters,
-    pub(crate) names: &'a [String],
-    pub(crate) seed: u64,
-    pub(crate) queue: &'a mut Queue<M>,
-    pub(crate) spans: &'a mut Spans,
-    pub(crate) error: Option<SimulationError>,
-    /// Where messages to other partitions go; `None` on one thread.
-    pub(crate) outbox: Option<&'a mut Outbox<M>>,
 }
 
 impl<M> Context<'_, M> {
     /// The simulated time.
     pub const fn now(&self) -> Time {
-        self.now
+        self.core.now
     }
 
     /// This actor.
@@ -191,20 +211,21 @@ impl<M> Context<'_, M> {
 
     /// This actor's name, for messages to people.
     pub fn name(&self) -> &str {
-        &self.names[self.actor.index()]
+        &self.core.names[self.actor.index()]
     }
 
     /// The name of any actor.
     pub fn name_of(&self, actor: ActorId) -> &str {
-        self.names.get(actor.index()).map_or("outside", String::as_str)
+        self.core.names.get(actor.index()).map_or("outside", String::as_str)
     }
 
     /// Sends a message that arrives `delay` after the port's least latency has passed.
+    #[inline]
     pub fn send<T>(&mut self, port: Port<T>, delay: Time, message: T)
     where
         M: From<T>,
     {
-        self.push(port.to, self.now + port.least + delay, message.into());
+        self.push_after(port.to, port.least + delay, message.into());
     }
 
     /// Sends a message that arrives at the time `at`. Too early a time stops the run with an error.
@@ -212,11 +233,11 @@ impl<M> Context<'_, M> {
     where
         M: From<T>,
     {
-        if at < self.now {
-            let (actor, now) = (self.name().to_owned(), self.now);
+        if at < self.core.now {
+            let (actor, now) = (self.name().to_owned(), self.core.now);
             self.fail(SimulationError::EventInPast { actor, now, at });
-        } else if at < self.now + port.least {
-            let (actor, now) = (self.name().to_owned(), self.now);
+        } else if at < self.core.now + port.least {
+            let (actor, now) = (self.name().to_owned(), self.core.now);
             self.fail(SimulationError::TooEarly { actor, now, at, least: port.least });
         } else {
             self.push(port.to, at, message.into());
@@ -224,11 +245,12 @@ impl<M> Context<'_, M> {
     }
 
     /// Sends a message to itself, `delay` from now.
+    #[inline]
     pub fn wake<T>(&mut self, delay: Time, message: T)
     where
         M: From<T>,
     {
-        self.push(self.actor, self.now + delay, message.into());
+        self.push_after(self.actor, delay, message.into());
     }
 
     /// [`Self::wake`], and a handle by which this actor can cancel or re-time the message while it is pending.
@@ -237,12 +259,12 @@ impl<M> Context<'_, M> {
     where
         M: From<T>,
     {
-        self.push_cancellable(self.now + delay, message.into())
+        self.push_cancellable(self.core.now + delay, message.into())
     }
 
     /// Takes a message back. False where it has been delivered or cancelled, or is another actor's.
     pub fn cancel(&mut self, event: EventHandle) -> bool {
-        self.queue.cancel(self.actor, event).is_some()
+        self.core.queue.cancel(self.actor, event).is_some()
     }
 
     /// Makes a pending message arrive `delay` from now instead, earlier or later than it would have. Gives its new
@@ -252,16 +274,33 @@ impl<M> Context<'_, M> {
     /// and a delta above the one of the message in hand where `delay` is zero. So re-timing is part of the model and
     /// does not depend on threads.
     pub fn reschedule(&mut self, event: EventHandle, delay: Time) -> Option<EventHandle> {
-        let message = self.queue.cancel(self.actor, event)?;
-        Some(self.push_cancellable(self.now + delay, message))
+        let message = self.core.queue.cancel(self.actor, event)?;
+        Some(self.push_cancellable(self.core.now + delay, message))
     }
 
     #[inline]
+    fn push_after(&mut self, to: ActorId, wait: Time, message: M) {
+        let order = self.counters.next;
+        let at = self.core.now + wait;
+        if wait > Time::ZERO
+            && at < Time::MAX
+            && self.core.outbox.is_none()
+            && let Some(next) = order.next()
+        {
+            self.counters.next = next;
+            self.core.queue.push(Key::new(at, order), to, message);
+        } else {
+            self.push(to, at, message);
+        }
+    }
+
+    /// Any message, those included that [`Self::push_after`] leaves aside: without delay, impossible, or on many threads.
+    #[inline(never)]
     fn push(&mut self, to: ActorId, at: Time, message: M) {
-        if let Some(key) = self.next_key(at) {
-            match &mut self.outbox {
+        if let Some(key) = self.any_key(at) {
+            match &self.core.outbox {
                 Some(outbox) if outbox.is_foreign(to) => self.push_out(key, to, message),
-                _ => self.queue.push(key, to, message),
+                _ => self.core.queue.push(key, to, message),
             }
         }
     }
@@ -269,52 +308,35 @@ impl<M> Context<'_, M> {
     /// Sends a message to an actor of another partition.
     #[cold]
     fn push_out(&mut self, key: Key, to: ActorId, message: M) {
-        let Some(outbox) = &mut self.outbox else { return };
+        let Some(outbox) = &mut self.core.outbox else { return };
         if let Err(limit) = outbox.send(key, to, message) {
-            let (actor, now, at) = (self.name().to_owned(), self.now, key.time());
+            let (actor, now, at) = (self.name().to_owned(), self.now(), key.time());
             self.fail(SimulationError::TooEarly { actor, now, at, least: limit.since(now) });
         }
     }
 
     fn push_cancellable(&mut self, at: Time, message: M) -> EventHandle {
-        match self.next_key(at) {
-            Some(key) => self.queue.push_cancellable(key, self.actor, message),
+        match self.any_key(at) {
+            Some(key) => self.core.queue.push_cancellable(key, self.actor, message),
             None => EventHandle::DEAD,
         }
     }
 
     /// The key of this actor's next message; `None`, and an error, where it may not be sent.
-    #[inline]
-    fn next_key(&mut self, at: Time) -> Option<Key> {
-        let tie = self.counters.next;
-        let next = tie.next();
-        if self.now < at
-            && at < Time::MAX
-            && let Some(next) = next
-        {
-            self.counters.next = next;
-            return Some(Key::new(at, tie));
-        }
-        self.unusual_key(at)
-    }
-
-    /// [`Self::next_key`] of a message without delay, or of one too many.
-    #[cold]
-    fn unusual_key(&mut self, at: Time) -> Option<Key> {
-        let delta = if at > self.now { 0 } else { self.tie.delta() + 1 };
-        let tie = self.counters.next;
-        let (actor, now) = (self.actor, self.now);
+    fn any_key(&mut self, at: Time) -> Option<Key> {
+        let delta = if at > self.core.now { 0 } else { self.core.order.delta() + 1 };
+        let order = self.counters.next;
         if delta >= DELTAS {
-            let actor = self.name_of(actor).to_owned();
+            let (actor, now) = (self.name().to_owned(), self.now());
             self.fail(SimulationError::EndlessZeroTime { actor, now });
         } else if at == Time::MAX {
-            let actor = self.name_of(actor).to_owned();
+            let actor = self.name().to_owned();
             self.fail(SimulationError::TimeOverflow { actor });
-        } else if let Some(next) = tie.next() {
+        } else if let Some(next) = order.next() {
             self.counters.next = next;
-            return Some(Key::new(at, tie.with_delta(delta)));
+            return Some(Key::new(at, order.with_delta(delta)));
         } else {
-            let actor = self.name_of(actor).to_owned();
+            let (actor, now) = (self.name().to_owned(), self.now());
             self.fail(SimulationError::TooManyMessages { actor, now });
         }
         None
@@ -322,41 +344,41 @@ impl<M> Context<'_, M> {
 
     /// 64 uniform random bits of this actor's own stream.
     pub fn random(&mut self) -> u64 {
-        let bits = random::draw(self.seed, self.actor.0, self.counters.drawn);
+        let bits = random::draw(self.core.seed, self.actor.0, self.counters.drawn);
         self.counters.drawn += 1;
         bits
     }
 
     /// Begins a job now.
     pub fn open(&mut self, draft: SpanDraft) -> SpanId {
-        self.spans.open(self.actor, self.now, draft)
+        self.core.spans.open(self.actor, self.core.now, draft)
     }
 
     /// Counts more of an open job as launch: fixed cost in its midst, during which nothing else of it went on.
     pub fn add_launch(&mut self, span: SpanId, more: Time) {
-        self.spans.add_launch(span, more);
+        self.core.spans.add_launch(span, more);
     }
 
     /// Ends a job now, and gives its span to be logged. Closing what is not open breaks law 1 and stops the run.
     pub fn close(&mut self, span: SpanId) -> Option<&Span> {
-        let closed = self.spans.close(span, self.now);
+        let Core { spans, names, error, now, .. } = &mut *self.core;
+        let closed = spans.close(span, *now);
         if closed.is_none() {
-            let (law, actor, now) = (1, self.names[self.actor.index()].clone(), self.now);
-            let what = format!("span {span} was closed twice");
-            self.error.get_or_insert(SimulationError::LawBroken { law, actor, now, what });
+            let (actor, what) = (names[self.actor.index()].clone(), format!("span {span} was closed twice"));
+            error.get_or_insert_with(|| Box::new(SimulationError::LawBroken { law: 1, actor, now: *now, what }));
         }
         closed
     }
 
     /// Stops the run: a model found one of the laws broken.
     pub fn law_broken(&mut self, law: u8, what: String) {
-        let (actor, now) = (self.name().to_owned(), self.now);
+        let (actor, now) = (self.name().to_owned(), self.core.now);
         self.fail(SimulationError::LawBroken { law, actor, now, what });
     }
 
     /// Stops the run with the first error.
     pub(crate) fn fail(&mut self, error: SimulationError) {
-        self.error.get_or_insert(error);
+        self.core.error.get_or_insert_with(|| Box::new(error));
     }
 }
 
@@ -421,10 +443,14 @@ macro_rules! system {
             fn meter(&self) -> Option<$crate::Meter> {
                 match self { $( Self::$actor(actor) => $crate::Inspect::meter(actor) ),+ }
             }
+            fn meter_at(&self, at: $crate::Time) -> Option<$crate::Meter> {
+                match self { $( Self::$actor(actor) => $crate::Inspect::meter_at(actor, at) ),+ }
+            }
         }
 
         impl $crate::Node for $node {
             type Message = $message;
+            #[inline]
             fn deliver(
                 &mut self,
                 message: $message,

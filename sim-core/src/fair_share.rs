@@ -65,6 +65,16 @@ impl<K: Copy> FairShare<K> {
         (self.served, self.busy)
     }
 
+    /// [`Self::totals`] as they stand at `at`: what the jobs in service still need does not count yet.
+    pub fn totals_at(&self, at: Time) -> (u64, Time) {
+        let waited = at.since(self.last);
+        let left = |job: &Job<K>| job.remaining.saturating_sub(u128::from(job.rate) * u128::from(waited.ps()));
+        let left: u128 = self.jobs.iter().map(left).sum();
+        let left = u64::try_from(left.div_ceil(u128::from(PS_PER_SECOND))).unwrap_or(u64::MAX);
+        let busy = if self.jobs.is_empty() { self.busy } else { self.busy + waited };
+        (self.served.saturating_sub(left), busy)
+    }
+
     /// The rates now given to the jobs, in the order in which they came. Their sum never exceeds the capacity (law 4).
     pub fn rates(&self) -> impl Iterator<Item = Rate> {
         self.jobs.iter().map(|job| Rate(job.rate))

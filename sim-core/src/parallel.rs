@@ -84,12 +84,7 @@ fn ways<M>(count: usize) -> Vec<Vec<Way<M>>> {
 }
 
 /// Runs partitions until no message is left anywhere. Gives each one's part, the number of windows and the first error.
-pub(crate) fn run<N>(
-    partitions: &mut [Partition<N>],
-    plan: &Plan,
-    seed: u64,
-    names: &[String],
-) -> (ParallelReport, Result<(), SimulationError>)
+pub(crate) fn run<N>(partitions: &mut [Partition<N>], plan: &Plan) -> (ParallelReport, Result<(), SimulationError>)
 where
     N: Node + Send,
     N::Message: Send,
@@ -97,7 +92,7 @@ where
     let count = partitions.len();
     let mut work = Vec::new();
     for ((this, partition), ways) in partitions.iter_mut().enumerate().zip(ways(count)) {
-        work.push(Worker { this, partition, ways, plan, seed, names });
+        work.push(Worker { this, partition, ways, plan });
     }
     let mut done: Vec<Done> = Vec::new();
     let scope = crossbeam::thread::scope(|scope| {
@@ -134,24 +129,23 @@ struct Worker<'a, N: Node> {
     partition: &'a mut Partition<N>,
     ways: Vec<Way<N::Message>>,
     plan: &'a Plan,
-    seed: u64,
-    names: &'a [String],
 }
 
 impl<N: Node> Worker<'_, N> {
     fn run(self) -> Done {
-        let Self { this, partition, ways, plan, seed, names } = self;
-        let mut outbox = Outbox::new(this as u32, plan.partitions.as_slice().into(), ways.len() + 1);
+        let Self { this, partition, ways, plan } = self;
+        partition.core.outbox =
+            Some(Box::new(Outbox::new(this as u32, plan.partitions.as_slice().into(), ways.len() + 1)));
         let before = partition.events;
         let mut done = Done { report: PartitionReport::default(), windows: 0, error: None };
         done.report.actors = partition.nodes().flatten().count();
         let begun = now();
         loop {
-            let earliest = partition.queue.first().min(outbox.earliest());
+            let earliest = partition.core.earliest();
             let mut failed = done.error.is_some();
             for way in &ways {
                 // A thread that is gone has told why in its last parcel, or has panicked.
-                let _ = way.to.send(Parcel { messages: outbox.take(way.other), earliest, failed });
+                let _ = way.to.send(Parcel { messages: partition.core.take_parcel(way.other), earliest, failed });
             }
             let mut next = earliest;
             let waiting = now();
@@ -161,7 +155,7 @@ impl<N: Node> Worker<'_, N> {
                     continue;
                 };
                 for (key, to, message) in parcel.messages {
-                    partition.queue.push(key, to, message);
+                    partition.core.queue.push(key, to, message);
                 }
                 next = next.min(parcel.earliest);
                 failed |= parcel.failed;
@@ -172,9 +166,9 @@ impl<N: Node> Worker<'_, N> {
             }
             done.windows += 1;
             let limit = Key::start_of(next.time() + plan.lookahead);
-            outbox.open(limit);
-            if let Err(error) = partition.run_before(limit, seed, names, Some(&mut outbox)) {
-                done.error = Some((Key::start_of(partition.now), error));
+            partition.core.open_window(limit);
+            if let Err(error) = partition.run_before(limit, u64::MAX) {
+                done.error = Some((Key::start_of(partition.core.now), error));
             }
         }
         done.report.events = partition.events - before;

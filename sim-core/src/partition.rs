@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::actor::{ActorId, Context, Counters, Node};
+use crate::actor::{ActorId, Context, Core, Counters, Node};
 use crate::error::SimulationError;
 use crate::queue::{Key, Queue, Tie};
 use crate::span::Spans;
@@ -25,14 +25,10 @@ struct Cell<N> {
 pub(crate) struct Partition<N: Node> {
     /// State: by actor.
     cells: Vec<Cell<N>>,
-    /// State: the messages on their way to these actors.
-    pub(crate) queue: Queue<N::Message>,
-    /// Statistics.
-    pub(crate) spans: Spans,
+    /// All that actors reach through their context.
+    pub(crate) core: Core<N::Message>,
     /// Statistics: messages delivered.
     pub(crate) events: u64,
-    /// State: when the last message was delivered.
-    pub(crate) now: Time,
 }
 
 /// The messages that a partition has for others, until the end of the window.
@@ -53,21 +49,6 @@ impl<M> Outbox<M> {
     pub(crate) fn new(this: u32, partitions: Arc<[u32]>, count: usize) -> Self {
         let sent = (0..count).map(|_| Vec::new()).collect();
         Self { this, partitions, limit: Key::NEVER, sent, earliest: Key::NEVER }
-    }
-
-    /// Begins a window.
-    pub(crate) fn open(&mut self, limit: Key) {
-        self.limit = limit;
-        self.earliest = Key::NEVER;
-    }
-
-    pub(crate) const fn earliest(&self) -> Key {
-        self.earliest
-    }
-
-    /// The messages for a partition.
-    pub(crate) fn take(&mut self, partition: usize) -> Vec<(Key, ActorId, M)> {
-        std::mem::take(&mut self.sent[partition])
     }
 
     #[inline]
@@ -92,13 +73,45 @@ pub(crate) fn home(partitions: &[u32], actor: ActorId) -> u32 {
     partitions.get(actor.index()).copied().unwrap_or(0)
 }
 
+impl<M> Core<M> {
+    /// The earliest message here or just sent to other partitions.
+    pub(crate) fn earliest(&mut self) -> Key {
+        let sent = self.outbox.as_ref().map_or(Key::NEVER, |outbox| outbox.earliest);
+        self.queue.first().min(sent)
+    }
+
+    /// Begins a window that ends before `limit`.
+    pub(crate) fn open_window(&mut self, limit: Key) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.limit = limit;
+            outbox.earliest = Key::NEVER;
+        }
+    }
+
+    /// The messages for another partition.
+    pub(crate) fn take_parcel(&mut self, partition: usize) -> Vec<(Key, ActorId, M)> {
+        self.outbox.as_mut().map_or_else(Vec::new, |outbox| std::mem::take(&mut outbox.sent[partition]))
+    }
+}
+
 impl<N: Node> Partition<N> {
-    pub(crate) fn new() -> Self {
-        Self { cells: Vec::new(), queue: Queue::new(), spans: Spans::default(), events: 0, now: Time::ZERO }
+    pub(crate) fn new(seed: u64) -> Self {
+        let core = Core {
+            now: Time::ZERO,
+            order: Tie::first(ActorId::from_index(0)),
+            queue: Queue::new(),
+            error: None,
+            seed,
+            names: Arc::default(),
+            outbox: None,
+            spans: Spans::default(),
+        };
+        Self { cells: Vec::new(), core, events: 0 }
     }
 
     /// Makes room for the next actor.
-    pub(crate) fn reserve(&mut self, actor: ActorId) {
+    pub(crate) fn reserve(&mut self, actor: ActorId, name: String) {
+        Arc::make_mut(&mut self.core.names).push(name);
         self.cells.push(Cell { counters: Counters::new(actor), node: None });
     }
 
@@ -114,20 +127,23 @@ impl<N: Node> Partition<N> {
     /// Deals the actors and their pending messages to `count` partitions. Each has room for all actors, so that an
     /// actor's place is its index everywhere. Handles of events that were pending before the run do not survive.
     pub(crate) fn split(&mut self, partitions: &[u32], count: usize) -> Vec<Self> {
-        let mut parts: Vec<Self> = (0..count).map(|_| Self::new()).collect();
+        let part = || {
+            let mut part = Self::new(self.core.seed);
+            part.core.now = self.core.now;
+            part.core.names = Arc::clone(&self.core.names);
+            part
+        };
+        let mut parts: Vec<Self> = (0..count).map(|_| part()).collect();
         for (index, cell) in std::mem::take(&mut self.cells).into_iter().enumerate() {
             let actor = ActorId::from_index(index);
             let home = home(partitions, actor) as usize;
             for part in &mut parts {
-                part.reserve(actor);
+                part.cells.push(Cell { counters: Counters::new(actor), node: None });
             }
             parts[home].cells[index] = cell;
         }
-        while let Some((key, to, message)) = self.queue.pop_before(Key::NEVER) {
-            parts[home(partitions, to) as usize].queue.push(key, to, message);
-        }
-        for part in &mut parts {
-            part.now = self.now;
+        while let Some((key, to, message)) = self.core.queue.pop_until(Time::MAX) {
+            parts[home(partitions, to) as usize].core.queue.push(key, to, message);
         }
         parts
     }
@@ -135,7 +151,7 @@ impl<N: Node> Partition<N> {
     /// Puts the parts of [`Self::split`] together again.
     pub(crate) fn join(&mut self, partitions: &[u32], parts: Vec<Self>) {
         for (index, part) in parts.into_iter().enumerate() {
-            let Self { cells, mut queue, spans, events, now } = part;
+            let Self { cells, mut core, events } = part;
             self.cells.resize_with(cells.len().max(self.cells.len()), || Cell {
                 counters: Counters::new(ActorId::from_index(0)),
                 node: None,
@@ -145,56 +161,47 @@ impl<N: Node> Partition<N> {
                     self.cells[actor] = cell;
                 }
             }
-            while let Some((key, to, message)) = queue.pop_before(Key::NEVER) {
-                self.queue.push(key, to, message);
+            while let Some((key, to, message)) = core.queue.pop_until(Time::MAX) {
+                self.core.queue.push(key, to, message);
             }
-            self.spans.join(spans);
+            self.core.spans.join(core.spans);
             self.events += events;
-            self.now = self.now.max(now);
+            self.core.now = self.core.now.max(core.now);
         }
     }
 
-    /// Delivers every message whose key is before `limit`, in order, and those that follow from them. What they send to
-    /// other partitions is left in the outbox.
-    pub(crate) fn run_before(
-        &mut self,
-        limit: Key,
-        seed: u64,
-        names: &[String],
-        outbox: Option<&mut Outbox<N::Message>>,
-    ) -> Result<(), SimulationError> {
-        let mut context = Context {
-            now: self.now,
-            tie: Tie::first(ActorId::from_index(0)),
-            actor: ActorId::from_index(0),
-            counters: Counters::new(ActorId::from_index(0)),
-            names,
-            seed,
-            queue: &mut self.queue,
-            spans: &mut self.spans,
-            error: None,
-            outbox,
-        };
-        while let Some((key, to, message)) = context.queue.pop_before(limit) {
-            self.now = key.time();
-            self.events += 1;
-            let Some(Cell { counters, node: Some(node) }) = self.cells.get_mut(to.index()) else {
-                return Err(SimulationError::Unplaced { actor: format!("actor {}", to.index()) });
+    /// Delivers every message whose key is before `limit`, the start of a time or [`Key::NEVER`], in order, and those
+    /// that follow from them. What they send to other partitions is left in the outbox. Pauses when `pause` messages
+    /// have been delivered in all: fewer than that means that none is left before `limit`.
+    pub(crate) fn run_before(&mut self, limit: Key, pause: u64) -> Result<(), SimulationError> {
+        // Times are cheaper to compare than keys.
+        let Some(last) = limit.last_time_before() else { return Ok(()) };
+        let Self { cells, core, events } = self;
+        let mut left = pause.saturating_sub(*events);
+        let most = left;
+        let result = loop {
+            if left == 0 {
+                break Ok(());
+            }
+            let Some((key, to, message)) = core.queue.pop_until(last) else { break Ok(()) };
+            left -= 1;
+            core.now = key.time();
+            core.order = key.tie();
+            let Some(Cell { counters, node: Some(node) }) = cells.get_mut(to.index()) else {
+                break Err(SimulationError::Unplaced { actor: format!("actor {}", to.index()) });
             };
-            context.now = key.time();
-            context.tie = key.tie();
-            context.actor = to;
-            context.counters = *counters;
+            let mut context = Context { core, counters, actor: to };
             if let Err(message) = node.deliver(message, &mut context) {
-                let (actor, message) = (names[to.index()].clone(), format!("{message:?}"));
-                return Err(SimulationError::Misaddressed { actor, message });
+                let (actor, message) = (context.name().to_owned(), format!("{message:?}"));
+                break Err(SimulationError::Misaddressed { actor, message });
             }
-            *counters = context.counters;
-            if let Some(error) = context.error.take() {
-                return Err(error);
+            // Looked at before it is taken: taking nothing would still write.
+            if core.error.is_some() {
+                break core.error.take().map_or(Ok(()), |error| Err(*error));
             }
-        }
-        Ok(())
+        };
+        *events += most - left;
+        result
     }
 }
 

@@ -76,6 +76,13 @@ impl Key {
         Self((at.ps() as u128) << 64)
     }
 
+    /// The last time all of whose messages are before this key, the start of a time; the end of time for
+    /// [`Self::NEVER`], and `None` where there is no such time.
+    pub(crate) fn last_time_before(self) -> Option<Time> {
+        debug_assert!(self == Self::NEVER || self == Self::start_of(self.time()));
+        if self == Self::NEVER { Some(Time::MAX) } else { self.time().ps().checked_sub(1).map(Time::from_ps) }
+    }
+
     #[inline]
     pub(crate) const fn time(self) -> Time {
         Time::from_ps((self.0 >> 64) as u64)
@@ -113,7 +120,7 @@ struct Limits {
 
 impl Limits {
     /// Measured by the hold model of the bench crate.
-    const MEASURED: Self = Self { large: 8_192, small: 2_048, pour: 256 };
+    const MEASURED: Self = Self { large: 8_192, small: 2_048, pour: 512 };
 }
 
 /// The pending-event set.
@@ -151,7 +158,17 @@ impl<M> Queue<M> {
 
     #[inline]
     pub(crate) fn push(&mut self, key: Key, to: ActorId, message: M) {
-        let slot = self.slab.insert(to, message);
+        // The rare cases are tail calls, so that the usual ones need no registers saved.
+        match self.slab.insert(to, message) {
+            Ok(slot) => self.insert(Entry { key, slot }),
+            Err(message) => self.push_growing(key, to, message),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_growing(&mut self, key: Key, to: ActorId, message: M) {
+        let slot = self.slab.grow(to, message);
         self.insert(Entry { key, slot });
     }
 
@@ -173,20 +190,17 @@ impl<M> Queue<M> {
         Some(message)
     }
 
-    /// The first message whose key is before `limit`.
+    /// The first message, where it is due at `last` or before.
     #[inline]
-    pub(crate) fn pop_before(&mut self, limit: Key) -> Option<(Key, ActorId, M)> {
+    pub(crate) fn pop_until(&mut self, last: Time) -> Option<(Key, ActorId, M)> {
         loop {
-            let key = self.front.first();
-            if !key.before(limit) {
-                // Beyond the limit, or nothing left in the heap.
-                if key == Key::NEVER && self.horizon < u64::MAX {
+            let Some(Entry { key, slot }) = self.front.take_until(last) else {
+                if self.front.is_empty() && self.horizon < u64::MAX {
                     self.refill();
                     continue;
                 }
                 return None;
-            }
-            let slot = self.front.take();
+            };
             if let Some((to, message)) = self.slab.take(slot) {
                 return Some((key, to, message));
             }
@@ -204,10 +218,17 @@ impl<M> Queue<M> {
 
     #[inline]
     fn insert(&mut self, entry: Entry) {
+        if entry.key.time().ps() <= self.horizon && self.front.is_vacant() {
+            self.front.replace(entry);
+        } else {
+            self.insert_elsewhere(entry);
+        }
+    }
+
+    #[inline(never)]
+    fn insert_elsewhere(&mut self, entry: Entry) {
         if entry.key.time().ps() > self.horizon {
             self.insert_far(entry);
-        } else if self.front.is_vacant() {
-            self.front.replace(entry);
         } else {
             self.front.push(entry);
             if self.front.len() > self.split_at {
@@ -257,7 +278,7 @@ impl<M> Queue<M> {
 
     fn pour(&mut self) {
         if let Some(far) = &mut self.far {
-            self.horizon = far.pour(self.limits.pour, &mut self.front);
+            self.horizon = far.pour(self.limits.pour, &mut self.front, |slots| self.slab.touch(slots));
             // Entries of one time cannot be split further; then the heap may grow.
             self.split_at = self.limits.large.max(self.front.len() * 2);
         }
@@ -286,6 +307,11 @@ impl<M> Queue<M> {
             }
         }
         self.cancelled = 0;
+    }
+
+    /// Whether nothing is pending. Looks at every slot: for the end of a run.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slab.is_empty()
     }
 
     /// How many entries there are, cancelled ones included.

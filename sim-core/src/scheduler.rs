@@ -2,6 +2,7 @@
 
 use crate::actor::{ActorId, ActorKey, Inspect, Node, Port};
 use crate::error::{SimulationError, Waiting};
+use crate::limits::{End, Limits};
 use crate::parallel::{self, ParallelReport, Plan};
 use crate::partition::Partition;
 use crate::queue::{ACTORS, Key, OUTSIDE, Tie};
@@ -12,20 +13,16 @@ use crate::time::Time;
 /// A set of actors and the messages between them. `N` is the closed set of actors, see [`crate::system!`].
 #[derive(Debug)]
 pub struct Simulation<N: Node> {
-    /// Configuration: the seed of every random stream.
-    seed: u64,
-    /// Configuration: names for people, by actor. Apart from the actors, because a run hardly ever looks at them.
-    names: Vec<String>,
     /// State: what orders the next start message from outside.
     outside: Tie,
     /// State: all actors. One partition, because the run is on one thread.
-    all: Partition<N>,
+    pub(crate) all: Partition<N>,
 }
 
 impl<N: Node> Simulation<N> {
     /// An empty system.
     pub fn new(seed: u64) -> Self {
-        Self { seed, names: Vec::new(), outside: Tie::first(OUTSIDE), all: Partition::new() }
+        Self { outside: Tie::first(OUTSIDE), all: Partition::new(seed) }
     }
 
     /// Announces an actor, so that others can be wired to it before it exists.
@@ -36,11 +33,10 @@ impl<N: Node> Simulation<N> {
     where
         N: From<A>,
     {
-        let index = self.names.len();
+        let index = self.all.core.names.len();
         assert!(index < ACTORS, "a system has at most {ACTORS} actors");
-        self.names.push(name.into());
         let id = ActorId::from_index(index);
-        self.all.reserve(id);
+        self.all.reserve(id, name.into());
         ActorKey::new(id)
     }
 
@@ -68,7 +64,7 @@ impl<N: Node> Simulation<N> {
         N::Message: From<T>,
     {
         let key = Key::new(at + port.least(), self.outside);
-        self.all.queue.push(key, port.receiver(), message.into());
+        self.all.core.queue.push(key, port.receiver(), message.into());
         // 69 billion start messages do not fit in memory, so the counter never ends.
         self.outside = self.outside.next().unwrap_or(self.outside);
     }
@@ -77,21 +73,23 @@ impl<N: Node> Simulation<N> {
     ///
     /// Tasks that then still wait are a deadlock.
     pub fn run(&mut self) -> Result<Time, SimulationError> {
-        self.check_placed()?;
-        self.all.run_before(Key::NEVER, self.seed, &self.names, None)?;
-        self.deadlock()
+        match self.run_with(&Limits::default(), &mut |_| ())? {
+            End::Done(at) | End::Stopped { at, .. } => Ok(at),
+        }
     }
 
-    fn check_placed(&self) -> Result<(), SimulationError> {
+    pub(crate) fn check_placed(&self) -> Result<(), SimulationError> {
         match self.all.nodes().position(|node| node.is_none()) {
-            Some(index) => Err(SimulationError::Unplaced { actor: self.names[index].clone() }),
+            Some(index) => Err(SimulationError::Unplaced { actor: self.all.core.names[index].clone() }),
             None => Ok(()),
         }
     }
 
     /// The time of the last message, or the tasks that still wait.
-    fn deadlock(&self) -> Result<Time, SimulationError> {
+    pub(crate) fn deadlock(&self) -> Result<Time, SimulationError> {
         let waiting: Vec<(String, Waiting)> = self
+            .all
+            .core
             .names
             .iter()
             .zip(self.all.nodes())
@@ -115,7 +113,7 @@ impl<N: Node> Simulation<N> {
         self.check_placed()?;
         let count = plan.partitions.iter().map(|&partition| partition as usize + 1).max().unwrap_or(1);
         let mut parts = self.all.split(&plan.partitions, count);
-        let (report, result) = parallel::run(&mut parts, plan, self.seed, &self.names);
+        let (report, result) = parallel::run(&mut parts, plan);
         self.all.join(&plan.partitions, parts);
         result?;
         Ok((self.deadlock()?, report))
@@ -123,7 +121,7 @@ impl<N: Node> Simulation<N> {
 
     /// The simulated time of the last delivered message.
     pub const fn now(&self) -> Time {
-        self.all.now
+        self.all.core.now
     }
 
     /// How many messages have been delivered.
@@ -133,13 +131,19 @@ impl<N: Node> Simulation<N> {
 
     /// The actors' names, by [`ActorId::index`].
     pub fn names(&self) -> &[String] {
-        &self.names
+        &self.all.core.names
     }
 
     /// The totals of every actor that is a resource, with its name.
     pub fn meters(&self) -> Vec<(String, Meter)> {
-        let all = self.names.iter().zip(self.all.nodes());
+        let all = self.all.core.names.iter().zip(self.all.nodes());
         all.filter_map(|(name, node)| Some((name.clone(), node?.meter()?))).collect()
+    }
+
+    /// The same as they stood at `at`, for a run that was stopped there; see [`Inspect::meter_at`].
+    pub fn meters_at(&self, at: Time) -> Vec<(String, Meter)> {
+        let all = self.all.core.names.iter().zip(self.all.nodes());
+        all.filter_map(|(name, node)| Some((name.clone(), node?.meter_at(at)?))).collect()
     }
 
     /// The actors, in the order in which they were reserved.
@@ -149,6 +153,6 @@ impl<N: Node> Simulation<N> {
 
     /// The spans recorded so far, handed over.
     pub fn take_spans(&mut self) -> Spans {
-        std::mem::take(&mut self.all.spans)
+        std::mem::take(&mut self.all.core.spans)
     }
 }

@@ -345,6 +345,11 @@ impl Spans {
         spans
     }
 
+    /// How many have ended.
+    pub fn finished(&self) -> u64 {
+        self.finished.len() as u64
+    }
+
     /// Those still open, in no particular order.
     pub fn unfinished(&self) -> &[Span] {
         &self.open

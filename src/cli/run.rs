@@ -1,13 +1,18 @@
 //! `pimscope run`.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reports::run_info::RunInfo;
+use reports::{RunReport, Why};
+use sim_core::Time;
 
-use super::{Failure, print};
-use crate::run::{Outputs, RunError, run_to_files, write_run_info};
-use crate::scenario::Scenario;
+use super::progress::{self, Line};
+use super::{Failure, INTERRUPTED, print, time, unreadable};
+use crate::control::{Brake, Control, Standing};
+use crate::output;
+use crate::run::{Outputs, RunError, run_to_files_within};
+use crate::scenario::{Loaded, Scenario};
 
 /// Arguments of `pimscope run`.
 #[derive(Debug, clap::Args)]
@@ -24,41 +29,155 @@ pub(super) struct Arguments {
     /// Write trace.json for Perfetto or chrome://tracing
     #[arg(long)]
     trace: bool,
-    /// Print nothing but errors
+    /// Stop at this simulated time and write what there is, marked as partial: --until '1.5 ms'
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Stop after so many events of all systems together
+    #[arg(long, value_name = "N")]
+    max_events: Option<String>,
+    /// Stop after so much wall time: --max-wall '10 s'
+    #[arg(long, value_name = "TIME")]
+    max_wall: Option<String>,
+    /// Print nothing but errors, and what a limit cut short
     #[arg(short, long)]
     quiet: bool,
 }
 
+/// Runs the scenarios, one after the other, until one of them is stopped.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // The only place that looks at a clock: run.json says how long the run took, and --max-wall how long it may take.
+    #[expect(clippy::disallowed_methods, reason = "wall time never reaches a result but by stopping a run")]
+    let begun = Instant::now();
+    let until = positive("--until", arguments.until.as_deref())?;
+    let max_events = arguments.max_events.as_deref().map(events).transpose()?;
+    let max_wall = positive("--max-wall", arguments.max_wall.as_deref())?;
+    let brake = Brake::default();
+    listen(&brake);
+    if let Some(wall) = max_wall {
+        pull_after(&brake, wall);
+    }
     // Everything is read and checked before anything is run.
     let mut all = Vec::new();
     for file in &arguments.files {
         all.push(Scenario::load(file, &arguments.sets).map_err(|error| RunError::Scenario(Box::new(error)))?);
     }
     let directories = directories(&arguments.files, arguments.out.as_deref())?;
-    for (loaded, directory) in all.iter().zip(directories) {
+    let (mut stopped, mut not_run) = (None, Vec::new());
+    for (index, (loaded, directory)) in all.iter().zip(directories).enumerate() {
+        if index > 0 {
+            // Pulled when there was nothing left to stop.
+            stopped = stopped.or(brake.pulled());
+        }
+        if stopped.is_some() {
+            not_run.push(loaded.path.display().to_string());
+            continue;
+        }
         let outputs = Outputs { directory, trace: arguments.trace };
-        // The only place that looks at a clock: run.json says how long the run took.
-        #[expect(clippy::disallowed_methods, reason = "wall time is reported in run.json, never used")]
-        let begun = Instant::now();
-        let (report, events) = run_to_files(loaded, &outputs)?;
-        let info = RunInfo {
+        let report = one(loaded, &outputs, arguments.quiet, begun, (until, max_events), &brake)?;
+        stopped = report.stopped.as_ref().map(|stopped| stopped.why);
+        let printed = if arguments.quiet { Ok(()) } else { show(&report, &outputs) };
+        // The exit code of an interrupt says more than that nobody reads the output.
+        if stopped != Some(Why::Interrupt) {
+            printed?;
+        }
+    }
+    if !not_run.is_empty() {
+        eprintln!("note: not run: {}", not_run.join(", "));
+    }
+    if stopped == Some(Why::Interrupt) { Err(Failure::Interrupted) } else { Ok(()) }
+}
+
+/// Runs one scenario and writes its files.
+fn one(
+    loaded: &Loaded,
+    outputs: &Outputs,
+    quiet: bool,
+    command_begun: Instant,
+    (until, max_events): (Option<Time>, Option<u64>),
+    brake: &Brake,
+) -> Result<RunReport, Failure> {
+    let before = command_begun.elapsed();
+    let wall = || command_begun.elapsed().saturating_sub(before);
+    let mut line = Line::new(!quiet);
+    let mut watch = |standing: &Standing<'_>| line.show(standing, wall());
+    let mut control = Control { until, max_events, brake: brake.clone(), watch: Some(&mut watch) };
+    let describe = |events| {
+        Some(RunInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: host(),
             threads: 1,
-            wall_seconds: begun.elapsed().as_secs_f64(),
+            wall_seconds: wall().as_secs_f64(),
             events,
             peak_memory_bytes: peak_memory(),
             extra: vec![("scenario_file".to_owned(), loaded.path.display().to_string().into())],
+        })
+    };
+    let done = run_to_files_within(loaded, outputs, &mut control, &describe);
+    progress::erase();
+    let (report, _) = done?;
+    if let Some(stopped) = &report.stopped {
+        let cause = match stopped.why {
+            Why::Interrupt => "interrupted".to_owned(),
+            limit => format!("stopped by --{}", limit.key()),
         };
-        write_run_info(&outputs.directory, &info)?;
-        if !arguments.quiet {
-            print(&format!("{}\n\n", report.scenario))?;
-            print(&reports::table::table(&report))?;
-            print(&format!("\nReports are in {}: open report.html.\n", outputs.directory.display()))?;
-        }
+        let (at, directory) = (stopped.at, outputs.directory.display());
+        eprintln!("note: {cause} at {at} of simulated time: the files in {directory} are partial");
     }
-    Ok(())
+    Ok(report)
+}
+
+fn show(report: &RunReport, outputs: &Outputs) -> Result<(), Failure> {
+    print(&format!("{}\n\n", report.scenario))?;
+    print(&reports::table::table(report))?;
+    print(&format!("\nReports are in {}: open report.html.\n", outputs.directory.display()))
+}
+
+/// Ctrl-C stops the run, and a second one ends the process with nothing half written.
+fn listen(brake: &Brake) {
+    let brake = brake.clone();
+    let mut interrupts = 0;
+    let heard = ctrlc::set_handler(move || {
+        interrupts += 1;
+        if interrupts > 1 {
+            progress::erase();
+            output::abandon(i32::from(INTERRUPTED));
+        }
+        brake.pull(Why::Interrupt);
+    });
+    if let Err(error) = heard {
+        tracing::warn!(%error, "Ctrl-C ends the process at once: no handler could be set");
+    }
+}
+
+/// Stops the run after so much wall time, simulating or not.
+fn pull_after(brake: &Brake, wall: Time) {
+    let brake = brake.clone();
+    // Rounded up: the clock of a machine is no finer.
+    let wall = Duration::from_nanos(wall.ps().div_ceil(1_000));
+    std::thread::spawn(move || {
+        std::thread::sleep(wall);
+        brake.pull(Why::MaxWall);
+    });
+}
+
+/// A time of more than nothing.
+fn positive(flag: &str, text: Option<&str>) -> Result<Option<Time>, Failure> {
+    match (time(flag, text)?, text) {
+        (Some(Time::ZERO), Some(text)) => Err(unreadable(flag, text, "it must be more than zero")),
+        (time, _) => Ok(time),
+    }
+}
+
+/// The number of --max-events: digits, with `_` between them where that is easier to read.
+fn events(text: &str) -> Result<u64, Failure> {
+    let digits = text.replace('_', "");
+    match digits.parse() {
+        Ok(events) if events > 0 && !text.starts_with('+') => Ok(events),
+        _ => Err(Failure::Input {
+            message: format!("--max-events {text}: a whole number from 1 to {} is wanted", u64::MAX),
+            remedy: Some("write --max-events 1000000 or 1_000_000".to_owned()),
+        }),
+    }
 }
 
 /// Where each scenario's files go: out/STEM, or DIR, or DIR/STEM where there are several.

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use reports::csv::SpanReader;
 use reports::trace_view::{Filter, lines};
-use sim_core::Time;
 
-use super::{Failure, print};
-use crate::scenario::quantity::{Dimension, Quantity};
+use super::{Failure, print, time};
 
 /// Arguments of `pimscope trace`.
 #[derive(Debug, clap::Args)]
@@ -61,18 +59,4 @@ pub(super) fn trace(arguments: &Arguments) -> Result<(), Failure> {
         print("no span fits\n")?;
     }
     Ok(())
-}
-
-fn time(flag: &str, text: Option<&str>) -> Result<Option<Time>, Failure> {
-    let Some(text) = text else { return Ok(None) };
-    match Quantity::parse(text, Dimension::Time) {
-        Ok(Quantity::Time(time)) => Ok(Some(time)),
-        Ok(other) => unreadable(flag, text, &format!("{other} is not a time")),
-        Err(error) => unreadable(flag, text, &error.to_string()),
-    }
-}
-
-fn unreadable(flag: &str, text: &str, why: &str) -> Result<Option<Time>, Failure> {
-    let remedy = Some("a time is written with its unit, such as '1.5 ms'".to_owned());
-    Err(Failure::Input { message: format!("{flag} {text}: {why}"), remedy })
 }

@@ -67,8 +67,15 @@ pub struct Plan {
     pub tasks: DiGraph<Task, ()>,
 }
 
-/// Compiles every step of the run.
-pub fn plan(figures: &Figures, placement: &Placement, machine: &Machine, job: &Job<'_>) -> Result<Plan, SystemError> {
+/// Compiles every step of the run. A long run's plan takes seconds: where `stop` says so the rest is left out, and the
+/// plan is not to be run.
+pub fn plan(
+    figures: &Figures,
+    placement: &Placement,
+    machine: &Machine,
+    job: &Job<'_>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Plan, SystemError> {
     let mut planner = Planner {
         figures,
         placement,
@@ -80,6 +87,10 @@ pub fn plan(figures: &Figures, placement: &Placement, machine: &Machine, job: &J
         step: Step::default(),
     };
     for step in 1..=job.workload.new_tokens {
+        // The first step is always there: without any task a run would be done before it could be stopped.
+        if step > 1 && stop() {
+            break;
+        }
         planner.step(step)?;
     }
     Ok(planner.plan)

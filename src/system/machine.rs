@@ -4,7 +4,10 @@ use host_gpu::{Driver, Ports, Shared, Stream, Worker};
 use interconnect::topology::Place;
 use interconnect::{Chunk, DmaEngine, DmaSpec, Endpoint, HostPort, Link, RouteId, Routes, Stage, Switch, Topology};
 use pim_device::Controller;
-use sim_core::{ActorKey, Board, Category, Meter, Port, Signal, Simulation, SimulationError, Span, TaskIndex, Time};
+use sim_core::{
+    ActorKey, Board, Category, End, Limits, Meter, Port, Progress, Signal, Simulation, SimulationError, Span, Stop,
+    TaskIndex, Time,
+};
 
 use super::dispatch::{Plan, Site, Work};
 use super::node::{Message, Node};
@@ -71,6 +74,10 @@ pub struct Run {
     pub names: Vec<String>,
     /// Ordered by (end, actor, number).
     pub spans: Vec<Span>,
+    /// Those still open, ordered by (actor, number); none where the run was not stopped.
+    pub open: Vec<Span>,
+    /// When and why the run was stopped; `None` for a whole run.
+    pub stopped: Option<(Time, Stop)>,
     /// Totals of the resources.
     pub meters: Vec<(String, Meter)>,
     /// Picojoules of the PIM stacks.
@@ -277,8 +284,8 @@ impl Machine {
         }
     }
 
-    /// Runs to the end.
-    pub fn run(self) -> Result<Run, SimulationError> {
+    /// Runs to the end, or until a limit stops it.
+    pub fn run(self, limits: &Limits, progress: &mut dyn FnMut(Progress)) -> Result<Run, SimulationError> {
         let Self { mut simulation, stream, worker, driver, copy_in, copy_out, stores, loads, pim, .. } = self;
         // Only the channels' own counts know their energy, and the actors are inside the simulation afterwards.
         simulation.place(stream.key, stream.actor);
@@ -290,12 +297,20 @@ impl Machine {
         for seat in pim {
             simulation.place(seat.key, seat.actor);
         }
-        simulation.run()?;
+        let (stopped, meters) = match simulation.run_with(limits, progress)? {
+            End::Done(_) => (None, simulation.meters()),
+            End::Stopped { at, why } => (Some((at, why)), simulation.meters_at(at)),
+        };
         let energies: Vec<f64> = simulation.nodes().filter_map(energy).collect();
-        let (names, meters) = (simulation.names().to_vec(), simulation.meters());
+        let names = simulation.names().to_vec();
+        let spans = simulation.take_spans();
+        let mut open = if stopped.is_some() { spans.unfinished().to_vec() } else { Vec::new() };
+        open.sort_unstable_by_key(|span| span.id);
         Ok(Run {
             names,
-            spans: simulation.take_spans().into_sorted(),
+            spans: spans.into_sorted(),
+            open,
+            stopped,
             meters,
             pim_energy: (!energies.is_empty()).then(|| energies.iter().sum()),
             events: simulation.events(),

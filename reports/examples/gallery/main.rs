@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ],
         systems,
         points: Vec::new(),
+        stopped: None,
     };
     let pairs: Vec<_> = inputs.iter().zip(&run.systems).collect();
     let breakdown = figure::breakdown::svg(&run.systems)?;

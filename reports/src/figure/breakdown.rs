@@ -21,6 +21,7 @@ pub fn svg(systems: &[SystemReport]) -> Result<String, ReportError> {
             Anchor::Left,
             Font::TITLE,
         );
+        super::partial(canvas, systems, layout.width);
         canvas.legend(&layout.categories, MARGIN, layout.width - MARGIN, 54);
         if systems.is_empty() {
             canvas.text("no system to show", (MARGIN, 84), Anchor::Left, Font::QUIET);

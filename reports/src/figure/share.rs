@@ -27,6 +27,7 @@ pub fn svg(points: &[PointReport]) -> Result<String, ReportError> {
     let height = legend + chart.legend(None, width, legend) + 16;
     draw("share.svg", (width, height), |canvas| {
         canvas.text("Communication as a share of the latency", (MARGIN, 24), Anchor::Left, Font::TITLE);
+        super::partial(canvas, points.iter().flat_map(|point| &point.systems), width);
         if chart.series.is_empty() {
             canvas.text("no point to show", (MARGIN, 54), Anchor::Left, Font::QUIET);
             return;

@@ -40,6 +40,7 @@ pub fn svg(systems: &[(&SystemInput, &SystemReport)]) -> Result<String, ReportEr
     let height = top + panels.iter().map(|panel| panel.height() + BETWEEN).sum::<i32>();
     draw("timeline.svg", (width, height), |canvas| {
         canvas.text("Timeline of the last token", (MARGIN, 24), Anchor::Left, Font::TITLE);
+        super::partial(canvas, systems.iter().map(|(_, report)| *report), width);
         canvas.legend(&categories, MARGIN, width - 220, 54);
         canvas.rectangle((width - 190, 48), (width - 168, 60), GRID);
         canvas.outline((width - 190, 48), (width - 168, 60), INK, 2);
@@ -94,7 +95,8 @@ impl<'a> Panel<'a> {
             rows.truncate(ROWS);
             rows.sort_by_key(|row| row.actor);
         }
-        Self { title: format!("{}: {what}, {}", report.name, to - from), from, to, rows, path, hidden }
+        let what = if token == 0 { "no token was finished".to_owned() } else { format!("{what}, {}", to - from) };
+        Self { title: format!("{}: {what}", report.name), from, to, rows, path, hidden }
     }
 
     fn height(&self) -> i32 {

@@ -18,6 +18,7 @@ fn run() -> RunReport {
         }],
         systems: vec![system],
         points: Vec::new(),
+        stopped: None,
     }
 }
 

@@ -4,6 +4,10 @@
 //! sinks from there: one walk instead of two. Four siblings lie side by side in one [`Group`], absent ones carry
 //! [`Key::NEVER`], so a walk checks one bound per level and never how many siblings there are.
 
+use std::cmp::Reverse;
+
+use crate::time::Time;
+
 use super::{Entry, Key};
 
 /// The four children of one node.
@@ -30,10 +34,16 @@ impl Group {
 /// `groups[(i - 1) / 4]`.
 #[derive(Debug)]
 pub(super) struct Heap {
-    /// [`Key::NEVER`] while vacant.
     top: Entry,
+    /// There is no top: it was taken, and what is below has not moved up.
+    vacant: bool,
     groups: Vec<Group>,
-    /// How many entries there are below the top.
+    /// How many entries there are in the groups.
+    nodes: usize,
+    /// Entries that came at once and in order, the earliest last: what a large set pours in. They never enter the
+    /// groups, so that each costs a comparison and not a walk.
+    run: Vec<Entry>,
+    /// How many entries there are below the top, in the groups and in the run.
     below: usize,
 }
 
@@ -43,7 +53,14 @@ pub(super) const BYTES_PER_ENTRY: usize = size_of::<Group>() / 4;
 
 impl Heap {
     pub(super) const fn new() -> Self {
-        Self { top: Entry { key: Key::NEVER, slot: 0 }, groups: Vec::new(), below: 0 }
+        Self {
+            top: Entry { key: Key::NEVER, slot: 0 },
+            vacant: true,
+            groups: Vec::new(),
+            nodes: 0,
+            run: Vec::new(),
+            below: 0,
+        }
     }
 
     /// How many entries there are, a vacant top counted as one.
@@ -51,51 +68,93 @@ impl Heap {
         self.below + 1
     }
 
-    /// The first entry's key, or [`Key::NEVER`]. Fills a vacant top from the end of the heap.
-    #[inline]
+    /// The first entry's key, or [`Key::NEVER`].
     pub(super) fn first(&mut self) -> Key {
-        if self.top.key == Key::NEVER && self.below > 0 {
+        if self.vacant {
+            if self.below == 0 {
+                return Key::NEVER;
+            }
             self.refill();
         }
         self.top.key
     }
 
-    /// The slot of the entry whose key [`Self::first`] has just given; leaves the top vacant.
+    /// Takes the first entry, where it is due at `last` or before, and leaves its place vacant.
     #[inline]
-    pub(super) fn take(&mut self) -> u32 {
-        self.top.key = Key::NEVER;
-        self.top.slot
+    pub(super) fn take_until(&mut self, last: Time) -> Option<Entry> {
+        if self.vacant {
+            if self.below == 0 {
+                return None;
+            }
+            self.refill();
+        }
+        if self.top.key.time() > last {
+            return None;
+        }
+        self.vacant = true;
+        Some(self.top)
+    }
+
+    /// Whether there is nothing in it.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.vacant && self.below == 0
     }
 
     /// Whether the next push replaces the top.
     #[inline]
-    pub(super) fn is_vacant(&self) -> bool {
-        self.top.key == Key::NEVER
+    pub(super) const fn is_vacant(&self) -> bool {
+        self.vacant
     }
 
     /// Puts an entry in the place of the vacant top.
     #[inline]
     pub(super) fn replace(&mut self, entry: Entry) {
+        self.vacant = false;
         if self.below == 0 {
             self.top = entry;
-        } else {
+        } else if self.run.is_empty() {
             self.sink(entry);
+        } else {
+            self.replace_beside_run(entry);
         }
     }
 
+    #[inline(never)]
     fn refill(&mut self) {
         self.below -= 1;
-        let (group, place) = (self.below / 4, self.below % 4);
+        self.vacant = false;
+        if let Some(first) = self.run.last()
+            && self.groups.first().is_none_or(|group| first.key.before(group.keys[group.earliest()]))
+        {
+            self.top = *first;
+            self.run.pop();
+            return;
+        }
+        self.nodes -= 1;
+        let (group, place) = (self.nodes / 4, self.nodes % 4);
         let siblings = &mut self.groups[group];
         let entry = Entry { key: siblings.keys[place], slot: siblings.slots[place] };
         siblings.keys[place] = Key::NEVER;
         if place == 0 {
             self.groups.truncate(group);
         }
-        self.replace(entry);
+        self.sink(entry);
     }
 
-    /// Moves the vacancy down from the top to where `entry` belongs.
+    /// [`Self::replace`] where the run may come first.
+    #[inline(never)]
+    fn replace_beside_run(&mut self, entry: Entry) {
+        if self.run.last().is_some_and(|first| first.key.before(entry.key)) {
+            // The earliest of the run or of the groups moves up, and the entry finds its place among the groups.
+            self.refill();
+            self.push(entry);
+        } else {
+            self.sink(entry);
+        }
+    }
+
+    /// Moves the vacancy down from the top to where `entry` belongs in the groups.
+    #[inline(never)]
     fn sink(&mut self, entry: Entry) {
         let groups = self.groups.as_mut_slice();
         let Some(group) = groups.first() else {
@@ -126,9 +185,11 @@ impl Heap {
     }
 
     /// Adds an entry. The top must not be vacant.
+    #[inline(never)]
     pub(super) fn push(&mut self, entry: Entry) {
-        let mut node = self.below + 1;
-        self.below = node;
+        self.below += 1;
+        self.nodes += 1;
+        let mut node = self.nodes;
         if node % 4 == 1 {
             self.groups.push(Group::VACANT);
         }
@@ -168,13 +229,27 @@ impl Heap {
         }
     }
 
+    /// Adds entries to the run.
+    pub(super) fn pour(&mut self, entries: impl Iterator<Item = Entry>) {
+        let before = self.run.len();
+        self.run.extend(entries);
+        self.below += self.run.len() - before;
+    }
+
+    /// Puts the run in order. To be called after [`Self::pour`], before anything else.
+    pub(super) fn settle(&mut self) {
+        self.run.sort_unstable_by_key(|entry| Reverse(entry.key));
+        // The heap is empty, or has only messages from outside that are earlier than the buckets' present.
+        debug_assert!(self.vacant || self.run.last().is_none_or(|first| self.top.key.before(first.key)));
+    }
+
     /// Empties the heap and gives what was in it, in no particular order.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
-        let below = self.groups.iter().flat_map(|group| group.keys.into_iter().zip(group.slots));
-        let all = below.map(|(key, slot)| Entry { key, slot }).chain([self.top]);
-        let entries = all.filter(|entry| entry.key != Key::NEVER).collect();
-        *self = Self { groups: std::mem::take(&mut self.groups), ..Self::new() };
-        self.groups.clear();
+        let mut entries = std::mem::take(&mut self.run);
+        let nodes = self.groups.drain(..).flat_map(|group| group.keys.into_iter().zip(group.slots));
+        entries.extend(nodes.map(|(key, slot)| Entry { key, slot }).filter(|entry| entry.key != Key::NEVER));
+        entries.extend((!self.vacant).then_some(self.top));
+        (self.vacant, self.nodes, self.below) = (true, 0, 0);
         entries
     }
 }

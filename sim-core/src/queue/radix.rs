@@ -1,7 +1,7 @@
 //! The far part of a large pending-event set: entries by the highest digit in which their time differs from the present.
 //!
 //! A radix heap (Ahuja, Mehlhorn, Orlin, Tarjan: "Faster algorithms for the shortest path problem", J. ACM 37, 1990) with
-//! digits of six bits. Bucket (level, digit) holds the times that agree with [`Radix::current`] above `level` and have
+//! digits of eight bits. Bucket (level, digit) holds the times that agree with [`Radix::current`] above `level` and have
 //! `digit` there. The lowest bucket of the lowest level comes first; it is spread over the level below until it is small
 //! enough for the front heap, which puts it in order. So an entry moves at most once per level, and sequentially.
 //! The order of equal times is the heap's business: nothing here depends on the order of arrival.
@@ -10,12 +10,14 @@ use super::heap::Heap;
 use super::{Entry, Key};
 
 /// Bits per digit.
-const BITS: u32 = 6;
+const BITS: u32 = 8;
 const DIGITS: usize = 1 << BITS;
 const LEVELS: usize = u64::BITS.div_ceil(BITS) as usize;
 /// Entries per chunk: with the link they fill four cache lines.
 const CHUNK: usize = 12;
 const NONE: u32 = u32::MAX;
+/// Words of a level's bitmap.
+const WORDS: usize = DIGITS / 64;
 
 /// A part of a bucket. Buckets are lists of chunks from one pool, so that memory follows the number of entries and not
 /// the sum of all buckets' largest sizes.
@@ -24,6 +26,13 @@ struct Chunk {
     keys: [Key; CHUNK],
     slots: [u32; CHUNK],
     next: u32,
+}
+
+impl Chunk {
+    /// The first `filled` entries.
+    fn entries(&self, filled: usize) -> impl Iterator<Item = Entry> {
+        self.keys.iter().zip(&self.slots).take(filled).map(|(key, slot)| Entry { key: *key, slot: *slot })
+    }
 }
 
 #[cfg(test)]
@@ -51,7 +60,7 @@ pub(super) struct Radix {
     free: u32,
     buckets: Vec<[Bucket; DIGITS]>,
     /// Bit `digit` of `occupied[level]`: the bucket is not empty.
-    occupied: [u64; LEVELS],
+    occupied: [[u64; WORDS]; LEVELS],
     /// Bit `level`: the level is not empty.
     levels: u32,
     /// No entry is earlier.
@@ -65,7 +74,7 @@ impl Radix {
             chunks: Vec::new(),
             free: NONE,
             buckets: vec![[Bucket::EMPTY; DIGITS]; LEVELS],
-            occupied: [0; LEVELS],
+            occupied: [[0; WORDS]; LEVELS],
             levels: 0,
             current: 0,
             len: 0,
@@ -109,10 +118,10 @@ impl Radix {
                 self.chunks.push(Chunk { keys: [Key::NEVER; CHUNK], slots: [0; CHUNK], next });
             }
             bucket.filled = 0;
-            self.occupied[level] |= 1 << digit;
+            self.occupied[level][digit / 64] |= 1 << (digit % 64);
             self.levels |= 1 << level;
         }
-        let place = bucket.filled as usize % DIGITS;
+        let place = bucket.filled as usize;
         let chunk = &mut self.chunks[bucket.head as usize];
         chunk.keys[place] = entry.key;
         chunk.slots[place] = entry.slot;
@@ -120,11 +129,18 @@ impl Radix {
         bucket.count += 1;
     }
 
-    /// Takes a bucket out and hands each of its entries to `give`.
-    fn empty(&mut self, level: usize, digit: usize, mut give: impl FnMut(&mut Self, Entry)) {
+    /// The lowest digit of a level that is not empty.
+    fn lowest(&self, level: usize) -> usize {
+        let words = &self.occupied[level];
+        let word = words.iter().position(|word| *word != 0).unwrap_or(0);
+        (word * 64 + words[word].trailing_zeros() as usize) % DIGITS
+    }
+
+    /// Takes a bucket out and hands its entries to `give`, a chunk of them at a time.
+    fn empty(&mut self, level: usize, digit: usize, mut give: impl FnMut(&mut Self, &Chunk, usize)) {
         let bucket = std::mem::replace(&mut self.buckets[level][digit], Bucket::EMPTY);
-        self.occupied[level] &= !(1 << digit);
-        if self.occupied[level] == 0 {
+        self.occupied[level][digit / 64] &= !(1 << (digit % 64));
+        if self.occupied[level] == [0; WORDS] {
             self.levels &= !(1 << level);
         }
         let (mut head, mut filled) = (bucket.head, bucket.filled as usize);
@@ -133,22 +149,24 @@ impl Radix {
             // Freed first, so that the next chunk opened is this one, still in the cache.
             place.next = self.free;
             self.free = head;
-            for (key, slot) in chunk.keys.into_iter().zip(chunk.slots).take(filled) {
-                give(self, Entry { key, slot });
+            // The next chunk is anywhere in memory: its four cache lines come while this one is dealt with.
+            if let Some(next) = self.chunks.get(chunk.next as usize) {
+                std::hint::black_box(next.slots[0] | next.next | (next.keys[0].0 | next.keys[5].0) as u32);
             }
+            give(self, &chunk, filled);
             (head, filled) = (chunk.next, CHUNK);
         }
     }
 
     /// Moves the earliest entries to the heap: a bucket of at most `most`, or one single time. Returns the last time
-    /// that belongs to the heap from now on.
-    pub(super) fn pour(&mut self, most: usize, heap: &mut Heap) -> u64 {
+    /// that belongs to the heap from now on. `look` is shown the slots some time before their messages are needed.
+    pub(super) fn pour(&mut self, most: usize, heap: &mut Heap, look: impl Fn(&[u32])) -> u64 {
         let mut level = self.levels.trailing_zeros() as usize;
         if level >= LEVELS {
             return u64::MAX;
         }
         loop {
-            let digit = self.occupied[level].trailing_zeros() as usize % DIGITS;
+            let digit = self.lowest(level);
             let shift = level as u32 * BITS;
             let inside = (1_u64 << shift) - 1;
             let below = (inside << BITS) | (DIGITS as u64 - 1);
@@ -156,11 +174,17 @@ impl Radix {
             let count = self.buckets[level][digit].count as usize;
             if level == 0 || count <= most {
                 self.len -= count;
-                self.empty(level, digit, |_, entry| heap.insert(entry));
+                self.empty(level, digit, |_, chunk, filled| {
+                    look(&chunk.slots[..filled]);
+                    heap.pour(chunk.entries(filled));
+                });
+                heap.settle();
                 return self.current | inside;
             }
             level -= 1;
-            self.empty(level + 1, digit, |this, entry| this.put(level, entry));
+            self.empty(level + 1, digit, |this, chunk, filled| {
+                chunk.entries(filled).for_each(|entry| this.put(level, entry));
+            });
         }
     }
 
@@ -169,8 +193,8 @@ impl Radix {
         let mut entries = Vec::with_capacity(self.len);
         while self.levels != 0 {
             let level = self.levels.trailing_zeros() as usize;
-            let digit = self.occupied[level].trailing_zeros() as usize;
-            self.empty(level, digit, |_, entry| entries.push(entry));
+            let digit = self.lowest(level);
+            self.empty(level, digit, |_, chunk, filled| entries.extend(chunk.entries(filled)));
         }
         self.len = 0;
         entries

@@ -52,37 +52,32 @@ impl<M> Slab<M> {
         Self { slots: Vec::new(), free: u32::MAX, stamps: 0 }
     }
 
+    /// Puts a message in a free slot, or gives it back where there is none.
     #[inline]
-    pub(super) fn insert(&mut self, to: ActorId, message: M) -> u32 {
-        self.put(to.index() as u64, message)
+    pub(super) fn insert(&mut self, to: ActorId, message: M) -> Result<u32, M> {
+        let index = self.free;
+        let Some(slot) = self.slots.get_mut(index as usize) else { return Err(message) };
+        self.free = slot.tag as u32;
+        slot.tag = to.index() as u64;
+        // A free slot is empty; without `forget` the compiler would look for something to drop.
+        mem::forget(slot.message.replace(message));
+        Ok(index)
+    }
+
+    /// Puts a message in a new slot.
+    pub(super) fn grow(&mut self, to: ActorId, message: M) -> u32 {
+        let index = self.slots.len();
+        assert!(index < u32::MAX as usize, "at most {} events can be pending", u32::MAX);
+        self.slots.push(Slot { tag: to.index() as u64, message: Some(message) });
+        index as u32
     }
 
     pub(super) fn insert_cancellable(&mut self, to: ActorId, message: M) -> EventHandle {
+        let slot = self.insert(to, message).unwrap_or_else(|message| self.grow(to, message));
         self.stamps = self.stamps % (STAMPS - 1) + 1;
         let stamp = self.stamps;
-        EventHandle { slot: self.put(stamp << SENDER_BITS | to.index() as u64, message), stamp }
-    }
-
-    #[inline]
-    fn put(&mut self, tag: u64, message: M) -> u32 {
-        let index = self.free;
-        if let Some(slot) = self.slots.get_mut(index as usize) {
-            self.free = slot.tag as u32;
-            slot.tag = tag;
-            // A free slot is empty; without `forget` the compiler would look for something to drop.
-            mem::forget(slot.message.replace(message));
-            index
-        } else {
-            self.grow(tag, message)
-        }
-    }
-
-    #[cold]
-    fn grow(&mut self, tag: u64, message: M) -> u32 {
-        let index = self.slots.len();
-        assert!(index < u32::MAX as usize, "at most {} events can be pending", u32::MAX);
-        self.slots.push(Slot { tag, message: Some(message) });
-        index as u32
+        self.slots[slot as usize].tag |= stamp << SENDER_BITS;
+        EventHandle { slot, stamp }
     }
 
     /// Frees a slot whose entry came up. `None` where it was cancelled.
@@ -100,6 +95,17 @@ impl<M> Slab<M> {
         let slot = self.slots.get_mut(handle.slot as usize)?;
         // A free slot has a tag too, but no message.
         if slot.tag == handle.stamp << SENDER_BITS | owner.index() as u64 { slot.message.take() } else { None }
+    }
+
+    /// Whether no message waits. Looks at every slot.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.iter().all(|slot| slot.message.is_none())
+    }
+
+    /// Fetches slots into the cache. One by one, when its turn comes, each would be waited for; together they are not.
+    pub(super) fn touch(&self, slots: &[u32]) {
+        let tags = slots.iter().map(|slot| self.slots[*slot as usize].tag);
+        std::hint::black_box(tags.fold(0, |all, tag| all | tag));
     }
 
     pub(super) fn is_cancelled(&self, index: u32) -> bool {

@@ -49,7 +49,7 @@ enum Step {
     Push { count: u8, delay: Delay },
     /// Takes so many messages, each answered with another one where there is a delay.
     Pop { count: u8, answer: Option<Delay> },
-    /// Takes all messages before now + so many ps.
+    /// Takes all messages until so many ps from now.
     PopUntil(u16),
     /// Cancels one of the pending ones.
     Cancel(u16),
@@ -141,10 +141,11 @@ impl Pair {
         self.queue.horizon < u64::MAX
     }
 
-    fn pop(&mut self, limit: Key) -> bool {
+    fn pop(&mut self, last: Time) -> bool {
         let large = self.is_large();
-        let expected = self.sorted.first_key_value().filter(|(key, _)| **key < limit).map(|(key, sent)| (*key, *sent));
-        let found = self.queue.pop_before(limit);
+        let expected =
+            self.sorted.first_key_value().filter(|(key, _)| key.time() <= last).map(|(key, sent)| (*key, *sent));
+        let found = self.queue.pop_until(last);
         assert_eq!(found, expected.map(|(key, sent)| (key, HERE, sent)));
         self.switches += u32::from(large != self.is_large());
         let Some((key, _)) = expected else { return false };
@@ -159,7 +160,7 @@ impl Pair {
             Step::PushEarly => self.push(0),
             Step::Pop { count, answer } => {
                 for _ in 0..count {
-                    if self.pop(Key::NEVER)
+                    if self.pop(Time::MAX)
                         && let Some(delay) = answer
                     {
                         self.push(self.time(delay));
@@ -167,8 +168,8 @@ impl Pair {
                 }
             }
             Step::PopUntil(ps) => {
-                let limit = key(self.now.saturating_add(ps.into()), 0, 0, 0);
-                while self.pop(limit) {}
+                let last = Time::from_ps(self.now.saturating_add(ps.into()));
+                while self.pop(last) {}
             }
             Step::Cancel(which) => {
                 self.cancel(which);
@@ -202,7 +203,7 @@ fn agrees_with_a_sorted_list(limits: Limits, steps: &[Step]) -> u32 {
     for step in steps {
         pair.act(*step);
     }
-    while pair.pop(Key::NEVER) {}
+    while pair.pop(Time::MAX) {}
     assert!(pair.sorted.is_empty());
     pair.switches
 }
@@ -247,6 +248,6 @@ fn cancelled_entries_do_not_pile_up() {
         handle = queue.push_cancellable(key(1_000_000 + i, 0, 0, i), HERE, message);
     }
     assert!(queue.entries() < 200, "{} entries", queue.entries());
-    assert_eq!(queue.pop_before(Key::NEVER), Some((key(1_099_999, 0, 0, 99_999), HERE, 0)));
-    assert_eq!(queue.pop_before(Key::NEVER), None);
+    assert_eq!(queue.pop_until(Time::MAX), Some((key(1_099_999, 0, 0, 99_999), HERE, 0)));
+    assert_eq!(queue.pop_until(Time::MAX), None);
 }

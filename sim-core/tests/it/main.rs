@@ -5,3 +5,4 @@ mod order;
 mod random_streams;
 mod sharing;
 mod threads;
+mod timers;
