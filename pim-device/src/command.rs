@@ -13,13 +13,13 @@ pub enum Command {
     ActAb,
     /// Every bank reads one granule of its open row and multiplies and accumulates it.
     MacAb,
-    /// Precharge every bank of the channel.
+    /// Precharge all banks: of the channel in PIM devices, of a rank or pseudo-channel in the standards (PREab).
     PreA,
-    /// Refresh every bank of the channel.
+    /// Refresh all banks: of the channel in PIM devices, of a rank or pseudo-channel in the standards.
     RefAb,
     /// Write a granule of the query into the GEMV buffers.
     WrGb,
-    /// Move results of the bank PEs to the softmax buffer on the buffer die.
+    /// Move results of the PEs to the softmax buffer on the buffer die.
     MvSb,
     /// Move probabilities from the softmax buffer to the GEMV buffers.
     MvGb,
@@ -31,8 +31,42 @@ pub enum Command {
     Act,
     /// Write one granule to an open row of one bank.
     Wr,
-    /// Precharge one bank.
+    /// Precharge one bank (PREpb).
     Pre,
+    /// Read one granule of an open row of one bank.
+    Rd,
+    /// Read and precharge.
+    RdA,
+    /// Write and precharge.
+    WrA,
+    /// First half of an activation that is sent in two (LPDDR5).
+    Act1,
+    /// Second half, which opens the row.
+    Act2,
+    /// Starts the data clock for a read (LPDDR5).
+    CasRd,
+    /// Starts the data clock for a write (LPDDR5).
+    CasWr,
+    /// Refresh one bank.
+    RefPb,
+    /// Refresh management of all banks.
+    RfmAb,
+    /// Refresh management of one bank.
+    RfmPb,
+    /// Activate the same row in the bank of one index in every bank group of the channel.
+    ActSb,
+    /// The bank of one index in every bank group reads a granule for the PE of its bank group.
+    MacSb,
+    /// Precharge the bank of one index in every bank group.
+    PreSb,
+    /// Activate the same row in one bank of each pseudo-channel.
+    ActPb,
+    /// One bank of each pseudo-channel reads a granule for the PE on the buffer die.
+    MacPb,
+    /// Precharge one bank of each pseudo-channel.
+    PrePb,
+    /// Set the head that is worked on.
+    SetH,
 }
 
 /// The two command buses of an HBM channel: each takes one command per cycle.
@@ -46,7 +80,7 @@ pub enum Bus {
 
 impl Command {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 29] = [
         Self::ActAb,
         Self::MacAb,
         Self::PreA,
@@ -59,6 +93,23 @@ impl Command {
         Self::Act,
         Self::Wr,
         Self::Pre,
+        Self::Rd,
+        Self::RdA,
+        Self::WrA,
+        Self::Act1,
+        Self::Act2,
+        Self::CasRd,
+        Self::CasWr,
+        Self::RefPb,
+        Self::RfmAb,
+        Self::RfmPb,
+        Self::ActSb,
+        Self::MacSb,
+        Self::PreSb,
+        Self::ActPb,
+        Self::MacPb,
+        Self::PrePb,
+        Self::SetH,
     ];
 
     /// Its place in [`Self::ALL`].
@@ -69,16 +120,70 @@ impl Command {
     /// The bus on which it is sent.
     pub const fn bus(self) -> Bus {
         match self {
-            Self::ActAb | Self::PreA | Self::RefAb | Self::Act | Self::Pre => Bus::Row,
-            Self::MacAb | Self::WrGb | Self::MvSb | Self::MvGb | Self::Sfm | Self::SetM | Self::Wr => Bus::Column,
+            Self::ActAb
+            | Self::PreA
+            | Self::RefAb
+            | Self::Act
+            | Self::Pre
+            | Self::Act1
+            | Self::Act2
+            | Self::RefPb
+            | Self::RfmAb
+            | Self::RfmPb
+            | Self::ActSb
+            | Self::PreSb
+            | Self::ActPb
+            | Self::PrePb => Bus::Row,
+            Self::MacAb
+            | Self::WrGb
+            | Self::MvSb
+            | Self::MvGb
+            | Self::Sfm
+            | Self::SetM
+            | Self::Wr
+            | Self::Rd
+            | Self::RdA
+            | Self::WrA
+            | Self::CasRd
+            | Self::CasWr
+            | Self::MacSb
+            | Self::MacPb
+            | Self::SetH => Bus::Column,
         }
     }
 
     /// The level of what it addresses. A constraint between two commands stands at a level that both address.
     pub const fn scope(self) -> Level {
         match self {
-            Self::ActAb | Self::MacAb | Self::PreA | Self::RefAb | Self::Sfm | Self::SetM => Level::Channel,
-            Self::WrGb | Self::MvSb | Self::MvGb | Self::Act | Self::Wr | Self::Pre => Level::Bank,
+            Self::ActAb
+            | Self::MacAb
+            | Self::PreA
+            | Self::RefAb
+            | Self::Sfm
+            | Self::SetM
+            | Self::RfmAb
+            | Self::SetH => Level::Channel,
+            Self::WrGb
+            | Self::MvSb
+            | Self::MvGb
+            | Self::Act
+            | Self::Wr
+            | Self::Pre
+            | Self::Rd
+            | Self::RdA
+            | Self::WrA
+            | Self::Act1
+            | Self::Act2
+            | Self::CasRd
+            | Self::CasWr
+            | Self::RefPb
+            | Self::RfmPb
+            | Self::ActSb
+            | Self::MacSb
+            | Self::PreSb
+            | Self::ActPb
+            | Self::MacPb
+            | Self::PrePb => Level::Bank,
         }
     }
 
@@ -97,6 +202,23 @@ impl Command {
             Self::Act => "ACT",
             Self::Wr => "WR",
             Self::Pre => "PRE",
+            Self::Rd => "RD",
+            Self::RdA => "RDA",
+            Self::WrA => "WRA",
+            Self::Act1 => "ACT1",
+            Self::Act2 => "ACT2",
+            Self::CasRd => "CAS_RD",
+            Self::CasWr => "CAS_WR",
+            Self::RefPb => "REFpb",
+            Self::RfmAb => "RFMab",
+            Self::RfmPb => "RFMpb",
+            Self::ActSb => "ACTSB",
+            Self::MacSb => "MACSB",
+            Self::PreSb => "PRESB",
+            Self::ActPb => "ACTPB",
+            Self::MacPb => "MACPB",
+            Self::PrePb => "PREPB",
+            Self::SetH => "SETH",
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Constraint {
     pub latency: Latency,
     /// Counts from the `window`-th last preceding command; 1 for the last.
     pub window: u8,
+    /// Holds at the other nodes below the same parent instead of at the node itself: a switch between ranks.
+    pub sibling: bool,
 }
 
 const fn sum(parameters: &'static [Parameter]) -> Latency {
@@ -53,7 +55,7 @@ const fn at(
     following: &'static [Command],
     latency: Latency,
 ) -> Constraint {
-    Constraint { level, preceding, following, latency, window: 1 }
+    Constraint { level, preceding, following, latency, window: 1, sibling: false }
 }
 
 /// Two cycles on the row bus: an activation is sent in two halves.
@@ -96,7 +98,7 @@ pub const JEDEC: &[Constraint] = &[
     at(Channel, &[Wr], &[PreA], sum(&[P::Cwl, P::Bl, P::Wr])),
     at(Rank, &[Act], &[Act], sum(&[P::RrdS])),
     at(BankGroup, &[Act], &[Act], sum(&[P::RrdL])),
-    Constraint { level: Rank, preceding: &[Act], following: &[Act], latency: sum(&[P::Faw]), window: 4 },
+    Constraint { level: Rank, preceding: &[Act], following: &[Act], latency: sum(&[P::Faw]), window: 4, sibling: false },
     at(Bank, &[Act], &[Act], sum(&[P::Rc])),
     at(Bank, &[Act], &[Wr], sum(&[P::RcdWr])),
     at(Bank, &[Act], &[Pre], sum(&[P::Ras])),

@@ -107,8 +107,8 @@ impl DeviceSpec {
             MultiBankActivation::Staggered => self.organisation.banks_per_rank().div_ceil(4).saturating_sub(1),
         };
         match parameter {
-            Parameter::AllBankSpread => windows * self.timing.n_faw,
-            Parameter::AllBankWindow if windows > 0 => self.timing.n_faw,
+            Parameter::AllBankSpread => windows * self.timing.get(Parameter::Faw),
+            Parameter::AllBankWindow if windows > 0 => self.timing.get(Parameter::Faw),
             Parameter::AllBankWindow => 0,
             other => self.timing.get(other),
         }
@@ -135,7 +135,7 @@ impl DeviceSpec {
     /// Bytes per second that the MACs of one channel can read: a granule per bank every nCCDAB.
     pub fn channel_peak(&self) -> Rate {
         let bytes = self.organisation.all_bank_column().0;
-        let gap = self.timing.clock.edge(Cycles(u64::from(self.timing.n_ccd_ab.max(1))));
+        let gap = self.timing.clock.edge(Cycles(u64::from(self.timing.get(Parameter::CcdAb).max(1))));
         Rate(bytes.saturating_mul(1_000_000_000_000)).scaled(1, gap.ps())
     }
 

@@ -5,6 +5,7 @@ use std::ops::{Add, AddAssign};
 
 use crate::command::{Command, CommandCounts};
 use crate::device::DeviceSpec;
+use crate::organisation::Level;
 
 /// Energy in femtojoules, an integer so that sums do not depend on their order. Holds 18 kJ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,21 +85,36 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
     let page_bits = organisation.page().0 * 8;
     let granule_bits = u64::from(organisation.granule) * 8;
     let banks = u64::from(organisation.banks_per_channel());
+    let bank_groups = u64::from(organisation.nodes(Level::BankGroup));
+    let pseudo_channels = u64::from(organisation.pseudo_channels);
+    let restored = u64::from(organisation.rows).div_ceil(REFRESHES_PER_RETENTION);
     let path = figures.bank_group + figures.global + figures.tsv;
     Energy(match command {
         Command::ActAb => banks * page_bits * figures.activation,
-        Command::Act => page_bits * figures.activation,
+        Command::ActSb => bank_groups * page_bits * figures.activation,
+        Command::ActPb => pseudo_channels * page_bits * figures.activation,
+        Command::Act | Command::Act2 => page_bits * figures.activation,
         // The multiply-adds are counted per query in `energy`.
         Command::MacAb => banks * granule_bits * figures.cell,
-        Command::Wr => granule_bits * (figures.cell + path),
+        // Further from the bank, the PE costs the way to it.
+        Command::MacSb => bank_groups * granule_bits * (figures.cell + figures.bank_group),
+        Command::MacPb => pseudo_channels * granule_bits * (figures.cell + path),
+        Command::Rd | Command::RdA | Command::Wr | Command::WrA => granule_bits * (figures.cell + path),
         // A move carries a granule in every pseudo-channel.
-        Command::WrGb | Command::MvSb | Command::MvGb => u64::from(organisation.pseudo_channels) * granule_bits * path,
-        Command::RefAb => {
-            let rows = u64::from(organisation.rows).div_ceil(REFRESHES_PER_RETENTION);
-            banks * rows * page_bits * figures.activation
-        }
+        Command::WrGb | Command::MvSb | Command::MvGb => pseudo_channels * granule_bits * path,
+        Command::RefAb | Command::RfmAb => banks * restored * page_bits * figures.activation,
+        Command::RefPb | Command::RfmPb => restored * page_bits * figures.activation,
         // Precharge is part of the activation's figure.
-        Command::PreA | Command::Pre | Command::Sfm | Command::SetM => 0,
+        Command::PreA
+        | Command::Pre
+        | Command::PreSb
+        | Command::PrePb
+        | Command::Act1
+        | Command::CasRd
+        | Command::CasWr
+        | Command::Sfm
+        | Command::SetM
+        | Command::SetH => 0,
     })
 }
 

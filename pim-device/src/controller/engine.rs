@@ -202,7 +202,7 @@ impl Engine {
             .chain(moves)
             .map(|(command, address)| readiness.spot(command, readiness.nodes(address)))
             .collect();
-        let interval = i64::from(device.timing.n_refi.max(1));
+        let interval = i64::from(device.timing.get(Parameter::Refi).max(1));
         Self {
             mac_runs: MacRuns::default(),
             mac_gap: i64::from(cycles(Parameter::CcdAb)).max(1),

@@ -5,6 +5,7 @@
 
 use sim_core::ClockDomain;
 
+use super::Parameter as P;
 use super::Timing;
 
 /// Whether the gap between all-bank MACs is stretched to keep within the stack's power.
@@ -88,32 +89,32 @@ pub fn gbps_5_2(power: PowerLimit) -> Timing {
 
 fn timing(preset: &Preset, rfc_ns: u64, power: PowerLimit) -> Timing {
     let (tck_ps, clock) = preset.tck;
-    Timing {
-        name: preset.name.to_owned(),
-        clock,
-        n_bl: 2,
-        n_cl: preset.cl,
-        n_cwl: preset.cwl,
-        n_rcd_rd: preset.cl,
-        n_rcd_wr: preset.cl,
-        n_rp: preset.cl,
-        n_ras: preset.ras,
-        n_rc: preset.rc,
-        n_wr: preset.wr,
-        n_rtp_l: preset.rtp_l,
-        n_ccd_s: 2,
-        n_ccd_l: 4,
-        n_ccd_ab: match power {
-            PowerLimit::On => preset.ccd_ab,
-            PowerLimit::Off => CCD_AB_UNLIMITED,
-        },
-        n_rrd_s: 2,
-        n_rrd_l: 4,
-        n_faw: preset.faw,
-        n_rfc: jedec_cycles(rfc_ns, tck_ps),
-        n_refi: preset.refi,
-        n_mod: MOD,
-    }
+    let ccd_ab = match power {
+        PowerLimit::On => preset.ccd_ab,
+        PowerLimit::Off => CCD_AB_UNLIMITED,
+    };
+    let parameters = [
+        (P::Bl, 2),
+        (P::Cl, preset.cl),
+        (P::Cwl, preset.cwl),
+        (P::RcdRd, preset.cl),
+        (P::RcdWr, preset.cl),
+        (P::Rp, preset.cl),
+        (P::Ras, preset.ras),
+        (P::Rc, preset.rc),
+        (P::Wr, preset.wr),
+        (P::RtpL, preset.rtp_l),
+        (P::CcdS, 2),
+        (P::CcdL, 4),
+        (P::CcdAb, ccd_ab),
+        (P::RrdS, 2),
+        (P::RrdL, 4),
+        (P::Faw, preset.faw),
+        (P::Rfc, jedec_cycles(rfc_ns, tck_ps)),
+        (P::Refi, preset.refi),
+        (P::Mod, MOD),
+    ];
+    Timing::new(preset.name, clock, &parameters)
 }
 
 /// JEDEC's rounding of a time to cycles: up, but for a remainder below 2.6 % of a cycle.
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn refresh_takes_456_cycles_at_5_2_gbps() {
-        assert_eq!(gbps_5_2(PowerLimit::On).n_rfc, 456);
+        assert_eq!(gbps_5_2(PowerLimit::On).get(P::Rfc), 456);
         assert_eq!(preset("HBM3_5.2Gbps", 8, PowerLimit::On), Some(gbps_5_2(PowerLimit::On)));
     }
 
@@ -136,7 +137,7 @@ mod tests {
         for name in names() {
             let on = preset(name, 8, PowerLimit::On).unwrap();
             let off = preset(name, 8, PowerLimit::Off).unwrap();
-            assert_eq!(Timing { n_ccd_ab: 4, ..on }, off);
+            assert_eq!(on.with(P::CcdAb, 4), off);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pim_device::command::Bus;
 use pim_device::constraint::JEDEC;
-use pim_device::{Command, DeviceSpec, Issued, Level, attention};
+use pim_device::{Command, DeviceSpec, Issued, Level, Parameter, attention};
 
 use crate::common::{device, rows, trace, units};
 
@@ -91,7 +91,7 @@ fn banks(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
 }
 
 fn refreshes(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
-    let interval = u64::from(device.timing.n_refi);
+    let interval = u64::from(device.timing.get(Parameter::Refi));
     let mut faults = Vec::new();
     let mut due = interval;
     for issued in trace {
@@ -112,7 +112,7 @@ fn refreshes(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
 
 /// Law 4: in any window of n gaps no more than n granules of every bank are read.
 fn bandwidth(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
-    let gap = u64::from(device.timing.n_ccd_ab);
+    let gap = u64::from(device.timing.get(Parameter::CcdAb));
     let macs: Vec<u64> =
         trace.iter().filter(|issued| issued.command == Command::MacAb).map(|issued| issued.cycle).collect();
     let mut faults = Vec::new();

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use pim_device::command::Bus;
 use pim_device::constraint::{JEDEC, RESULTS};
 use pim_device::{
-    Address, AttentionUnit, Command, DeviceSpec, Engine, GqaPolicy, Instruction, Issued, MultiBankActivation, Program,
-    attention,
+    Address, AttentionUnit, Command, DeviceSpec, Engine, GqaPolicy, Instruction, Issued, MultiBankActivation,
+    Parameter, Program, attention,
 };
 use proptest::prelude::*;
 
@@ -86,7 +86,7 @@ impl Oracle<'_> {
     }
 
     fn overdue(&self) -> bool {
-        self.now >= self.due + 8 * u64::from(self.device.timing.n_refi)
+        self.now >= self.due + 8 * u64::from(self.device.timing.get(Parameter::Refi))
     }
 
     /// True while refresh keeps the row stream off.
@@ -95,9 +95,9 @@ impl Oracle<'_> {
         if closed && self.due <= self.now {
             let late = self.overdue();
             if self.issue(Command::RefAb, Address::default()) {
-                self.due += u64::from(self.device.timing.n_refi);
+                self.due += u64::from(self.device.timing.get(Parameter::Refi));
                 if late {
-                    self.blocked_until = self.now + u64::from(self.device.timing.n_rfc);
+                    self.blocked_until = self.now + u64::from(self.device.timing.get(Parameter::Rfc));
                 }
             }
             return true;
@@ -234,7 +234,7 @@ fn step_through(device: &DeviceSpec, program: &Program) -> Vec<Issued> {
         used: [false; 2],
         all: None,
         ordinary: 0,
-        due: u64::from(device.timing.n_refi),
+        due: u64::from(device.timing.get(Parameter::Refi)),
         blocked_until: 0,
         reopen: None,
         tokens: Default::default(),
