@@ -45,7 +45,7 @@ use crate::scenario::models::Models;
 pub use crate::scenario::models::{EMBEDDED_MODELS, ModelSource};
 use crate::scenario::overrides::Axis;
 pub use crate::scenario::words::{
-    Attention, Codec, Dispatch, Dtype, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
+    Attention, Codec, Dispatch, Dtype, Execution, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
 };
 
 mod check;
@@ -158,6 +158,8 @@ pub struct PimChoice {
     pub link: Entry,
     /// Whether a CXL switch stands between.
     pub switch: bool,
+    /// How their programs are simulated. Not part of the digest: the results are the same.
+    pub execution: Execution,
 }
 
 /// The KV cache of a system.

@@ -5,6 +5,7 @@
 //! on those actors, and [`simulate`] runs the whole and gathers what the reports need.
 
 pub mod assumptions;
+pub mod deal;
 pub mod dispatch;
 pub mod energy;
 pub mod error;
@@ -15,8 +16,9 @@ pub mod placement;
 
 use std::sync::atomic::Ordering;
 
+use reports::run_info::{Execution, Thread};
 use reports::{Assumption, Memory, SystemInput, Use};
-use sim_core::{Limits, Progress, Stop};
+use sim_core::{Limits, ParallelReport, Progress, Stop, Time};
 use workloads::{AttentionShape, DecodeStep, ModelConfig};
 
 pub use error::SystemError;
@@ -62,26 +64,36 @@ pub struct Outcome {
     pub stopped: Option<Stop>,
 }
 
-/// Runs one system within `limits`. `progress` hears how many tasks there are, once before the run and every now and
+/// How a system is run. Nothing of it changes the result of a whole run.
+#[derive(Clone, Copy, Debug)]
+pub struct Conduct<'a> {
+    /// What may end it early.
+    pub limits: &'a Limits,
+    /// The most threads.
+    pub threads: usize,
+}
+
+/// Runs one system. `progress` hears how many tasks there are, once before the run and every now and
 /// then how far it is.
 pub fn simulate(
     spec: &SystemSpec,
     job: &Job<'_>,
     seed: u64,
-    limits: &Limits,
+    conduct: Conduct<'_>,
     progress: &mut dyn FnMut(u64, Progress),
 ) -> Result<Outcome, SystemError> {
     let (figures, mut assumptions) = Figures::read(spec)?;
     let placement = Placement::of(spec, &figures, job)?;
     assumptions.extend(assumptions::of(&figures, &placement));
     let mut machine = Machine::build(&figures, &placement, job, seed)?;
+    let Conduct { limits, threads } = conduct;
     let stop = || limits.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
-    let plan = dispatch::plan(&figures, &placement, &machine, job, &stop)?;
-    let tasks = plan.tasks.node_count() as u64;
+    let compiled = dispatch::plan(&figures, &placement, &machine, job, &stop)?;
+    let tasks = compiled.graph.node_count() as u64;
     tracing::info!(system = spec.name, tasks, "compiled");
-    machine.bind(plan);
+    machine.bind(compiled, job);
     progress(tasks, Progress::default());
-    let run = machine.run(limits, &mut |at| progress(tasks, at))?;
+    let run = machine.run(limits, threads, &mut |at| progress(tasks, at))?;
     let Placement { gpu, host, pim, .. } = &placement;
     let used = |ledger: &host_gpu::Ledger| Use { used: ledger.used(), capacity: ledger.capacity() };
     let input = SystemInput {
@@ -104,6 +116,23 @@ pub fn simulate(
         },
         notes: placement.notes(&figures),
         events: run.events,
+        execution: execution(&run.threads, run.one_thread.map(|why| why.to_string())),
     };
     Ok(Outcome { input, assumptions, stopped: run.stopped.map(|(_, why)| why) })
+}
+
+fn execution(report: &ParallelReport, one_thread: Option<String>) -> Execution {
+    let thread = |part: &sim_core::PartitionReport| Thread {
+        actors: part.actors,
+        events: part.events,
+        busy_seconds: part.busy.as_secs_f64(),
+        blocked_seconds: part.blocked.as_secs_f64(),
+        cpu_seconds: part.cpu.map(|cpu| cpu.as_secs_f64()),
+    };
+    Execution {
+        lookahead: Some(report.lookahead).filter(|&lookahead| lookahead > Time::ZERO),
+        windows: report.windows,
+        threads: report.partitions.iter().map(thread).collect(),
+        one_thread,
+    }
 }

@@ -7,6 +7,7 @@ use crate::breakdown::{Breakdown, share};
 use crate::critical_path::{Segment, critical_path};
 use crate::error::ReportError;
 use crate::laws;
+use crate::run_info::Execution;
 use crate::stopped::Stopped;
 
 /// What one system's simulation leaves.
@@ -36,6 +37,8 @@ pub struct SystemInput {
     pub notes: Vec<String>,
     /// Messages that the kernel delivered.
     pub events: u64,
+    /// How it was executed, for run.json.
+    pub execution: Execution,
 }
 
 /// The use of the memories at the end of the run.

@@ -138,6 +138,7 @@ fn pim_choice(section: &Checked, gpu: &GpuChoice) -> Result<PimChoice, Fault> {
         stacks: section.small("stacks")?,
         placement: section.word("placement")?,
         switch: section.flag("switch")?,
+        execution: section.word("execution")?,
         entry,
         link,
     };

@@ -3,7 +3,7 @@
 use crate::catalogue::{FigureField, Kind, Shape};
 use crate::scenario::quantity::Dimension;
 use crate::scenario::words::{
-    Attention, Codec, Dispatch, Dtype, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
+    Attention, Codec, Dispatch, Dtype, Execution, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
 };
 
 /// A table of a scenario.
@@ -245,6 +245,12 @@ const PIM: Section = Section {
             "How they join the GPU's own stacks.",
         ),
         field("switch", FLAG, Fallback::Flag(false), "Whether a CXL switch stands between them and the GPU."),
+        field(
+            "execution",
+            Takes::Word(Execution::WORDS),
+            Fallback::Text("fast"),
+            "How their programs are simulated; the results are the same.",
+        ),
     ],
     sections: &[Section {
         key: "link",

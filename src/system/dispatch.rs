@@ -62,9 +62,9 @@ pub struct Task {
 
 /// All tasks of a run; an edge means that its target waits for its source.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub struct Tasks {
     /// The graph, in an order in which streams can take their kernels.
-    pub tasks: DiGraph<Task, ()>,
+    pub graph: DiGraph<Task, ()>,
 }
 
 /// Compiles every step of the run. A long run's plan takes seconds: where `stop` says so the rest is left out, and the
@@ -75,13 +75,13 @@ pub fn plan(
     machine: &Machine,
     job: &Job<'_>,
     stop: &dyn Fn() -> bool,
-) -> Result<Plan, SystemError> {
+) -> Result<Tasks, SystemError> {
     let mut planner = Planner {
         figures,
         placement,
         machine,
         job,
-        plan: Plan::default(),
+        tasks: Tasks::default(),
         programs: BTreeMap::new(),
         launched: None,
         step: Step::default(),
@@ -93,7 +93,7 @@ pub fn plan(
         }
         planner.step(step)?;
     }
-    Ok(planner.plan)
+    Ok(planner.tasks)
 }
 
 /// What is known of the step that is being compiled.
@@ -113,7 +113,7 @@ struct Planner<'a> {
     placement: &'a Placement,
     machine: &'a Machine,
     job: &'a Job<'a>,
-    plan: Plan,
+    tasks: Tasks,
     /// By tokens and units of a channel.
     programs: BTreeMap<(u64, u32), Arc<Program>>,
     /// The host's last job: launches are made one after the other.
@@ -128,10 +128,10 @@ impl Planner<'_> {
 
     fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
         let site = if site == Site::CopyOut && self.figures.gpu.one_copy_engine { Site::CopyIn } else { site };
-        let task = self.plan.tasks.add_node(Task { site, work });
+        let task = self.tasks.graph.add_node(Task { site, work });
         for &before in after {
             // An operator can reach another over two ways that are one and the same task here.
-            self.plan.tasks.update_edge(before, task, ());
+            self.tasks.graph.update_edge(before, task, ());
         }
         task
     }

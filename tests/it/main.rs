@@ -9,4 +9,5 @@ mod offload_share;
 mod placement;
 mod quickstart;
 mod scenarios;
+mod threads;
 mod trace;
