@@ -74,9 +74,14 @@ fn point(at: &str) -> String {
 
 fn remedy(error: &SystemError) -> Option<String> {
     Some(match error {
-        SystemError::KvDoesNotFit { home, tokens_that_fit, .. } => {
+        SystemError::KvDoesNotFit { home, tokens_that_fit, shortest, context, .. } => {
             let overflow = if home.contains("host") { "" } else { " or set kv.overflow = \"host\"" };
-            format!("lower workload.context to {tokens_that_fit}, lower workload.batch{overflow}")
+            let (lengths, batch) = if shortest == context {
+                ("workload.context", "lower workload.batch")
+            } else {
+                ("the longer ones of workload.context", "list fewer sequences")
+            };
+            format!("lower {lengths} to {tokens_that_fit}, {batch}{overflow}")
         }
         SystemError::OutOfMemory(_) => {
             "take a device with more memory, a smaller model, a smaller batch or less kv.prefetch".to_owned()

@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sim_core::Bytes;
+use workloads::Lengths;
 
 use crate::catalogue::Entry;
 use crate::scenario::document::Node;
@@ -94,15 +95,17 @@ pub struct Scenario {
 }
 
 /// What is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// The kind of work.
     pub kind: WorkloadKind,
     /// Sequences that are decoded together.
     pub batch: u32,
-    /// Cached tokens that the last step reads.
+    /// Cached tokens that the last step reads, in the longest sequence.
     pub context: u64,
-    /// Decode steps, at most `context`.
+    /// The same of each sequence, the oldest first: `batch` of them, the longest of `context`.
+    pub lengths: Lengths,
+    /// Decode steps, at most the tokens of the shortest sequence.
     pub new_tokens: u32,
     /// Whether the context may exceed the trained length.
     pub beyond_trained_length: bool,

@@ -5,6 +5,7 @@
 //! on those actors, and [`simulate`] runs the whole and gathers what the reports need.
 
 pub mod assumptions;
+pub mod channels;
 pub mod deal;
 pub mod dispatch;
 pub mod energy;
@@ -19,7 +20,7 @@ use std::sync::atomic::Ordering;
 use reports::run_info::{Execution, Thread};
 use reports::{Assumption, Memory, SystemInput, Use};
 use sim_core::{Limits, ParallelReport, Progress, Stop, Time};
-use workloads::{AttentionShape, DecodeStep, ModelConfig};
+use workloads::{AttentionShape, Lengths, ModelConfig, OperatorGraph};
 
 pub use error::SystemError;
 pub use figures::Figures;
@@ -40,16 +41,21 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Step `step` of the run, from 1: the last one reads `context` tokens, the one before it one fewer.
-    pub fn step(&self, step: u32) -> DecodeStep {
-        let Workload { batch, context, new_tokens, .. } = *self.workload;
-        let context = context - u64::from(new_tokens) + u64::from(step);
-        DecodeStep { batch, context, dtype_bytes: self.dtype_bytes }
+    /// The tokens that step `step` of the run, from 1, reads in each sequence: the last one all, the one before it one
+    /// fewer.
+    pub fn lengths(&self, step: u32) -> Lengths {
+        let Workload { lengths, new_tokens, .. } = self.workload;
+        lengths.map(|tokens| tokens - u64::from(*new_tokens) + u64::from(step))
+    }
+
+    /// The operators of step `step`.
+    pub fn operators(&self, step: u32) -> OperatorGraph {
+        OperatorGraph::decode_lengths(self.model, &self.lengths(step), self.dtype_bytes)
     }
 
     /// Attention's shape in step `step`.
     pub fn attention(&self, step: u32) -> AttentionShape {
-        self.model.attention_shape(self.step(step))
+        self.model.attention_of(&self.lengths(step), self.dtype_bytes)
     }
 }
 
@@ -100,6 +106,7 @@ pub fn simulate(
         name: spec.name.clone(),
         batch: job.workload.batch,
         context: job.workload.context,
+        lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
         energy_pj: energy::parts(&run.spans, &run.names, run.pim_energy),
         actors: run.names,
         spans: run.spans,

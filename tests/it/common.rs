@@ -161,3 +161,19 @@ pub(crate) fn tree(directory: &Path) -> Vec<PathBuf> {
     found.sort();
     found
 }
+
+/// Every file of two runs.
+#[track_caller]
+pub(crate) fn check_same(one: &Path, other: &Path) {
+    let names = |directory: &Path| -> Vec<_> {
+        tree(directory).iter().map(|path| path.strip_prefix(directory).unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(one), names(other));
+    for name in names(one) {
+        assert!(
+            std::fs::read(one.join(&name)).unwrap() == std::fs::read(other.join(&name)).unwrap(),
+            "{} differs",
+            name.display()
+        );
+    }
+}

@@ -4,6 +4,7 @@ mod bad_input;
 mod common;
 mod determinism;
 mod laws;
+mod lengths;
 mod limits;
 mod offload_share;
 mod placement;

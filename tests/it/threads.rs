@@ -11,7 +11,7 @@ use reports::run_info::Executed;
 use reports::{RunReport, SystemInput, Time, Why};
 use tempfile::TempDir;
 
-use crate::common::{SMALL, load_text, pimscope, tree};
+use crate::common::{SMALL, check_same, load_text, pimscope, tree};
 use crate::limits::check_prefix;
 
 /// Fifteen KV heads on sixteen channels, so that no two channels have the same programs, and enough to do.
@@ -48,22 +48,6 @@ fn in_memory(loaded: &Loaded, control: &mut Control<'_>) -> (RunReport, Vec<Syst
         Ok(())
     });
     (report.unwrap(), inputs)
-}
-
-/// Every file of two runs.
-#[track_caller]
-fn check_same(one: &Path, other: &Path) {
-    let names = |directory: &Path| -> Vec<_> {
-        tree(directory).iter().map(|path| path.strip_prefix(directory).unwrap().to_owned()).collect()
-    };
-    assert_eq!(names(one), names(other));
-    for name in names(one) {
-        assert!(
-            fs::read(one.join(&name)).unwrap() == fs::read(other.join(&name)).unwrap(),
-            "{} differs",
-            name.display()
-        );
-    }
 }
 
 #[test]
