@@ -71,7 +71,7 @@ macro_rules! shipped {
     };
 }
 
-shipped!["cxl-pim", "offload-share", "quickstart", "replaces"];
+shipped!["cxl-pim", "offload-share", "pim-pool", "quickstart", "replaces"];
 
 /// One model and workload on one or more systems, resolved: every name looked up, every default filled in.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,7 @@ use reports::run_info::Executed;
 use reports::{RunReport, SystemInput, Time, Why};
 use tempfile::TempDir;
 
-use crate::common::{SMALL, check_same, load_text, pimscope, tree};
+use crate::common::{SMALL, check_same, load, load_text, pimscope, tree};
 use crate::limits::check_prefix;
 
 /// Fifteen KV heads on sixteen channels, so that no two channels have the same programs, and enough to do.
@@ -66,6 +66,20 @@ fn do_any_threads_leave_the_same_files() {
             assert!(execution.threads.iter().all(|thread| thread.actors > 0 && thread.events > 0), "{execution:?}");
             assert_eq!(execution.threads.iter().map(|thread| thread.events).sum::<u64>(), *events);
         }
+    }
+}
+
+/// The shipped pool with fewer stacks, sequences and tokens; its classes are as different.
+#[test]
+fn does_the_pool_leave_the_same_files_on_any_threads() {
+    let sets = ["workload.context=[4000, 100, 2222, 3210, 999]", "workload.new_tokens=2", "pim.stacks=5"];
+    let loaded = load("pim-pool", &sets);
+    let (one, _) = to_files(&loaded, &mut Control::default());
+    for count in [2, 3, 8] {
+        let (several, executed) = to_files(&loaded, &mut threads(count));
+        check_same(one.path(), several.path());
+        let execution = &executed[0].execution;
+        assert_eq!((execution.threads.len(), execution.one_thread.as_deref()), (count, None));
     }
 }
 
