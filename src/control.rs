@@ -1,6 +1,7 @@
-//! What may end a run before its time, and who hears how far it is.
+//! What may end a run before its time, how many threads it has, and who hears how far it is.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -42,24 +43,26 @@ pub struct Standing<'a> {
     pub progress: Progress,
 }
 
-/// The limits of a run. The default has none and tells nobody.
+/// The conduct of a run. The default has no limit, one thread, and tells nobody.
 #[derive(Default)]
 pub struct Control<'a> {
     /// The simulated time at which a system is stopped.
     pub until: Option<Time>,
     /// Messages after which the run is stopped, those of all its systems together.
     pub max_events: Option<u64>,
+    /// The most threads for each system; `None` is one.
+    pub threads: Option<NonZeroUsize>,
     /// Stops the run from outside.
     pub brake: Brake,
-    /// Hears how far it is: when a system begins and every 65,536 messages.
+    /// Hears how far it is: when a system begins and every 65,536 messages, or after every window of several threads.
     pub watch: Option<&'a mut dyn FnMut(&Standing<'_>)>,
 }
 
 impl fmt::Debug for Control<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { until, max_events, brake, watch } = self;
+        let Self { until, max_events, threads, brake, watch } = self;
         let mut debug = f.debug_struct("Control");
-        debug.field("until", until).field("max_events", max_events).field("brake", brake);
+        debug.field("until", until).field("max_events", max_events).field("threads", threads).field("brake", brake);
         debug.field("watch", &watch.is_some()).finish()
     }
 }
@@ -72,6 +75,10 @@ impl Control<'_> {
             max_events: self.max_events.map(|most| most.saturating_sub(events)),
             stop: Some(self.brake.pulled.clone()),
         }
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.map_or(1, NonZeroUsize::get)
     }
 
     /// Why a run that a limit has stopped was stopped.

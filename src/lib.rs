@@ -31,4 +31,5 @@ pub mod output;
 pub mod run;
 pub mod scenario;
 pub mod system;
+pub mod threads;
 pub mod validate;

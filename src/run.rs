@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use miette::Diagnostic;
 use reports::csv::SpanWriter;
 use reports::html::Figures;
-use reports::run_info::RunInfo;
+use reports::run_info::{Executed, RunInfo};
 use reports::{PointReport, ReportError, RunReport, Stopped, SystemInput, SystemReport};
 use sim_core::SimulationError;
 use workloads::ModelConfig;
@@ -13,7 +13,7 @@ use workloads::ModelConfig;
 use crate::control::{Control, Standing};
 use crate::output::Output;
 use crate::scenario::{Loaded, Scenario, ScenarioError, SystemSpec};
-use crate::system::{self, Job, SystemError};
+use crate::system::{self, Conduct, Job, SystemError};
 
 /// Why a scenario could not be run.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -74,9 +74,14 @@ fn point(at: &str) -> String {
 
 fn remedy(error: &SystemError) -> Option<String> {
     Some(match error {
-        SystemError::KvDoesNotFit { home, tokens_that_fit, .. } => {
+        SystemError::KvDoesNotFit { home, tokens_that_fit, shortest, context, .. } => {
             let overflow = if home.contains("host") { "" } else { " or set kv.overflow = \"host\"" };
-            format!("lower workload.context to {tokens_that_fit}, lower workload.batch{overflow}")
+            let (lengths, batch) = if shortest == context {
+                ("workload.context", "lower workload.batch")
+            } else {
+                ("the longer ones of workload.context", "list fewer sequences")
+            };
+            format!("lower {lengths} to {tokens_that_fit}, {batch}{overflow}")
         }
         SystemError::OutOfMemory(_) => {
             "take a device with more memory, a smaller model, a smaller batch or less kv.prefetch".to_owned()
@@ -181,11 +186,12 @@ impl Runner<'_, '_> {
     fn system(&mut self, spec: &SystemSpec, job: &Job<'_>, seed: u64, at: &str) -> Result<SystemReport, RunError> {
         self.place.0 += 1;
         let limits = self.control.limits(self.events);
+        let conduct = Conduct { limits: &limits, threads: self.control.threads() };
         let (control, place) = (&mut *self.control, self.place);
         let mut progress = |tasks, progress| {
             control.tell(&Standing { system: &spec.name, point: at, place, tasks, progress });
         };
-        let outcome = system::simulate(spec, job, seed, &limits, &mut progress).map_err(|source| RunError::System {
+        let outcome = system::simulate(spec, job, seed, conduct, &mut progress).map_err(|source| RunError::System {
             path: self.loaded.path.clone(),
             system: spec.name.clone(),
             at: at.to_owned(),
@@ -231,12 +237,12 @@ pub struct Outputs {
 }
 
 /// Runs a scenario and writes its files; nothing is written where the run fails.
-pub fn run_to_files(loaded: &Loaded, outputs: &Outputs) -> Result<(RunReport, u64), RunError> {
+pub fn run_to_files(loaded: &Loaded, outputs: &Outputs) -> Result<(RunReport, Vec<Executed>), RunError> {
     run_to_files_within(loaded, outputs, &mut Control::default(), &|_| None)
 }
 
-/// What run.json says of a run of so many messages; `None` for no run.json.
-pub type Describe<'a> = dyn Fn(u64) -> Option<RunInfo> + 'a;
+/// What run.json says of a run whose systems were executed so; `None` for no run.json.
+pub type Describe<'a> = dyn Fn(&[Executed]) -> Option<RunInfo> + 'a;
 
 /// [`run_to_files`] within limits. A run that is stopped leaves the files of what it has done, marked as partial.
 pub fn run_to_files_within(
@@ -244,7 +250,7 @@ pub fn run_to_files_within(
     outputs: &Outputs,
     control: &mut Control<'_>,
     describe: &Describe<'_>,
-) -> Result<(RunReport, u64), RunError> {
+) -> Result<(RunReport, Vec<Executed>), RunError> {
     let failed = |source| RunError::Output { path: outputs.directory.clone(), source };
     let mut output = Output::prepare(&outputs.directory).map_err(failed)?;
     let no_spans = |source| output_error(outputs, "spans.csv", source);
@@ -254,10 +260,12 @@ pub fn run_to_files_within(
     // All spans are kept where they are drawn: a run's own, and a traced sweep's.
     let keep = loaded.sweep.is_empty() || outputs.trace;
     let mut kept: Vec<SystemInput> = Vec::new();
-    let mut events = 0;
+    let mut executed = Vec::new();
     let run = simulate_within(loaded, control, &mut |point, input, _| {
         writer.system(point, &input.name, &input.actors, &input.spans).map_err(no_spans)?;
-        events += input.events;
+        let (system, point_of) = (input.name.clone(), point.to_owned());
+        let execution = input.execution.clone();
+        executed.push(Executed { system, point: point_of, events: input.events, execution });
         if input.stopped.is_some() {
             output.write("spans-open.csv", |out| {
                 let mut open = SpanWriter::new(out)?;
@@ -292,12 +300,12 @@ pub fn run_to_files_within(
         output.write("trace.json", |out| reports::perfetto::write(out, &systems))?;
     }
     output.write_text("summary.json", &reports::summary::to_json(&run))?;
-    if let Some(info) = describe(events) {
+    if let Some(info) = describe(&executed) {
         output.write_text("run.json", &reports::run_info::to_json(&info))?;
     }
     // What an earlier run left here and this one does not write would not belong to summary.json.
     output.commit(&["breakdown.svg", "share.svg", "timeline.svg", "trace.json", "spans-open.csv"])?;
-    Ok((run, events))
+    Ok((run, executed))
 }
 
 fn output_error(outputs: &Outputs, name: &str, source: std::io::Error) -> ReportError {

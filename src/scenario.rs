@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sim_core::Bytes;
+use workloads::Lengths;
 
 use crate::catalogue::Entry;
 use crate::scenario::document::Node;
@@ -45,7 +46,7 @@ use crate::scenario::models::Models;
 pub use crate::scenario::models::{EMBEDDED_MODELS, ModelSource};
 use crate::scenario::overrides::Axis;
 pub use crate::scenario::words::{
-    Attention, Codec, Dispatch, Dtype, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
+    Attention, Codec, Dispatch, Dtype, Execution, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
 };
 
 mod check;
@@ -70,7 +71,7 @@ macro_rules! shipped {
     };
 }
 
-shipped!["cxl-pim", "offload-share", "quickstart", "replaces"];
+shipped!["cxl-pim", "offload-share", "pim-pool", "quickstart", "replaces"];
 
 /// One model and workload on one or more systems, resolved: every name looked up, every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,15 +95,17 @@ pub struct Scenario {
 }
 
 /// What is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// The kind of work.
     pub kind: WorkloadKind,
     /// Sequences that are decoded together.
     pub batch: u32,
-    /// Cached tokens that the last step reads.
+    /// Cached tokens that the last step reads, in the longest sequence.
     pub context: u64,
-    /// Decode steps, at most `context`.
+    /// The same of each sequence, the oldest first: `batch` of them, the longest of `context`.
+    pub lengths: Lengths,
+    /// Decode steps, at most the tokens of the shortest sequence.
     pub new_tokens: u32,
     /// Whether the context may exceed the trained length.
     pub beyond_trained_length: bool,
@@ -158,6 +161,8 @@ pub struct PimChoice {
     pub link: Entry,
     /// Whether a CXL switch stands between.
     pub switch: bool,
+    /// How their programs are simulated. Not part of the digest: the results are the same.
+    pub execution: Execution,
 }
 
 /// The KV cache of a system.

@@ -5,6 +5,8 @@
 //! on those actors, and [`simulate`] runs the whole and gathers what the reports need.
 
 pub mod assumptions;
+pub mod channels;
+pub mod deal;
 pub mod dispatch;
 pub mod energy;
 pub mod error;
@@ -15,9 +17,10 @@ pub mod placement;
 
 use std::sync::atomic::Ordering;
 
+use reports::run_info::{Execution, Thread};
 use reports::{Assumption, Memory, SystemInput, Use};
-use sim_core::{Limits, Progress, Stop};
-use workloads::{AttentionShape, DecodeStep, ModelConfig};
+use sim_core::{Limits, ParallelReport, Progress, Stop, Time};
+use workloads::{AttentionShape, Lengths, ModelConfig, OperatorGraph};
 
 pub use error::SystemError;
 pub use figures::Figures;
@@ -38,16 +41,21 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Step `step` of the run, from 1: the last one reads `context` tokens, the one before it one fewer.
-    pub fn step(&self, step: u32) -> DecodeStep {
-        let Workload { batch, context, new_tokens, .. } = *self.workload;
-        let context = context - u64::from(new_tokens) + u64::from(step);
-        DecodeStep { batch, context, dtype_bytes: self.dtype_bytes }
+    /// The tokens that step `step` of the run, from 1, reads in each sequence: the last one all, the one before it one
+    /// fewer.
+    pub fn lengths(&self, step: u32) -> Lengths {
+        let Workload { lengths, new_tokens, .. } = self.workload;
+        lengths.map(|tokens| tokens - u64::from(*new_tokens) + u64::from(step))
+    }
+
+    /// The operators of step `step`.
+    pub fn operators(&self, step: u32) -> OperatorGraph {
+        OperatorGraph::decode_lengths(self.model, &self.lengths(step), self.dtype_bytes)
     }
 
     /// Attention's shape in step `step`.
     pub fn attention(&self, step: u32) -> AttentionShape {
-        self.model.attention_shape(self.step(step))
+        self.model.attention_of(&self.lengths(step), self.dtype_bytes)
     }
 }
 
@@ -62,32 +70,43 @@ pub struct Outcome {
     pub stopped: Option<Stop>,
 }
 
-/// Runs one system within `limits`. `progress` hears how many tasks there are, once before the run and every now and
+/// How a system is run. Nothing of it changes the result of a whole run.
+#[derive(Clone, Copy, Debug)]
+pub struct Conduct<'a> {
+    /// What may end it early.
+    pub limits: &'a Limits,
+    /// The most threads.
+    pub threads: usize,
+}
+
+/// Runs one system. `progress` hears how many tasks there are, once before the run and every now and
 /// then how far it is.
 pub fn simulate(
     spec: &SystemSpec,
     job: &Job<'_>,
     seed: u64,
-    limits: &Limits,
+    conduct: Conduct<'_>,
     progress: &mut dyn FnMut(u64, Progress),
 ) -> Result<Outcome, SystemError> {
     let (figures, mut assumptions) = Figures::read(spec)?;
     let placement = Placement::of(spec, &figures, job)?;
     assumptions.extend(assumptions::of(&figures, &placement));
     let mut machine = Machine::build(&figures, &placement, job, seed)?;
+    let Conduct { limits, threads } = conduct;
     let stop = || limits.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
-    let plan = dispatch::plan(&figures, &placement, &machine, job, &stop)?;
-    let tasks = plan.tasks.node_count() as u64;
+    let compiled = dispatch::plan(&figures, &placement, &machine, job, &stop)?;
+    let tasks = compiled.graph.node_count() as u64;
     tracing::info!(system = spec.name, tasks, "compiled");
-    machine.bind(plan);
+    machine.bind(compiled, job);
     progress(tasks, Progress::default());
-    let run = machine.run(limits, &mut |at| progress(tasks, at))?;
+    let run = machine.run(limits, threads, &mut |at| progress(tasks, at))?;
     let Placement { gpu, host, pim, .. } = &placement;
     let used = |ledger: &host_gpu::Ledger| Use { used: ledger.used(), capacity: ledger.capacity() };
     let input = SystemInput {
         name: spec.name.clone(),
         batch: job.workload.batch,
         context: job.workload.context,
+        lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
         energy_pj: energy::parts(&run.spans, &run.names, run.pim_energy),
         actors: run.names,
         spans: run.spans,
@@ -104,6 +123,23 @@ pub fn simulate(
         },
         notes: placement.notes(&figures),
         events: run.events,
+        execution: execution(&run.threads, run.one_thread.map(|why| why.to_string())),
     };
     Ok(Outcome { input, assumptions, stopped: run.stopped.map(|(_, why)| why) })
+}
+
+fn execution(report: &ParallelReport, one_thread: Option<String>) -> Execution {
+    let thread = |part: &sim_core::PartitionReport| Thread {
+        actors: part.actors,
+        events: part.events,
+        busy_seconds: part.busy.as_secs_f64(),
+        blocked_seconds: part.blocked.as_secs_f64(),
+        cpu_seconds: part.cpu.map(|cpu| cpu.as_secs_f64()),
+    };
+    Execution {
+        lookahead: Some(report.lookahead).filter(|&lookahead| lookahead > Time::ZERO),
+        windows: report.windows,
+        threads: report.partitions.iter().map(thread).collect(),
+        one_thread,
+    }
 }

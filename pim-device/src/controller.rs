@@ -16,7 +16,7 @@ use crate::device::DeviceSpec;
 use crate::energy::{self, Energy};
 use crate::program::Program;
 
-use engine::Engine;
+use engine::{Engine, MacRuns};
 
 /// A program to run.
 #[derive(Clone, Debug)]
@@ -82,6 +82,17 @@ impl Controller {
             bytes_read: 0,
             busy: Time::ZERO,
         }
+    }
+
+    /// The same, with runs of MACs executed as `mac_runs` says.
+    pub fn with_mac_runs(self, mac_runs: MacRuns) -> Self {
+        Self { engine: self.engine.with_mac_runs(mac_runs), ..self }
+    }
+
+    /// The steps of all its programs, see [`Engine::steps`].
+    pub fn steps(&self) -> u64 {
+        let tasks = 0..self.board.len() as TaskIndex;
+        tasks.map(|task| self.engine.steps(&self.board.work(task).program)).sum()
     }
 
     /// Its programs, to be added and wired.

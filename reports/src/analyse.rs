@@ -7,6 +7,7 @@ use crate::breakdown::{Breakdown, share};
 use crate::critical_path::{Segment, critical_path};
 use crate::error::ReportError;
 use crate::laws;
+use crate::run_info::Execution;
 use crate::stopped::Stopped;
 
 /// What one system's simulation leaves.
@@ -16,8 +17,10 @@ pub struct SystemInput {
     pub name: String,
     /// Sequences decoded at once.
     pub batch: u32,
-    /// Cached tokens that the last step reads.
+    /// Cached tokens that the last step reads, in the longest sequence.
     pub context: u64,
+    /// The same of each sequence, the oldest first, where they differ; empty where all are equal.
+    pub lengths: Vec<u64>,
     /// The actors' names, by actor index.
     pub actors: Vec<String>,
     /// What the actors did, ordered by (end, actor, number). A span of kind `token` and step i marks the end of token i.
@@ -36,6 +39,8 @@ pub struct SystemInput {
     pub notes: Vec<String>,
     /// Messages that the kernel delivered.
     pub events: u64,
+    /// How it was executed, for run.json.
+    pub execution: Execution,
 }
 
 /// The use of the memories at the end of the run.
@@ -90,8 +95,10 @@ pub struct SystemReport {
     pub name: String,
     /// Sequences decoded at once.
     pub batch: u32,
-    /// Cached tokens that the last step reads.
+    /// Cached tokens that the last step reads, in the longest sequence.
     pub context: u64,
+    /// The same of each sequence, the oldest first, where they differ; empty where all are equal.
+    pub lengths: Vec<u64>,
     /// Tokens generated per sequence.
     pub tokens: u32,
     /// How long each token took.
@@ -136,6 +143,15 @@ impl SystemReport {
     /// The mean latency of a token (TPOT), rounded down to a picosecond.
     pub fn latency_per_token(&self) -> Time {
         Time::from_ps(self.latency().ps() / u64::from(self.tokens.max(1)))
+    }
+
+    /// Batch, context and tokens, for people.
+    pub fn shape(&self) -> String {
+        let Self { batch, context, tokens, .. } = self;
+        match self.lengths.iter().min() {
+            Some(shortest) => format!("{batch}, {shortest} to {context}, {tokens}"),
+            None => format!("{batch}, {context}, {tokens}"),
+        }
     }
 
     /// Tokens per second of the whole batch.
@@ -217,6 +233,7 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         name: input.name.clone(),
         batch: input.batch,
         context: input.context,
+        lengths: input.lengths.clone(),
         tokens: critical_path.len() as u32,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         step_breakdown,

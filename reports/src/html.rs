@@ -101,8 +101,7 @@ impl Page {
         self.put("</tr></thead>\n<tbody>\n");
         self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
         self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
-        let shape = |s: &SystemReport| format!("{}, {}, {}", s.batch, s.context, s.tokens);
-        self.row("", "batch, context, tokens", systems.iter().map(shape));
+        self.row("", "batch, context, tokens", systems.iter().map(SystemReport::shape));
         for category in Category::ALL {
             if systems.iter().any(|s| s.breakdown.get(category).ps() > 0) {
                 let heading = format!("{} {category}", swatch(category));

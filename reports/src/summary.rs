@@ -56,6 +56,11 @@ pub fn point(point: &PointReport) -> Value {
     })
 }
 
+/// A number, or a list where sequences differ.
+fn context(report: &SystemReport) -> Value {
+    if report.lengths.is_empty() { json!(report.context) } else { json!(report.lengths) }
+}
+
 /// An element of `systems`.
 pub fn system(report: &SystemReport) -> Value {
     let steps: Vec<u64> = report.step_latency.iter().map(|time| time.ps()).collect();
@@ -65,7 +70,7 @@ pub fn system(report: &SystemReport) -> Value {
         "name": report.name,
         "decode": {
             "batch": report.batch,
-            "context": report.context,
+            "context": context(report),
             "tokens": report.tokens,
             "latency_ps": report.latency().ps(),
             "step_latency_ps": steps,
@@ -165,6 +170,8 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
     for step in &step_breakdown {
         breakdown += *step;
     }
+    let context = decode.get("context")?;
+    let lengths = if context.value.is_array() { context.list(|at| at.whole())? } else { Vec::new() };
     let latency = decode.get("latency_ps")?;
     if latency.whole::<u64>()? != breakdown.total().ps() {
         let what = format!("it is {}, but the steps add up to {}", latency.value, breakdown.total().ps());
@@ -178,7 +185,8 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
     Ok(SystemReport {
         name: at.get("name")?.text()?,
         batch: decode.get("batch")?.whole()?,
-        context: decode.get("context")?.whole()?,
+        context: lengths.iter().max().map_or_else(|| context.whole(), |&longest| Ok(longest))?,
+        lengths,
         tokens: decode.get("tokens")?.whole()?,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         breakdown,

@@ -63,7 +63,7 @@ fn comparison(systems: &[SystemReport]) -> Table {
     };
     row("latency per token", &|s| s.latency_per_token().to_string());
     row("tokens per second", &|s| significant(s.tokens_per_second()));
-    row("batch, context, tokens", &|s| format!("{}, {}, {}", s.batch, s.context, s.tokens));
+    row("batch, context, tokens", &SystemReport::shape);
     for category in Category::ALL {
         if systems.iter().any(|system| system.breakdown.get(category).ps() > 0) {
             row(&format!("  {category}"), &|s| match s.breakdown.get(category).ps() {

@@ -284,7 +284,7 @@ impl<M> Context<'_, M> {
         let at = self.core.now + wait;
         if wait > Time::ZERO
             && at < Time::MAX
-            && self.core.outbox.is_none()
+            && self.core.outbox.as_ref().is_none_or(|outbox| !outbox.is_foreign(to))
             && let Some(next) = order.next()
         {
             self.counters.next = next;
@@ -294,7 +294,7 @@ impl<M> Context<'_, M> {
         }
     }
 
-    /// Any message, those included that [`Self::push_after`] leaves aside: without delay, impossible, or on many threads.
+    /// Any message, those included that [`Self::push_after`] leaves aside: without delay, impossible, or to another partition.
     #[inline(never)]
     fn push(&mut self, to: ActorId, at: Time, message: M) {
         if let Some(key) = self.any_key(at) {
@@ -308,10 +308,11 @@ impl<M> Context<'_, M> {
     /// Sends a message to an actor of another partition.
     #[cold]
     fn push_out(&mut self, key: Key, to: ActorId, message: M) {
+        let now = self.core.now;
         let Some(outbox) = &mut self.core.outbox else { return };
-        if let Err(limit) = outbox.send(key, to, message) {
-            let (actor, now, at) = (self.name().to_owned(), self.now(), key.time());
-            self.fail(SimulationError::TooEarly { actor, now, at, least: limit.since(now) });
+        if let Err(least) = outbox.send(now, key, to, message) {
+            let (actor, at) = (self.name().to_owned(), key.time());
+            self.fail(SimulationError::TooEarly { actor, now, at, least });
         }
     }
 

@@ -66,7 +66,7 @@ pub use clock::{ClockDomain, Cycles};
 pub use error::{SimulationError, Waiting};
 pub use fair_share::FairShare;
 pub use limits::{End, Limits, Progress, Stop};
-pub use parallel::{ParallelReport, PartitionReport, Plan};
+pub use parallel::{CpuTime, ParallelReport, PartitionReport, Plan, Watch};
 pub use queue::EventHandle;
 pub use scheduler::Simulation;
 pub use service::{Request, Served};

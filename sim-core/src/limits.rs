@@ -14,7 +14,7 @@ use crate::scheduler::Simulation;
 use crate::time::Time;
 
 /// How many events pass between two looks at [`Limits::stop`].
-const LOOK: u64 = 4_096;
+pub(crate) const LOOK: u64 = 4_096;
 /// How many events pass between two reports of [`Progress`]; a multiple of [`LOOK`].
 const REPORT: u64 = 65_536;
 

@@ -1,26 +1,33 @@
 //! One run on several threads, with the result of one thread.
 //!
 //! The actors are dealt to partitions, one for each thread. No message between partitions takes less than the
-//! *lookahead*, so all partitions can run side by side up to `earliest pending message + lookahead`: nothing that one
-//! sends in that window can arrive in it. At the end of a window every thread sends every other one a parcel with the
-//! messages for it and the earliest time that it knows of; from those all compute the same next window. There is no
-//! barrier and no shared state.
+//! *lookahead*, so a partition can run up to the earliest message that is pending for any *other* one, plus the
+//! lookahead: nothing that follows from there can arrive before. Its own messages to others come back later still; what
+//! it sends ends its window at the time of arrival, so that the receiver can begin beside it. At the end of a window
+//! every thread sends every other one a parcel with the messages for it and the earliest times that it knows of; from
+//! those all compute the same next limits. There is no barrier and no shared state.
+//!
+//! A run that is asked to stop ends all partitions at one time: just after the latest message that any of them had
+//! delivered when they agreed on it. The others catch up to that time in further windows.
 //!
 //! *Invariant:* a message's key does not depend on partitions, so each actor receives the same messages in the same
 //! order as on one thread, and spans, statistics and random draws are the same to the bit.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
 use crate::actor::{ActorId, Node};
 use crate::error::SimulationError;
+use crate::limits::{LOOK, Limits, Progress, Stop};
 use crate::partition::{Outbox, Partition};
 use crate::queue::Key;
 use crate::time::Time;
 
-/// How to deal the actors to threads.
-#[derive(Clone, Debug, Default)]
+/// How to deal the actors to threads. The default is one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Configuration: the partition of each actor, by [`ActorId::index`]; those beyond the list are in partition 0.
     pub partitions: Vec<u32>,
@@ -28,14 +35,39 @@ pub struct Plan {
     pub lookahead: Time,
 }
 
-/// What running in parallel took. Depends on the machine's load; no result does.
+impl Plan {
+    /// How many partitions there are.
+    pub fn count(&self) -> usize {
+        self.partitions.iter().map(|&partition| partition as usize + 1).max().unwrap_or(1)
+    }
+}
+
+/// Gives the CPU time of the thread that calls it, where the system tells.
+pub type CpuTime = dyn Fn() -> Option<Duration> + Sync;
+
+/// What a run tells, and asks of, the outside. Nothing of it can change the result.
+pub struct Watch<'a> {
+    /// Hears on the calling thread how far the run is: every 65,536 messages on one thread, after every window on
+    /// several.
+    pub progress: &'a mut dyn FnMut(Progress),
+    /// How to measure a thread.
+    pub cpu_time: &'a CpuTime,
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+/// What a run took. Depends on the machine's load; no result does.
 #[derive(Clone, Debug, Default)]
 pub struct ParallelReport {
     /// By partition.
     pub partitions: Vec<PartitionReport>,
-    /// The least length of a window.
+    /// The least length of a window; zero on one thread.
     pub lookahead: Time,
-    /// How many windows there were.
+    /// How many windows there were; none on one thread.
     pub windows: u64,
 }
 
@@ -50,15 +82,48 @@ pub struct PartitionReport {
     pub busy: Duration,
     /// Wall time in which it waited for parcels.
     pub blocked: Duration,
+    /// CPU time, where [`Watch::cpu_time`] gives it.
+    pub cpu: Option<Duration>,
+}
+
+/// Measures a thread's part.
+pub(crate) struct Meter<'a> {
+    begun: Instant,
+    cpu_time: &'a CpuTime,
+    cpu: Option<Duration>,
+}
+
+impl<'a> Meter<'a> {
+    pub(crate) fn start(cpu_time: &'a CpuTime) -> Self {
+        Self { begun: now(), cpu_time, cpu: cpu_time() }
+    }
+
+    pub(crate) fn stop(self, report: &mut PartitionReport) {
+        report.cpu = (self.cpu_time)().zip(self.cpu).map(|(end, begin)| end.saturating_sub(begin));
+        report.busy = self.begun.elapsed().saturating_sub(report.blocked);
+    }
 }
 
 /// What a thread tells another one at the end of a window.
 struct Parcel<M> {
     messages: Vec<(Key, ActorId, M)>,
-    /// The earliest message that the sender holds or has just sent to anybody.
+    /// What all others are told too.
+    news: News,
+}
+
+/// What a thread tells all others.
+#[derive(Clone)]
+struct News {
+    /// The earliest message that is pending at the sender itself.
     earliest: Key,
-    /// Whether the sender has met an error.
+    /// The earliest that it has just sent to each partition.
+    sent: Arc<[Key]>,
+    /// Whether it has met an error.
     failed: bool,
+    /// Whether it has seen the wish to stop.
+    asked: bool,
+    /// How far it is.
+    progress: Progress,
 }
 
 /// A thread's ways to and from another one. Each pair has its own: of two parcels that come over one way the first is
@@ -83,23 +148,33 @@ fn ways<M>(count: usize) -> Vec<Vec<Way<M>>> {
     ways
 }
 
-/// Runs partitions until no message is left anywhere. Gives each one's part, the number of windows and the first error.
-pub(crate) fn run<N>(partitions: &mut [Partition<N>], plan: &Plan) -> (ParallelReport, Result<(), SimulationError>)
+/// How the partitions ended.
+pub(crate) struct Ended {
+    pub(crate) report: ParallelReport,
+    /// The limit that stopped them and at what time; there may be nothing left to stop.
+    pub(crate) stopped: Option<(Time, Stop)>,
+    pub(crate) result: Result<(), SimulationError>,
+}
+
+/// Runs partitions until no message is left anywhere, or a limit stops them; that on the number of messages is not
+/// looked at.
+pub(crate) fn run<N>(partitions: &mut [Partition<N>], plan: &Plan, limits: &Limits, watch: Watch<'_>) -> Ended
 where
     N: Node + Send,
     N::Message: Send,
 {
+    let Watch { progress, cpu_time } = watch;
     let count = partitions.len();
     let mut work = Vec::new();
     for ((this, partition), ways) in partitions.iter_mut().enumerate().zip(ways(count)) {
-        work.push(Worker { this, partition, ways, plan });
+        work.push(Worker { this, partition, ways, plan, limits, cpu_time });
     }
     let mut done: Vec<Done> = Vec::new();
     let scope = crossbeam::thread::scope(|scope| {
         let mut work = work.into_iter();
         let own = work.next();
-        let threads: Vec<_> = work.map(|worker| scope.spawn(move |_| worker.run())).collect();
-        done.extend(own.map(Worker::run));
+        let threads: Vec<_> = work.map(|worker| scope.spawn(move |_| worker.run(&mut |_| ()))).collect();
+        done.extend(own.map(|own| own.run(progress)));
         // A panic of a model is passed on, as it would be on one thread.
         done.extend(threads.into_iter().map(|thread| match thread.join() {
             Ok(done) => done,
@@ -111,16 +186,21 @@ where
     }
     let windows = done.iter().map(|done| done.windows).max().unwrap_or(0);
     let reports = done.iter().map(|done| done.report).collect();
-    // The first error in simulated time is the one that one thread would have met.
+    let stopped = done.iter().find_map(|done| done.stopped);
+    // The first error in the order of messages is the one that one thread would have met.
     let error = done.into_iter().filter_map(|done| done.error).min_by_key(|(at, _)| *at);
-    let report = ParallelReport { partitions: reports, lookahead: plan.lookahead, windows };
-    (report, error.map_or(Ok(()), |(_, error)| Err(error)))
+    Ended {
+        report: ParallelReport { partitions: reports, lookahead: plan.lookahead, windows },
+        stopped,
+        result: error.map_or(Ok(()), |(_, error)| Err(error)),
+    }
 }
 
 /// What a thread leaves.
 struct Done {
     report: PartitionReport,
     windows: u64,
+    stopped: Option<(Time, Stop)>,
     error: Option<(Key, SimulationError)>,
 }
 
@@ -129,51 +209,109 @@ struct Worker<'a, N: Node> {
     partition: &'a mut Partition<N>,
     ways: Vec<Way<N::Message>>,
     plan: &'a Plan,
+    limits: &'a Limits,
+    cpu_time: &'a CpuTime,
 }
 
 impl<N: Node> Worker<'_, N> {
-    fn run(self) -> Done {
-        let Self { this, partition, ways, plan } = self;
-        partition.core.outbox =
-            Some(Box::new(Outbox::new(this as u32, plan.partitions.as_slice().into(), ways.len() + 1)));
-        let before = partition.events;
-        let mut done = Done { report: PartitionReport::default(), windows: 0, error: None };
-        done.report.actors = partition.nodes().flatten().count();
-        let begun = now();
+    fn run(mut self, progress: &mut dyn FnMut(Progress)) -> Done {
+        let count = self.ways.len() + 1;
+        let homes = self.plan.partitions.as_slice().into();
+        self.partition.core.outbox = Some(Box::new(Outbox::new(self.this as u32, homes, count, self.plan.lookahead)));
+        let before = self.partition.events;
+        let stopped = self.limits.until.map(|at| (at, Stop::Until));
+        let mut done = Done { report: PartitionReport::default(), windows: 0, stopped, error: None };
+        done.report.actors = self.partition.nodes().flatten().count();
+        let meter = Meter::start(self.cpu_time);
+        let mut asked = self.is_asked();
         loop {
-            let earliest = partition.core.earliest();
-            let mut failed = done.error.is_some();
-            for way in &ways {
-                // A thread that is gone has told why in its last parcel, or has panicked.
-                let _ = way.to.send(Parcel { messages: partition.core.take_parcel(way.other), earliest, failed });
-            }
-            let mut next = earliest;
+            let own = self.news(asked, done.error.is_some());
             let waiting = now();
-            for way in &ways {
-                let Ok(parcel) = way.from.recv() else {
-                    failed = true;
-                    continue;
-                };
-                for (key, to, message) in parcel.messages {
-                    partition.core.queue.push(key, to, message);
-                }
-                next = next.min(parcel.earliest);
-                failed |= parcel.failed;
-            }
+            let all = self.exchange(own);
             done.report.blocked += waiting.elapsed();
-            if failed || next == Key::NEVER {
+            let Some(all) = all else { break };
+            let total = all.iter().fold(Progress::default(), |sum, news| Progress {
+                now: sum.now.max(news.progress.now),
+                events: sum.events + news.progress.events,
+                spans: sum.spans + news.progress.spans,
+            });
+            progress(total);
+            if all.iter().any(|news| news.failed) {
                 break;
             }
+            if all.iter().any(|news| news.asked) && !matches!(done.stopped, Some((_, Stop::Asked))) {
+                let begun = total.events > 0 || total.now > Time::ZERO;
+                let at = if begun { total.now + Time::from_ps(1) } else { Time::ZERO };
+                if done.stopped.is_none_or(|(until, _)| at < until) {
+                    done.stopped = Some((at, Stop::Asked));
+                }
+            }
+            let end = done.stopped.map_or(Key::NEVER, |(at, _)| Key::start_of(at));
+            let earliest = |partition: usize| {
+                let sent = all.iter().map(|news| news.sent[partition]);
+                sent.fold(all[partition].earliest, Key::min)
+            };
+            let next = (0..count).map(earliest).min().unwrap_or(Key::NEVER);
+            if next >= end {
+                break;
+            }
+            let others = (0..count).filter(|&partition| partition != self.this).map(earliest);
+            let limit = match others.min() {
+                Some(first) if first < Key::NEVER => Key::start_of(first.time() + self.plan.lookahead).min(end),
+                _ => end,
+            };
             done.windows += 1;
-            let limit = Key::start_of(next.time() + plan.lookahead);
-            partition.core.open_window(limit);
-            if let Err(error) = partition.run_before(limit, u64::MAX) {
-                done.error = Some((Key::start_of(partition.core.now), error));
+            asked = false;
+            if let Err(error) = self.window(limit, &mut asked) {
+                let core = &self.partition.core;
+                done.error = Some((Key::new(core.now, core.order), error));
             }
         }
-        done.report.events = partition.events - before;
-        done.report.busy = begun.elapsed().saturating_sub(done.report.blocked);
+        done.report.events = self.partition.events - before;
+        meter.stop(&mut done.report);
         done
+    }
+
+    fn is_asked(&self) -> bool {
+        self.limits.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+
+    /// What there is to tell all others.
+    fn news(&mut self, asked: bool, failed: bool) -> News {
+        let Partition { core, events, .. } = &mut *self.partition;
+        let progress = Progress { now: core.now, events: *events, spans: core.spans.finished() };
+        News { earliest: core.queue.first(), sent: core.earliest_sent(), failed, asked, progress }
+    }
+
+    /// Sends every other thread its parcel and takes in theirs. Gives the news by partition, or nothing where a thread
+    /// is gone.
+    fn exchange(&mut self, own: News) -> Option<Vec<News>> {
+        let Self { partition, ways, .. } = self;
+        for way in &*ways {
+            // A thread that is gone has told why in its last parcel, or has panicked.
+            let _ = way.to.send(Parcel { messages: partition.core.take_parcel(way.other), news: own.clone() });
+        }
+        let mut all = vec![own; ways.len() + 1];
+        for way in &*ways {
+            let Parcel { messages, news } = way.from.recv().ok()?;
+            for (key, to, message) in messages {
+                partition.core.queue.push(key, to, message);
+            }
+            all[way.other] = news;
+        }
+        Some(all)
+    }
+
+    /// Runs up to `limit`, or less far where it is asked to stop.
+    fn window(&mut self, limit: Key, asked: &mut bool) -> Result<(), SimulationError> {
+        loop {
+            let pause = self.partition.events.saturating_add(LOOK);
+            self.partition.run_window(limit, pause)?;
+            *asked = self.is_asked();
+            if *asked || self.partition.events < pause {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -37,18 +37,25 @@ pub(crate) struct Outbox<M> {
     /// Configuration: the partition of this outbox, and of each actor.
     this: u32,
     partitions: Arc<[u32]>,
-    /// State: the end of the window; nothing may arrive before it.
-    limit: Key,
+    /// Configuration: nothing may take less to another partition.
+    lookahead: Time,
     /// State: by partition.
-    sent: Vec<Vec<(Key, ActorId, M)>>,
-    /// State: the earliest of them.
+    sent: Vec<Sent<M>>,
+    /// State: the earliest of all.
+    earliest: Key,
+}
+
+/// What is on its way to one partition.
+#[derive(Debug)]
+struct Sent<M> {
+    messages: Vec<(Key, ActorId, M)>,
     earliest: Key,
 }
 
 impl<M> Outbox<M> {
-    pub(crate) fn new(this: u32, partitions: Arc<[u32]>, count: usize) -> Self {
-        let sent = (0..count).map(|_| Vec::new()).collect();
-        Self { this, partitions, limit: Key::NEVER, sent, earliest: Key::NEVER }
+    pub(crate) fn new(this: u32, partitions: Arc<[u32]>, count: usize, lookahead: Time) -> Self {
+        let sent = (0..count).map(|_| Sent { messages: Vec::new(), earliest: Key::NEVER }).collect();
+        Self { this, partitions, lookahead, sent, earliest: Key::NEVER }
     }
 
     #[inline]
@@ -56,13 +63,15 @@ impl<M> Outbox<M> {
         home(&self.partitions, to) != self.this
     }
 
-    /// Keeps a message for another partition, or says when it could have arrived at the earliest.
-    pub(crate) fn send(&mut self, key: Key, to: ActorId, message: M) -> Result<(), Time> {
-        if key < self.limit {
-            return Err(self.limit.time());
+    /// Keeps a message for another partition, or says how long it would have to take at least.
+    pub(crate) fn send(&mut self, now: Time, key: Key, to: ActorId, message: M) -> Result<(), Time> {
+        if key.time() < now + self.lookahead {
+            return Err(self.lookahead);
         }
         self.earliest = self.earliest.min(key);
-        self.sent[home(&self.partitions, to) as usize].push((key, to, message));
+        let sent = &mut self.sent[home(&self.partitions, to) as usize];
+        sent.earliest = sent.earliest.min(key);
+        sent.messages.push((key, to, message));
         Ok(())
     }
 }
@@ -74,23 +83,17 @@ pub(crate) fn home(partitions: &[u32], actor: ActorId) -> u32 {
 }
 
 impl<M> Core<M> {
-    /// The earliest message here or just sent to other partitions.
-    pub(crate) fn earliest(&mut self) -> Key {
-        let sent = self.outbox.as_ref().map_or(Key::NEVER, |outbox| outbox.earliest);
-        self.queue.first().min(sent)
-    }
-
-    /// Begins a window that ends before `limit`.
-    pub(crate) fn open_window(&mut self, limit: Key) {
-        if let Some(outbox) = &mut self.outbox {
-            outbox.limit = limit;
-            outbox.earliest = Key::NEVER;
-        }
+    /// The earliest message that has just been sent to each partition.
+    pub(crate) fn earliest_sent(&self) -> Arc<[Key]> {
+        self.outbox.iter().flat_map(|outbox| outbox.sent.iter().map(|sent| sent.earliest)).collect()
     }
 
     /// The messages for another partition.
     pub(crate) fn take_parcel(&mut self, partition: usize) -> Vec<(Key, ActorId, M)> {
-        self.outbox.as_mut().map_or_else(Vec::new, |outbox| std::mem::take(&mut outbox.sent[partition]))
+        let Some(outbox) = &mut self.outbox else { return Vec::new() };
+        outbox.earliest = Key::NEVER;
+        outbox.sent[partition].earliest = Key::NEVER;
+        std::mem::take(&mut outbox.sent[partition].messages)
     }
 }
 
@@ -171,11 +174,21 @@ impl<N: Node> Partition<N> {
     }
 
     /// Delivers every message whose key is before `limit`, the start of a time or [`Key::NEVER`], in order, and those
-    /// that follow from them. What they send to other partitions is left in the outbox. Pauses when `pause` messages
-    /// have been delivered in all: fewer than that means that none is left before `limit`.
+    /// that follow from them. Pauses when `pause` messages have been delivered in all: fewer than that means that none
+    /// is left before `limit`.
     pub(crate) fn run_before(&mut self, limit: Key, pause: u64) -> Result<(), SimulationError> {
+        self.run_until::<false>(limit, pause)
+    }
+
+    /// The same for one partition of several. What is sent to others is left in the outbox, and ends the run at the
+    /// time at which the first of it arrives.
+    pub(crate) fn run_window(&mut self, limit: Key, pause: u64) -> Result<(), SimulationError> {
+        self.run_until::<true>(limit, pause)
+    }
+
+    fn run_until<const WINDOW: bool>(&mut self, limit: Key, pause: u64) -> Result<(), SimulationError> {
         // Times are cheaper to compare than keys.
-        let Some(last) = limit.last_time_before() else { return Ok(()) };
+        let Some(mut last) = limit.last_time_before() else { return Ok(()) };
         let Self { cells, core, events } = self;
         let mut left = pause.saturating_sub(*events);
         let most = left;
@@ -198,6 +211,10 @@ impl<N: Node> Partition<N> {
             // Looked at before it is taken: taking nothing would still write.
             if core.error.is_some() {
                 break core.error.take().map_or(Ok(()), |error| Err(*error));
+            }
+            if WINDOW && let Some(outbox) = &core.outbox {
+                // It takes some time, so it is not at time zero that it arrives.
+                last = last.min(outbox.earliest.before_it());
             }
         };
         *events += most - left;

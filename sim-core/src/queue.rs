@@ -83,6 +83,12 @@ impl Key {
         if self == Self::NEVER { Some(Time::MAX) } else { self.time().ps().checked_sub(1).map(Time::from_ps) }
     }
 
+    /// The time before this key's; time zero has none and stays.
+    #[inline]
+    pub(crate) const fn before_it(self) -> Time {
+        Time::from_ps(((self.0 >> 64) as u64).saturating_sub(1))
+    }
+
     #[inline]
     pub(crate) const fn time(self) -> Time {
         Time::from_ps((self.0 >> 64) as u64)

@@ -2,8 +2,8 @@
 
 use crate::actor::{ActorId, ActorKey, Inspect, Node, Port};
 use crate::error::{SimulationError, Waiting};
-use crate::limits::{End, Limits};
-use crate::parallel::{self, ParallelReport, Plan};
+use crate::limits::{End, Limits, Progress};
+use crate::parallel::{self, CpuTime, Ended, ParallelReport, PartitionReport, Plan, Watch};
 use crate::partition::Partition;
 use crate::queue::{ACTORS, Key, OUTSIDE, Tie};
 use crate::span::Spans;
@@ -110,13 +110,60 @@ impl<N: Node> Simulation<N> {
         N: Send,
         N::Message: Send,
     {
+        let watch = Watch { progress: &mut |_| (), cpu_time: &|| None };
+        match self.run_parallel_with(plan, &Limits::default(), watch)? {
+            (End::Done(at) | End::Stopped { at, .. }, report) => Ok((at, report)),
+        }
+    }
+
+    /// [`Self::run_with`] on as many threads as the plan has partitions. With [`Limits::until`] the result is the same to
+    /// the bit; a run that is stopped by [`Limits::stop`] ends at one time for all partitions.
+    ///
+    /// A limit on the number of messages is only met in the order of one thread: such a run is on one, whatever the plan,
+    /// and so is one with a single partition or a lookahead of zero.
+    ///
+    /// # Errors
+    /// Those of [`Self::run_parallel`].
+    pub fn run_parallel_with(
+        &mut self,
+        plan: &Plan,
+        limits: &Limits,
+        watch: Watch<'_>,
+    ) -> Result<(End, ParallelReport), SimulationError>
+    where
+        N: Send,
+        N::Message: Send,
+    {
+        let count = plan.count();
+        if count == 1 || limits.max_events.is_some() || plan.lookahead == Time::ZERO {
+            let Watch { progress, cpu_time } = watch;
+            return self.run_alone(limits, progress, cpu_time);
+        }
         self.check_placed()?;
-        let count = plan.partitions.iter().map(|&partition| partition as usize + 1).max().unwrap_or(1);
         let mut parts = self.all.split(&plan.partitions, count);
-        let (report, result) = parallel::run(&mut parts, plan);
+        let Ended { report, stopped, result } = parallel::run(&mut parts, plan, limits, watch);
         self.all.join(&plan.partitions, parts);
         result?;
-        Ok((self.deadlock()?, report))
+        match stopped {
+            Some((at, why)) if !self.all.core.queue.is_empty() => Ok((End::Stopped { at, why }, report)),
+            _ => Ok((End::Done(self.deadlock()?), report)),
+        }
+    }
+
+    /// [`Self::run_with`], measured.
+    fn run_alone(
+        &mut self,
+        limits: &Limits,
+        progress: &mut dyn FnMut(Progress),
+        cpu_time: &CpuTime,
+    ) -> Result<(End, ParallelReport), SimulationError> {
+        let before = self.events();
+        let meter = parallel::Meter::start(cpu_time);
+        let end = self.run_with(limits, progress)?;
+        let mut part = PartitionReport { actors: self.names().len(), ..PartitionReport::default() };
+        part.events = self.events() - before;
+        meter.stop(&mut part);
+        Ok((end, ParallelReport { partitions: vec![part], ..ParallelReport::default() }))
     }
 
     /// The simulated time of the last delivered message.

@@ -1,9 +1,10 @@
 //! `pimscope run`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use reports::run_info::RunInfo;
+use reports::run_info::{Executed, RunInfo};
 use reports::{RunReport, Why};
 use sim_core::Time;
 
@@ -13,6 +14,10 @@ use crate::control::{Brake, Control, Standing};
 use crate::output;
 use crate::run::{Outputs, RunError, run_to_files_within};
 use crate::scenario::{Loaded, Scenario};
+use crate::threads::cpu_time;
+
+/// The most threads that can be asked for: each tells each other one of every window.
+const MOST_THREADS: usize = 256;
 
 /// Arguments of `pimscope run`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +43,9 @@ pub(super) struct Arguments {
     /// Stop after so much wall time: --max-wall '10 s'
     #[arg(long, value_name = "TIME")]
     max_wall: Option<String>,
+    /// Simulate each system on up to N threads, with the same result; what cannot gain from it runs on one
+    #[arg(long, value_name = "N")]
+    threads: Option<String>,
     /// Print nothing but errors, and what a limit cut short
     #[arg(short, long)]
     quiet: bool,
@@ -51,6 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let until = positive("--until", arguments.until.as_deref())?;
     let max_events = arguments.max_events.as_deref().map(events).transpose()?;
     let max_wall = positive("--max-wall", arguments.max_wall.as_deref())?;
+    let threads = arguments.threads.as_deref().map(threads).transpose()?;
     let brake = Brake::default();
     listen(&brake);
     if let Some(wall) = max_wall {
@@ -73,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             continue;
         }
         let outputs = Outputs { directory, trace: arguments.trace };
-        let report = one(loaded, &outputs, arguments.quiet, begun, (until, max_events), &brake)?;
+        let report = one(loaded, &outputs, arguments.quiet, begun, (until, max_events, threads), &brake)?;
         stopped = report.stopped.as_ref().map(|stopped| stopped.why);
         let printed = if arguments.quiet { Ok(()) } else { show(&report, &outputs) };
         // The exit code of an interrupt says more than that nobody reads the output.
@@ -93,28 +102,36 @@ fn one(
     outputs: &Outputs,
     quiet: bool,
     command_begun: Instant,
-    (until, max_events): (Option<Time>, Option<u64>),
+    (until, max_events, threads): (Option<Time>, Option<u64>, Option<NonZeroUsize>),
     brake: &Brake,
 ) -> Result<RunReport, Failure> {
     let before = command_begun.elapsed();
+    let cpu_before = cpu_time();
     let wall = || command_begun.elapsed().saturating_sub(before);
     let mut line = Line::new(!quiet);
     let mut watch = |standing: &Standing<'_>| line.show(standing, wall());
-    let mut control = Control { until, max_events, brake: brake.clone(), watch: Some(&mut watch) };
-    let describe = |events| {
+    let mut control = Control { until, max_events, threads, brake: brake.clone(), watch: Some(&mut watch) };
+    let describe = |executed: &[Executed]| {
         Some(RunInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: host(),
-            threads: 1,
+            threads: threads.map_or(1, NonZeroUsize::get),
             wall_seconds: wall().as_secs_f64(),
-            events,
+            cpu_seconds: cpu_time().zip(cpu_before).map(|(now, before)| now.saturating_sub(before).as_secs_f64()),
+            events: executed.iter().map(|system| system.events).sum(),
+            systems: executed.to_vec(),
             peak_memory_bytes: peak_memory(),
             extra: vec![("scenario_file".to_owned(), loaded.path.display().to_string().into())],
         })
     };
     let done = run_to_files_within(loaded, outputs, &mut control, &describe);
     progress::erase();
-    let (report, _) = done?;
+    let (report, executed) = done?;
+    if !quiet {
+        for (why, systems) in one_thread(&executed) {
+            eprintln!("note: {} on one thread: {why}", systems.join(", "));
+        }
+    }
     if let Some(stopped) = &report.stopped {
         let cause = match stopped.why {
             Why::Interrupt => "interrupted".to_owned(),
@@ -124,6 +141,20 @@ fn one(
         eprintln!("note: {cause} at {at} of simulated time: the files in {directory} are partial");
     }
     Ok(report)
+}
+
+/// The systems that ran on one thread although more were asked for, by the reason. The points of a sweep are one.
+fn one_thread(executed: &[Executed]) -> Vec<(&str, Vec<&str>)> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for Executed { system, execution, .. } in executed {
+        let Some(why) = execution.one_thread.as_deref() else { continue };
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, systems)) if systems.contains(&system.as_str()) => {}
+            Some((_, systems)) => systems.push(system),
+            None => reasons.push((why, vec![system])),
+        }
+    }
+    reasons
 }
 
 fn show(report: &RunReport, outputs: &Outputs) -> Result<(), Failure> {
@@ -178,6 +209,15 @@ fn events(text: &str) -> Result<u64, Failure> {
             remedy: Some("write --max-events 1000000 or 1_000_000".to_owned()),
         }),
     }
+}
+
+/// The number of --threads.
+fn threads(text: &str) -> Result<NonZeroUsize, Failure> {
+    let threads = text.parse().ok().filter(|_| !text.starts_with('+'));
+    threads.and_then(NonZeroUsize::new).filter(|threads| threads.get() <= MOST_THREADS).ok_or_else(|| Failure::Input {
+        message: format!("--threads {text}: a whole number from 1 to {MOST_THREADS} is wanted"),
+        remedy: Some("write --threads 2; as many as the machine has cores is the most that can pay".to_owned()),
+    })
 }
 
 /// Where each scenario's files go: out/STEM, or DIR, or DIR/STEM where there are several.

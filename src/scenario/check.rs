@@ -4,7 +4,7 @@ use crate::catalogue::{Catalogue, Entry, FigureField, Kind, Shape, nearest};
 use crate::scenario::document::{Node, Origin, Value, clip, join};
 use crate::scenario::error::{Fault, Problem};
 use crate::scenario::quantity::{Dimension, Quantity};
-use crate::scenario::schema::{Fallback, Field, NAME_LENGTH, Place, Presence, Section, Takes};
+use crate::scenario::schema::{Fallback, Field, MOST_SEQUENCES, NAME_LENGTH, Place, Presence, Section, Takes};
 use crate::scenario::words::{Word, Words};
 
 /// A section that has passed.
@@ -45,6 +45,8 @@ pub(super) enum Setting {
     Flag(bool),
     Quantity(Quantity),
     Device(&'static Entry),
+    /// One for each sequence, with its place.
+    Lengths(Vec<(u64, Origin)>),
 }
 
 impl Checked {
@@ -97,6 +99,14 @@ impl Checked {
     pub(super) fn maybe_integer(&self, key: &str) -> Option<u64> {
         match self.setting(key) {
             Some(Setting::Integer(integer)) => Some(*integer),
+            _ => None,
+        }
+    }
+
+    /// The list under `key`, where it is one.
+    pub(super) fn lengths(&self, key: &str) -> Option<&[(u64, Origin)]> {
+        match self.setting(key) {
+            Some(Setting::Lengths(lengths)) => Some(lengths),
             _ => None,
         }
     }
@@ -199,6 +209,7 @@ impl Checked {
             Takes::Text | Takes::Name => named(field.takes, node, path)?,
             Takes::Word(words) => word(words, node, path)?,
             Takes::Plain(shape) => plain(shape, node, path)?,
+            Takes::Lengths { least, most } => lengths(least, most, node, path)?,
         };
         self.items.push(Item { key: field.key, setting, origin: Some(node.origin.clone()) });
         Ok(())
@@ -272,7 +283,7 @@ fn example(field: &Field) -> String {
         Takes::Text if field.key == "config" => "\"models/llama-2-7b.json\"".to_owned(),
         Takes::Text | Takes::Name => "\"...\"".to_owned(),
         Takes::Word(words) => format!("\"{}\"", words.first().map_or("", |word| word.word)),
-        Takes::Plain(Shape::Integer { least, .. }) => least.max(16).to_string(),
+        Takes::Plain(Shape::Integer { least, .. }) | Takes::Lengths { least, .. } => least.max(16).to_string(),
         Takes::Plain(Shape::Flag) => "true".to_owned(),
         Takes::Plain(Shape::Word(words)) => format!("\"{}\"", words.first().unwrap_or(&"")),
         Takes::Plain(Shape::Quantity { dimension, .. }) => format!("\"{}\"", dimension.example()),
@@ -436,6 +447,28 @@ fn integer(least: u64, most: u64, node: &Node, path: &str) -> Result<Setting, Fa
             node.origin.clone(),
         )),
     }
+}
+
+/// A whole number, or a list of them.
+fn lengths(least: u64, most: u64, node: &Node, path: &str) -> Result<Setting, Fault> {
+    let Value::List(nodes) = &node.value else {
+        return integer(least, most, node, path);
+    };
+    if nodes.is_empty() || nodes.len() as u64 > MOST_SEQUENCES {
+        let problem = Problem::Contradiction {
+            message: format!("`{path}` lists {} sequences", nodes.len()),
+            remedy: format!("list 1 to {MOST_SEQUENCES}, or write one number for all"),
+        };
+        return Err(Fault::new(problem, node.origin.clone()));
+    }
+    let length = |(index, node): (usize, &Node)| {
+        let path = format!("{path}[{index}]");
+        match integer(least, most, node, &path)? {
+            Setting::Integer(length) => Ok((length, node.origin.clone())),
+            _ => Err(wrong_type(node, &path, "a whole number", String::new())),
+        }
+    };
+    Ok(Setting::Lengths(nodes.iter().enumerate().map(length).collect::<Result<_, _>>()?))
 }
 
 fn quantity(dimension: Dimension, zero: bool, node: &Node, path: &str) -> Result<Setting, Fault> {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::catalogue::{Catalogue, Kind, Shape};
 use crate::scenario::quantity::Dimension;
 use crate::scenario::schema::{
-    Fallback, Field, MOST_SYSTEMS, NAME_LENGTH, Presence, ROOT, SWEEP, SWEEP_DOC, Section, Takes,
+    Fallback, Field, MOST_SEQUENCES, MOST_SYSTEMS, NAME_LENGTH, Presence, ROOT, SWEEP, SWEEP_DOC, Section, Takes,
 };
 
 /// What `pimscope schema` prints.
@@ -95,6 +95,12 @@ fn field(field: &Field) -> Value {
             json!({ "type": "string", "oneOf": choices })
         }
         Takes::Plain(shape) => plain(shape),
+        Takes::Lengths { least, most } => {
+            let length = plain(Shape::Integer { least, most });
+            json!({
+                "anyOf": [length, { "type": "array", "minItems": 1, "maxItems": MOST_SEQUENCES, "items": length }],
+            })
+        }
     };
     let doc = match field.fallback {
         Fallback::Depends(on) => format!("{} Default: {on}.", field.doc),

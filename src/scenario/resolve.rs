@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use sim_core::Bytes;
+use workloads::Lengths;
 
 use crate::catalogue::{Catalogue, Entry, FigureField, FigureKind, Kind, LinkKind};
 use crate::scenario::check::{Checked, Setting};
@@ -59,13 +60,29 @@ fn contradiction(section: &Checked, key: &str, message: String, remedy: String) 
 }
 
 fn workload(section: &Checked, model: &Checked, source: &ModelSource) -> Result<Workload, Fault> {
+    let lengths = lengths(section)?;
     let workload = Workload {
         kind: section.word("kind")?,
-        batch: section.small("batch")?,
-        context: section.integer("context")?,
+        batch: lengths.sequences(),
+        context: lengths.longest(),
         new_tokens: section.small("new_tokens")?,
         beyond_trained_length: section.flag("beyond_trained_length")?,
+        lengths,
     };
+    let listed = section.lengths("context").unwrap_or_default();
+    let shortest = workload.lengths.shortest();
+    if u64::from(workload.new_tokens) > shortest && listed.len() > 1 {
+        let index = listed.iter().position(|(length, _)| *length == shortest).unwrap_or(0);
+        return Err(contradiction(
+            section,
+            "new_tokens",
+            format!(
+                "`new_tokens` is {} and `context[{index}]` {shortest}: the context counts the new tokens too",
+                workload.new_tokens
+            ),
+            format!("at most {shortest} new tokens, or longer sequences"),
+        ));
+    }
     if u64::from(workload.new_tokens) > workload.context {
         return Err(contradiction(
             section,
@@ -83,10 +100,28 @@ fn workload(section: &Checked, model: &Checked, source: &ModelSource) -> Result<
     })?;
     match trained {
         Some(trained) if workload.context > trained && !workload.beyond_trained_length => {
-            let context = workload.context;
-            Err(Fault::new(Problem::BeyondTrainedLength { context, trained }, section.origin_of("context")))
+            let first = listed.iter().find(|(length, _)| *length > trained);
+            let (context, origin) = first.cloned().unwrap_or_else(|| (workload.context, section.origin_of("context")));
+            Err(Fault::new(Problem::BeyondTrainedLength { context, trained }, origin))
         }
         _ => Ok(workload),
+    }
+}
+
+/// Of every sequence: those of the list, or the one number `batch` times.
+fn lengths(section: &Checked) -> Result<Lengths, Fault> {
+    let batch = section.maybe_integer("batch").map(|_| section.small("batch")).transpose()?;
+    let Some(listed) = section.lengths("context") else {
+        return Ok(Lengths::equal(batch.unwrap_or(1), section.integer("context")?));
+    };
+    match batch {
+        Some(batch) if batch as usize != listed.len() => Err(contradiction(
+            section,
+            "batch",
+            format!("`batch` is {batch} and `context` lists {} sequences", listed.len()),
+            format!("leave `batch` out, set it to {}, or list {batch} lengths", listed.len()),
+        )),
+        _ => Ok(listed.iter().map(|(length, _)| *length).collect()),
     }
 }
 
@@ -138,6 +173,7 @@ fn pim_choice(section: &Checked, gpu: &GpuChoice) -> Result<PimChoice, Fault> {
         stacks: section.small("stacks")?,
         placement: section.word("placement")?,
         switch: section.flag("switch")?,
+        execution: section.word("execution")?,
         entry,
         link,
     };
@@ -211,6 +247,7 @@ fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
             Setting::Word(word) => (Json::from(*word), ""),
             Setting::Text(text) => (Json::from(text.as_str()), ""),
             Setting::Device(device) => (Json::from(device.name.as_str()), ""),
+            Setting::Lengths(lengths) => (lengths.iter().map(|(length, _)| *length).collect(), ""),
         };
         entry.set(ours.field.key, value, unit);
     }
@@ -265,13 +302,22 @@ pub(super) fn canonical(scenario: &Scenario) -> Json {
         "workload": {
             "kind": scenario.workload.kind.word(),
             "batch": scenario.workload.batch,
-            "context": scenario.workload.context,
+            "context": context(&scenario.workload),
             "new_tokens": scenario.workload.new_tokens,
             "beyond_trained_length": scenario.workload.beyond_trained_length,
         },
         "system": systems,
     });
     sorted(canonical)
+}
+
+/// The number, or the list where sequences differ.
+fn context(workload: &Workload) -> Json {
+    if workload.lengths.is_equal() {
+        json!(workload.context)
+    } else {
+        workload.lengths.iter().map(Json::from).collect()
+    }
 }
 
 fn canonical_system(system: &SystemSpec) -> Json {

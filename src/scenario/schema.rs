@@ -3,7 +3,7 @@
 use crate::catalogue::{FigureField, Kind, Shape};
 use crate::scenario::quantity::Dimension;
 use crate::scenario::words::{
-    Attention, Codec, Dispatch, Dtype, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
+    Attention, Codec, Dispatch, Dtype, Execution, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
 };
 
 /// A table of a scenario.
@@ -64,6 +64,13 @@ pub(crate) enum Takes {
     Word(&'static [Word]),
     /// A number, a flag or a device.
     Plain(Shape),
+    /// A whole number for all sequences, or a list with one for each.
+    Lengths {
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
 }
 
 /// The value of a field that is not given.
@@ -99,6 +106,8 @@ const FLAG: Takes = Takes::Plain(Shape::Flag);
 pub(crate) const NAME_LENGTH: usize = 100;
 /// The most systems of a scenario.
 pub(crate) const MOST_SYSTEMS: usize = 64;
+/// The most sequences of a batch.
+pub(crate) const MOST_SEQUENCES: u64 = 4096;
 /// The most points of a sweep.
 pub(crate) const MOST_POINTS: usize = 100_000;
 /// The key of the sweep, which is not a section: its keys are those of the other sections.
@@ -152,14 +161,20 @@ const WORKLOAD: Section = Section {
     shorthand: None,
     fields: &[
         field("kind", Takes::Word(WorkloadKind::WORDS), Fallback::Text("decode"), "The kind of work."),
-        field("batch", integer(1, 4096), Fallback::Integer(1), "Sequences that are decoded together."),
+        field(
+            "batch",
+            integer(1, MOST_SEQUENCES),
+            Fallback::Depends("the number of lengths in `context`, 1 where it is a number"),
+            "Sequences that are decoded together.",
+        ),
         field(
             "context",
-            integer(1, 1 << 24),
+            Takes::Lengths { least: 1, most: 1 << 24 },
             Fallback::Required,
-            "Cached tokens that the last step reads; step i of n reads context - n + i.",
+            "Cached tokens that the last step reads, of every sequence or a list with one number for each; step i of n \
+             reads context - n + i.",
         ),
-        field("new_tokens", integer(1, 1 << 16), Fallback::Integer(1), "Decode steps, at most `context`."),
+        field("new_tokens", integer(1, 1 << 16), Fallback::Integer(1), "Decode steps, at most the least `context`."),
         field(
             "beyond_trained_length",
             FLAG,
@@ -245,6 +260,12 @@ const PIM: Section = Section {
             "How they join the GPU's own stacks.",
         ),
         field("switch", FLAG, Fallback::Flag(false), "Whether a CXL switch stands between them and the GPU."),
+        field(
+            "execution",
+            Takes::Word(Execution::WORDS),
+            Fallback::Text("fast"),
+            "How their programs are simulated; the results are the same.",
+        ),
     ],
     sections: &[Section {
         key: "link",

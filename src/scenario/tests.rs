@@ -148,6 +148,24 @@ fn defaults_are_those_of_the_documentation() {
 }
 
 #[test]
+fn a_context_is_a_number_or_a_list() {
+    let lengths = |text: &str, sets: &[&str]| {
+        let workload = one(text, sets).workload;
+        assert_eq!((workload.batch, workload.context), (workload.lengths.sequences(), workload.lengths.longest()));
+        workload.lengths.iter().collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(SMALL, &[]), [100]);
+    assert_eq!(lengths(SMALL, &["workload.batch=3"]), [100, 100, 100]);
+    let list = "workload.context=[5, 70, 5]";
+    let text = SMALL.replace("batch = 1\n", "");
+    assert_eq!(lengths(&text, &[list]), [5, 70, 5]);
+    assert_eq!(lengths(SMALL, &[list, "workload.batch=3"]), [5, 70, 5]);
+    // Who is older is part of what is run.
+    assert_ne!(one(&text, &[list]).sha256, one(&text, &["workload.context=[70, 5, 5]"]).sha256);
+    assert_eq!(one(&text, &[list]).sha256, one(SMALL, &[list, "workload.batch=3"]).sha256);
+}
+
+#[test]
 fn toml_json_and_flags_agree() {
     let from_toml = good(FULL, &[]);
     let from_json = Scenario::from_text("other.json", FULL_JSON, Format::Json, &[]).unwrap();
@@ -325,6 +343,13 @@ fn what_is_wrong_in_a_file_is_shown_in_its_place() {
         ("batch_huge", replaced("batch = 16", "batch = 99999999999999999999999999999999999999999999")),
         ("two_gpus", replaced("count = 1", "count = 2")),
         ("beyond_trained_length", replaced("context = 32000", "context = 32769")),
+        ("lengths_none", replaced("context = 32000", "context = []")),
+        ("lengths_zero", replaced("batch = 16\ncontext = 32000", "context = [9, 0]")),
+        ("lengths_text", replaced("batch = 16\ncontext = 32000", "context = [9, \"10\"]")),
+        ("lengths_nested", replaced("batch = 16\ncontext = 32000", "context = [9, [10]]")),
+        ("lengths_count", replaced("context = 32000", "context = [9, 10, 11]")),
+        ("lengths_trained", replaced("batch = 16\ncontext = 32000", "context = [9, 40000, 50000]")),
+        ("lengths_new_tokens", replaced("batch = 16\ncontext = 32000", "context = [9, 3, 5]")),
         ("too_many_new_tokens", replaced("new_tokens = 4", "new_tokens = 32001")),
         ("device_typo", replaced("H100-SXM-80GB", "H100-SMX-80GB")),
         ("not_simulated", replaced("Xeon-8480+", "Grace")),
@@ -381,6 +406,7 @@ fn what_is_wrong_in_json_is_shown_by_its_key_path() {
         ("huge", replaced("\"batch\": 16", "\"batch\": 1e30")),
         ("null", replaced("\"batch\": 16", "\"batch\": null")),
         ("a_list", "[1, 2]".to_owned()),
+        ("lengths", replaced("32000", "[7, -1]")),
         ("deep_nesting", format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000))),
         ("sweep", replaced("\"seed\": 7", "\"sweep\": {\"kv.prefetch\": [1, \"2\"]}")),
     ];
@@ -407,6 +433,8 @@ fn what_is_wrong_in_a_flag_is_shown_with_the_flag() {
         ("system_out_of_range", "system.2.kv.home=gpu"),
         ("unknown_key_of_a_system", "system.attacc.kv.hme=gpu"),
         ("field_in_a_field", "workload.batch.size=3"),
+        ("lengths", "workload.context=[7, 0]"),
+        ("lengths_count", "workload.context=[7, 8]"),
         ("bad_list", "sweep.workload.batch=[1, 2"),
         ("section_by_text", "workload=3"),
         ("control_characters", "name=a\u{1b}[31mred"),

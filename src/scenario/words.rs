@@ -115,6 +115,16 @@ words! {
 }
 
 words! {
+    /// How PIM programs are executed. Both give the same results, to the cycle.
+    Execution {
+        /// Runs of commands that a formula describes are done at once.
+        Fast = "fast",
+        /// Command by command.
+        Commands = "commands",
+    }
+}
+
+words! {
     /// How keys and values are kept.
     Codec {
         /// As they are, 2 bytes an element.

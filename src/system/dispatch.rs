@@ -11,9 +11,9 @@ use interconnect::Copy;
 use petgraph::graph::{DiGraph, NodeIndex};
 use pim_device::{AttentionUnit, Program, ProgramTask, attention};
 use sim_core::{Tag, Time};
-use workloads::{AttentionShape, Operator, OperatorGraph, OperatorKind};
+use workloads::{AttentionShape, Lengths, Operator, OperatorKind};
 
-use super::placement::Part;
+use super::channels::Units;
 use super::{Figures, Job, Machine, Placement, SystemError};
 use crate::scenario::{Attention, Dispatch, Home};
 
@@ -62,9 +62,9 @@ pub struct Task {
 
 /// All tasks of a run; an edge means that its target waits for its source.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub struct Tasks {
     /// The graph, in an order in which streams can take their kernels.
-    pub tasks: DiGraph<Task, ()>,
+    pub graph: DiGraph<Task, ()>,
 }
 
 /// Compiles every step of the run. A long run's plan takes seconds: where `stop` says so the rest is left out, and the
@@ -75,13 +75,13 @@ pub fn plan(
     machine: &Machine,
     job: &Job<'_>,
     stop: &dyn Fn() -> bool,
-) -> Result<Plan, SystemError> {
+) -> Result<Tasks, SystemError> {
     let mut planner = Planner {
         figures,
         placement,
         machine,
         job,
-        plan: Plan::default(),
+        tasks: Tasks::default(),
         programs: BTreeMap::new(),
         launched: None,
         step: Step::default(),
@@ -93,15 +93,15 @@ pub fn plan(
         }
         planner.step(step)?;
     }
-    Ok(planner.plan)
+    Ok(planner.tasks)
 }
 
 /// What is known of the step that is being compiled.
 #[derive(Debug, Default)]
 struct Step {
     number: u32,
-    /// Tokens that attention reads.
-    context: u64,
+    /// Tokens that attention reads in each sequence.
+    lengths: Lengths,
     /// The end of each layer's attention so far: its buffer is free afterwards.
     attended: Vec<Vec<NodeIndex>>,
     /// What the token waits for besides the last kernel.
@@ -113,9 +113,9 @@ struct Planner<'a> {
     placement: &'a Placement,
     machine: &'a Machine,
     job: &'a Job<'a>,
-    plan: Plan,
-    /// By tokens and units of a channel.
-    programs: BTreeMap<(u64, u32), Arc<Program>>,
+    tasks: Tasks,
+    /// By the units of a channel.
+    programs: BTreeMap<Vec<Units>, Arc<Program>>,
     /// The host's last job: launches are made one after the other.
     launched: Option<NodeIndex>,
     step: Step,
@@ -128,10 +128,10 @@ impl Planner<'_> {
 
     fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
         let site = if site == Site::CopyOut && self.figures.gpu.one_copy_engine { Site::CopyIn } else { site };
-        let task = self.plan.tasks.add_node(Task { site, work });
+        let task = self.tasks.graph.add_node(Task { site, work });
         for &before in after {
             // An operator can reach another over two ways that are one and the same task here.
-            self.plan.tasks.update_edge(before, task, ());
+            self.tasks.graph.update_edge(before, task, ());
         }
         task
     }
@@ -158,9 +158,8 @@ impl Planner<'_> {
     }
 
     fn step(&mut self, number: u32) -> Result<(), SystemError> {
-        let decode = self.job.step(number);
-        self.step = Step { number, context: decode.context, ..Step::default() };
-        let operators = OperatorGraph::decode(self.job.model, decode);
+        self.step = Step { number, lengths: self.job.lengths(number), ..Step::default() };
+        let operators = self.job.operators(number);
         if self.figures.gpu.dispatch == Dispatch::Graph {
             let before: Vec<NodeIndex> = self.launched.into_iter().collect();
             self.launched = Some(self.host_job("launch", self.figures.gpu.launch, &before));
@@ -195,28 +194,30 @@ impl Planner<'_> {
 
     /// Attention of one layer: the part in the home, and the part in the host. Gives what the output waits for.
     fn attention(&mut self, layer: u32, operator: &Operator, after: &[NodeIndex]) -> Vec<NodeIndex> {
-        let (home, host) = self.placement.split(layer, self.step.context);
+        let (home, host) = self.placement.split(layer, &self.step.lengths);
         let mut ends = Vec::new();
         if !home.is_empty() {
             match self.placement.choice.home {
-                Home::Pim => ends.extend(self.attend_on_pim(layer, home, after)),
-                Home::Gpu | Home::Host => ends.push(self.attend_on_gpu("attention", layer, operator, home, after)),
+                Home::Pim => ends.extend(self.attend_on_pim(layer, after)),
+                Home::Gpu | Home::Host => ends.push(self.attend_on_gpu("attention", layer, operator, &home, after)),
             }
         }
         if host.is_empty() {
             self.step.attended.push(ends.clone());
         } else {
             match self.placement.choice.attention {
-                Attention::Cpu => ends.push(self.attend_on_cpu(layer, host, after)),
-                Attention::Gpu | Attention::Pim => ends.push(self.attend_fetched(layer, operator, host, after)),
+                Attention::Cpu => ends.push(self.attend_on_cpu(layer, &host, after)),
+                Attention::Gpu | Attention::Pim => ends.push(self.attend_fetched(layer, operator, &host, after)),
             }
         }
-        if self.placement.is_split(layer, self.step.context) {
+        let merged = self.placement.merged(layer, &self.step.lengths);
+        if merged > 0 {
             // Two partial outputs with their maxima and sums are read and one output is written.
             let shape = self.shape();
-            let statistics = 2 * 8 * u64::from(shape.batch * shape.kv_heads * shape.query_heads_per_kv_head);
-            let bytes = 3 * shape.output_bytes + statistics;
-            let kernel = self.kernel("merge", Some(layer), bytes, 4 * shape.output_bytes);
+            let statistics = 2 * 8 * u64::from(merged * shape.kv_heads * shape.query_heads_per_kv_head);
+            let output_bytes = shape.output_bytes / u64::from(shape.batch.max(1)) * u64::from(merged);
+            let bytes = 3 * output_bytes + statistics;
+            let kernel = self.kernel("merge", Some(layer), bytes, 4 * output_bytes);
             ends = vec![self.launch(Site::Stream, Work::Kernel(kernel), &ends)];
         }
         ends
@@ -227,7 +228,7 @@ impl Planner<'_> {
     }
 
     /// The KV bytes of a part of a layer.
-    fn bytes(&self, part: Part) -> u64 {
+    fn bytes(&self, part: &Lengths) -> u64 {
         part.total().saturating_mul(self.job.model.kv_bytes_per_token_layer(self.job.dtype_bytes))
     }
 
@@ -237,7 +238,7 @@ impl Planner<'_> {
         kind: &'static str,
         layer: u32,
         operator: &Operator,
-        part: Part,
+        part: &Lengths,
         after: &[NodeIndex],
     ) -> NodeIndex {
         let kernel = Kernel {
@@ -248,29 +249,26 @@ impl Planner<'_> {
     }
 
     /// 4 operations for every query head, element and cached token: a multiply-add for the score, one for the output.
-    fn operations(&self, part: Part) -> u64 {
+    fn operations(&self, part: &Lengths) -> u64 {
         let model = self.job.model;
         part.total().saturating_mul(4 * u64::from(model.heads) * u64::from(model.head_dim))
     }
 
     /// Copies a layer's KV from the host and attends on the GPU; the new token's K and V go back.
-    fn attend_fetched(&mut self, layer: u32, operator: &Operator, part: Part, after: &[NodeIndex]) -> NodeIndex {
-        let append = Part { sequences: part.sequences, tokens: 1 };
-        let append = self.machine.to_host("kv-append", self.tag(Some(layer)), self.bytes(append));
+    fn attend_fetched(&mut self, layer: u32, operator: &Operator, part: &Lengths, after: &[NodeIndex]) -> NodeIndex {
+        let append = Lengths::equal(part.sequences(), 1);
+        let append = self.machine.to_host("kv-append", self.tag(Some(layer)), self.bytes(&append));
         let append = self.launch(Site::CopyOut, Work::Copy(append), after);
         self.step.loose_ends.push(append);
 
         // The new token's K and V are on the GPU already.
-        let cached = Part { tokens: part.tokens - 1, ..part };
+        let cached = part.beyond(1);
         let mut attend_after = after.to_vec();
         if !cached.is_empty() {
-            let bytes = self.bytes(cached);
+            let bytes = self.bytes(&cached);
             let copies = match self.placement.choice.block {
-                Some(block) => {
-                    let sequence = self.bytes(Part { sequences: 1, ..cached });
-                    u64::from(cached.sequences).saturating_mul(sequence.div_ceil(block.0.max(1)))
-                }
-                None => u64::from(cached.sequences),
+                Some(block) => cached.sum(|tokens| self.bytes(&Lengths::equal(1, tokens)).div_ceil(block.0.max(1))),
+                None => u64::from(cached.sequences()),
             };
             let copies = u32::try_from(copies).unwrap_or(u32::MAX);
             let fetch = self.machine.from_host("kv-fetch", self.tag(Some(layer)), bytes, copies);
@@ -291,7 +289,7 @@ impl Planner<'_> {
     }
 
     /// Sends queries, keys and values to the host, attends on its cores and fetches the output.
-    fn attend_on_cpu(&mut self, layer: u32, part: Part, after: &[NodeIndex]) -> NodeIndex {
+    fn attend_on_cpu(&mut self, layer: u32, part: &Lengths, after: &[NodeIndex]) -> NodeIndex {
         let shape = self.shape();
         let tag = self.tag(Some(layer));
         let queries = self.machine.to_host("qkv-to-host", tag, shape.q_bytes + shape.kv_append_bytes);
@@ -305,7 +303,7 @@ impl Planner<'_> {
     }
 
     /// Sends queries, keys and values to the stacks, runs the channels' programs and loads the outputs.
-    fn attend_on_pim(&mut self, layer: u32, part: Part, after: &[NodeIndex]) -> Vec<NodeIndex> {
+    fn attend_on_pim(&mut self, layer: u32, after: &[NodeIndex]) -> Vec<NodeIndex> {
         let shape = self.shape();
         let tag = self.tag(Some(layer));
         let units_of = |total: u64| total / (u64::from(shape.batch) * u64::from(shape.kv_heads)).max(1);
@@ -322,9 +320,9 @@ impl Planner<'_> {
         }
         let mut attended = Vec::new();
         for (class, channels) in placement.classes.iter().enumerate() {
-            let units = channels.units[layer as usize];
-            if units > 0 {
-                let program = ProgramTask { program: self.program(part.tokens, units), kind: "attention", tag };
+            let units = &channels.units[layer as usize];
+            if !units.is_empty() {
+                let program = ProgramTask { program: self.program(units), kind: "attention", tag };
                 attended.push(self.add(Site::Pim(class), Work::Program(program), &sent));
             }
         }
@@ -339,17 +337,21 @@ impl Planner<'_> {
         loaded
     }
 
-    /// The program of a channel with `units` heads of `tokens` tokens; the same for every layer.
-    fn program(&mut self, tokens: u64, units: u32) -> Arc<Program> {
+    /// The program of a channel with these units; the same for every layer.
+    fn program(&mut self, units: &[Units]) -> Arc<Program> {
         let (model, figures) = (self.job.model, self.figures);
-        let build = || {
-            let unit = AttentionUnit { tokens, query_heads: model.query_heads_per_kv_head() };
-            let units = vec![unit; units as usize];
+        let to_come = u64::from(self.job.workload.new_tokens - self.step.number);
+        let now = |units: &Units| Units { tokens: self.placement.resident_tokens(units.tokens - to_come), ..*units };
+        let units: Vec<Units> = units.iter().map(now).collect();
+        let build = |units: &Vec<Units>| {
+            let unit = |tokens| AttentionUnit { tokens, query_heads: model.query_heads_per_kv_head() };
+            let each = |units: &Units| std::iter::repeat_n(unit(units.tokens), units.count as usize);
+            let units: Vec<AttentionUnit> = units.iter().flat_map(each).collect();
             match &figures.pim {
                 Some(pim) => Arc::new(attention(&pim.device, model.head_dim, &units)),
                 None => Arc::new(Program::default()),
             }
         };
-        self.programs.entry((tokens, units)).or_insert_with(build).clone()
+        self.programs.entry(units).or_insert_with_key(build).clone()
     }
 }

@@ -18,16 +18,19 @@ pub enum SystemError {
     OutOfMemory(#[from] OutOfMemory),
     /// The KV cache does not fit and may not overflow.
     #[error(
-        "the KV cache of {batch} sequences of {context} tokens needs {needed}, and there is room for {capacity} in {home}: \
-         {tokens_that_fit} tokens of each sequence would fit"
+        "the KV cache of {batch} sequences of {} tokens needs {needed}, and there is room for {capacity} in {home}: \
+         {tokens_that_fit} tokens of each sequence would fit",
+        span(*shortest, *context)
     )]
     KvDoesNotFit {
         /// The memory.
         home: String,
         /// Sequences.
         batch: u32,
-        /// Tokens of each.
+        /// Tokens of the longest.
         context: u64,
+        /// Tokens of the shortest.
+        shortest: u64,
         /// Bytes needed, padding included.
         needed: Bytes,
         /// Bytes there are for KV.
@@ -54,4 +57,8 @@ pub enum SystemError {
     /// The run itself failed: a defect of pimscope.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
+}
+
+fn span(shortest: u64, longest: u64) -> String {
+    if shortest == longest { longest.to_string() } else { format!("{shortest} to {longest}") }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use interconnect::{Framing, HostPortSpec, LinkSpec, protocol};
 use pim_device::timing::hbm3;
-use pim_device::{DeviceSpec, GqaPolicy, MultiBankActivation, PowerLimit};
+use pim_device::{DeviceSpec, GqaPolicy, MacRuns, MultiBankActivation, PowerLimit};
 use reports::Assumption;
 use sim_core::{Bytes, Category, Rate, Time};
 
 use super::SystemError;
 use crate::catalogue::{Entry, FigureKind};
-use crate::scenario::{Dispatch, Placement as PimPlacement, SystemSpec};
+use crate::scenario::{Dispatch, Execution, Placement as PimPlacement, SystemSpec};
 
 /// A GPU.
 #[derive(Clone, Debug)]
@@ -79,6 +79,8 @@ pub struct PimFigures {
     pub switch: Option<Time>,
     /// Latency of the controller in front of the stacks, on a card.
     pub controller: Option<Time>,
+    /// How runs of MACs are simulated.
+    pub mac_runs: MacRuns,
 }
 
 /// All machines of a system.
@@ -181,6 +183,10 @@ fn pim(choice: &crate::scenario::PimChoice) -> Result<PimFigures, SystemError> {
         // A link without a switch figure of its own is switched without loss of time; its assumption is in the report.
         switch: choice.switch.then(|| optional("switch_latency").unwrap_or_default()),
         controller: optional("device_latency").filter(|_| !on_package),
+        mac_runs: match choice.execution {
+            Execution::Fast => MacRuns::Closed,
+            Execution::Commands => MacRuns::OneByOne,
+        },
     })
 }
 

@@ -5,13 +5,15 @@ use interconnect::topology::Place;
 use interconnect::{Chunk, DmaEngine, DmaSpec, Endpoint, HostPort, Link, RouteId, Routes, Stage, Switch, Topology};
 use pim_device::Controller;
 use sim_core::{
-    ActorKey, Board, Category, End, Limits, Meter, Port, Progress, Signal, Simulation, SimulationError, Span, Stop,
-    TaskIndex, Time,
+    ActorKey, Board, Category, End, Limits, Meter, ParallelReport, Plan, Port, Progress, Signal, Simulation,
+    SimulationError, Span, Stop, TaskIndex, Time, Watch,
 };
 
-use super::dispatch::{Plan, Site, Work};
+use super::deal::{self, OneThread};
+use super::dispatch::{Site, Tasks, Work};
 use super::node::{Message, Node};
 use super::{Figures, Job, Placement, SystemError};
+use crate::threads;
 
 /// The most bytes that a DMA engine keeps under way: more than bandwidth times round trip of any link of the catalogue
 /// (900 GB/s x 2 us). Assumption.
@@ -57,6 +59,8 @@ pub struct Machine {
     host_memory: Endpoint,
     /// From the end of a task at one site to a task's being told at another.
     news: News,
+    /// What there is to do, as far as the first thread has to do it, and how soon PIM channels hear of others.
+    work: deal::Work,
 }
 
 /// What it takes to tell one kind of processor of another's end.
@@ -84,6 +88,10 @@ pub struct Run {
     pub pim_energy: Option<f64>,
     /// Messages delivered.
     pub events: u64,
+    /// What the threads did.
+    pub threads: ParallelReport,
+    /// Why it was one thread, where more were asked for.
+    pub one_thread: Option<OneThread>,
 }
 
 impl Machine {
@@ -120,7 +128,8 @@ impl Machine {
         if let Some(pim) = pim {
             for (index, class) in placement.classes.iter().enumerate() {
                 let key = simulation.reserve::<Controller>(class_name(index, class.channels));
-                seats.push(Seat { key, actor: Controller::new(pim.device.clone(), class.channels) });
+                let actor = Controller::new(pim.device.clone(), class.channels).with_mac_runs(pim.mac_runs);
+                seats.push(Seat { key, actor });
             }
         }
         tracing::debug!(model = job.model.name, actors = simulation.names().len(), "machine built");
@@ -149,6 +158,7 @@ impl Machine {
                 post: host.post,
                 hand_over: pim.as_ref().map_or(Time::ZERO, |pim| pim.hand_over),
             },
+            work: deal::Work { lookahead: Time::MAX, ..deal::Work::default() },
             simulation,
         })
     }
@@ -261,19 +271,34 @@ impl Machine {
     }
 
     /// Puts the tasks on the boards and tells each whom to tell.
-    pub fn bind(&mut self, plan: Plan) {
-        let (nodes, edges) = plan.tasks.into_nodes_edges();
+    pub fn bind(&mut self, tasks: Tasks, job: &Job<'_>) {
+        self.work.attentions = u64::from(job.model.layers) * u64::from(job.workload.new_tokens);
+        let (nodes, edges) = tasks.graph.into_nodes_edges();
         let mut places = Vec::with_capacity(nodes.len());
         let mut has_cause = vec![false; nodes.len()];
         for node in nodes {
             let site = node.weight.site;
+            let messages = match &node.weight.work {
+                // Each chunk goes through a few stages and is asked for and acknowledged.
+                Work::Copy(copy) => 8 * copy.bytes.div_ceil(DMA_CHUNK).max(u64::from(copy.copies)),
+                Work::Kernel(_) => 8,
+                Work::Program(_) | Work::Host(_) => 1,
+            };
+            self.work.rest += messages * deal::MESSAGE + deal::TASK;
             places.push((site, self.add(site, node.weight.work)));
         }
         for edge in edges {
             let (from, from_task) = places[edge.source().index()];
             let (to, to_task) = places[edge.target().index()];
             has_cause[edge.target().index()] = true;
-            let port = self.port(to, self.latency(from, to));
+            let latency = self.latency(from, to);
+            if from != to && (matches!(from, Site::Pim(_)) || matches!(to, Site::Pim(_))) {
+                self.work.lookahead = self.work.lookahead.min(latency);
+            }
+            if !matches!(to, Site::Pim(_)) {
+                self.work.rest += deal::MESSAGE;
+            }
+            let port = self.port(to, latency);
             self.board(from).tell(from_task, port, to_task);
             self.board(to).expect(to_task);
         }
@@ -284,8 +309,38 @@ impl Machine {
         }
     }
 
-    /// Runs to the end, or until a limit stops it.
-    pub fn run(self, limits: &Limits, progress: &mut dyn FnMut(Progress)) -> Result<Run, SimulationError> {
+    /// How to deal the actors to threads.
+    fn deal(&self, limits: &Limits, threads: usize) -> Result<Plan, OneThread> {
+        if limits.max_events.is_some() {
+            return Err(OneThread::MaxEvents);
+        }
+        let classes = self.pim.iter().filter(|seat| seat.actor.steps() > 0);
+        let work = deal::Work {
+            actors: self.simulation.names().len(),
+            classes: classes.map(|seat| (seat.key.id(), seat.actor.steps())).collect(),
+            ..self.work.clone()
+        };
+        deal::deal(&work, threads)
+    }
+
+    /// Runs to the end, or until a limit stops it, on at most so many threads. Their number does not change the result.
+    pub fn run(
+        self,
+        limits: &Limits,
+        threads: usize,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Run, SimulationError> {
+        let dealt = (threads > 1).then(|| self.deal(limits, threads)).transpose();
+        let (plan, one_thread) = match dealt {
+            Ok(plan) => (plan.unwrap_or_default(), None),
+            Err(why) => (Plan::default(), Some(why)),
+        };
+        tracing::info!(
+            threads = plan.count(),
+            lookahead = %plan.lookahead,
+            one_thread = one_thread.map(tracing::field::display),
+            "dealt"
+        );
         let Self { mut simulation, stream, worker, driver, copy_in, copy_out, stores, loads, pim, .. } = self;
         // Only the channels' own counts know their energy, and the actors are inside the simulation afterwards.
         simulation.place(stream.key, stream.actor);
@@ -297,7 +352,9 @@ impl Machine {
         for seat in pim {
             simulation.place(seat.key, seat.actor);
         }
-        let (stopped, meters) = match simulation.run_with(limits, progress)? {
+        let watch = Watch { progress, cpu_time: &threads::cpu_time };
+        let (end, threads) = simulation.run_parallel_with(&plan, limits, watch)?;
+        let (stopped, meters) = match end {
             End::Done(_) => (None, simulation.meters()),
             End::Stopped { at, why } => (Some((at, why)), simulation.meters_at(at)),
         };
@@ -314,6 +371,8 @@ impl Machine {
             meters,
             pim_energy: (!energies.is_empty()).then(|| energies.iter().sum()),
             events: simulation.events(),
+            threads,
+            one_thread,
         })
     }
 }

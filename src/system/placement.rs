@@ -3,44 +3,15 @@
 use host_gpu::Ledger;
 use pim_device::kv_rows;
 use sim_core::{Bytes, Rate};
-use workloads::OperatorGraph;
+use workloads::Lengths;
 use workloads::kv::{self, KvDemand, KvPlacement, SpillUnit};
 
+use super::channels::{self, ChannelClass, Channels};
 use super::{Figures, Job, SystemError};
 use crate::scenario::{Attention, Home, KvChoice, Overflow, SystemSpec, Workload};
 
 /// The host, where it is the memory that is full.
 const HOST: &str = "the host";
-
-/// Sequences and how many tokens of each: a part of one layer's KV cache at one time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Part {
-    /// Sequences.
-    pub sequences: u32,
-    /// Cached tokens of each, the new one included where it belongs to this part.
-    pub tokens: u64,
-}
-
-impl Part {
-    /// Sequences times tokens.
-    pub fn total(self) -> u64 {
-        u64::from(self.sequences) * self.tokens
-    }
-
-    /// Whether there is nothing.
-    pub fn is_empty(self) -> bool {
-        self.total() == 0
-    }
-}
-
-/// PIM channels that get the same number of heads in every layer, so that one actor can stand for all of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelClass {
-    /// How many channels.
-    pub channels: u32,
-    /// (sequence, KV head) units of each channel, by layer.
-    pub units: Vec<u32>,
-}
 
 /// Where everything lies.
 #[derive(Clone, Debug)]
@@ -70,26 +41,24 @@ pub struct Placement {
 impl Placement {
     /// Places the run's final state, the largest.
     pub fn of(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> Result<Self, SystemError> {
-        let refused = match Self::attempt(spec, figures, job) {
-            Err(SystemError::KvDoesNotFit { home, batch, context, needed, capacity, .. })
-                if spec.kv.home != Home::Host && home == HOST =>
-            {
-                (home, batch, context, needed, capacity)
-            }
+        let mut refused = match Self::attempt(spec, figures, job) {
+            Err(error @ SystemError::KvDoesNotFit { .. }) => error,
             done => return done,
         };
         // Home and host together hold more than either: the longest context that both take is found by trying.
-        let fits = |context| {
-            let workload = Workload { context, ..*job.workload };
-            Self::attempt(spec, figures, &Job { workload: &workload, ..job.clone() }).is_ok()
-        };
-        let (mut low, mut high) = (u64::from(job.workload.new_tokens), job.workload.context);
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if fits(middle) { low = middle } else { high = middle }
+        if let SystemError::KvDoesNotFit { home, tokens_that_fit, .. } = &mut refused
+            && spec.kv.home != Home::Host
+            && home == HOST
+        {
+            let fits = |context| {
+                let lengths = job.workload.lengths.capped(context);
+                let workload = Workload { context, lengths, ..job.workload.clone() };
+                Self::attempt(spec, figures, &Job { workload: &workload, ..job.clone() }).is_ok()
+            };
+            // The run's own steps need as many tokens.
+            *tokens_that_fit = most(u64::from(job.workload.new_tokens), job.workload.context, fits);
         }
-        let (home, batch, context, needed, capacity) = refused;
-        Err(SystemError::KvDoesNotFit { home, batch, context, needed, capacity, tokens_that_fit: low })
+        Err(refused)
     }
 
     fn attempt(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> Result<Self, SystemError> {
@@ -99,7 +68,7 @@ impl Placement {
         let host = Ledger::new("the host's memory", figures.host.capacity);
         gpu.take("weights", Bytes(model.weight_bytes(job.dtype_bytes)))?;
         // Assumption: two sets of the largest operator's activations, one read and one written.
-        let graph = OperatorGraph::decode(model, job.step(workload.new_tokens));
+        let graph = job.operators(workload.new_tokens);
         let activations = graph.operators().map(|operator| operator.activation_bytes).max().unwrap_or(0);
         gpu.take("activations", Bytes(activations.saturating_mul(2)))?;
         let mut placement = Self {
@@ -125,7 +94,7 @@ impl Placement {
 
     fn demand(job: &Job<'_>) -> KvDemand {
         // The one codec of this version; the registry has it under this name.
-        KvDemand::new(job.model, &kv::Fp16, job.workload.batch, job.workload.context)
+        KvDemand::new(job.model, &kv::Fp16, &job.workload.lengths)
     }
 
     /// Bytes of the buffers that hold fetched KV: one for the layer in use and one for each prefetched.
@@ -133,7 +102,7 @@ impl Placement {
         if self.choice.attention == Attention::Cpu {
             return 0;
         }
-        let host = |layer| split(resident, self.batch, layer, job.workload.context).1.total();
+        let host = |layer| split(resident, layer, &job.workload.lengths).1.total();
         let largest = (0..job.model.layers).map(host).max().unwrap_or(0);
         largest.saturating_mul(self.token_layer_bytes).saturating_mul(u64::from(self.choice.prefetch) + 1)
     }
@@ -151,7 +120,7 @@ impl Placement {
         let mut buffers = 0;
         loop {
             let capacity = Bytes(self.gpu.free().0.saturating_sub(buffers));
-            let placed = kv::place(demand, capacity, overflow, unit)
+            let placed = kv::place(demand.clone(), capacity, overflow, unit)
                 .map_err(|error| refused("the GPU", job, error.needed, capacity, error.tokens_that_fit_per_sequence))?;
             let needed = self.buffers(job, Some(&placed));
             if needed <= buffers {
@@ -169,50 +138,58 @@ impl Placement {
             return Err(SystemError::Unknown { what: "KV home", name: "pim".to_owned(), known });
         };
         let (model, device) = (job.model, &pim.device);
-        let channels = u64::from(pim.stacks) * u64::from(device.channels_per_stack());
+        let count = u64::from(pim.stacks) * u64::from(device.channels_per_stack());
         let (rows, row_bytes) = (device.channel_rows(), device.row_bytes().0);
-        let all = Bytes(channels * rows * row_bytes);
+        let all = Bytes(count * rows * row_bytes);
         let mut ledger = Ledger::new("the PIM stacks", all);
-        let heads = u64::from(model.kv_heads);
-        let mut demand = Self::demand(job);
         let unit_rows = |tokens| kv_rows(device, tokens, model.head_dim).max(1);
-        demand.unit_bytes = heads * unit_rows(demand.tokens) * row_bytes;
-        // A head stays whole in its channel, so every channel holds whole heads only.
-        let head_units = demand.units() * heads;
-        let usable = Bytes(channels * (rows / unit_rows(demand.tokens)) * unit_rows(demand.tokens) * row_bytes);
-        let of_tokens = |tokens| {
-            (channels * head_units.div_ceil(channels) * unit_rows(tokens) * row_bytes).div_ceil(demand.units().max(1))
+        let channels = Channels { count: count as usize, rows, unit_rows: &unit_rows };
+        let unit_bytes = |tokens| u64::from(model.kv_heads) * unit_rows(tokens) * row_bytes;
+        let lengths = &job.workload.lengths;
+        let demand = KvDemand::with(model.layers, model.kv_heads, lengths, &unit_bytes);
+        // A head stays whole in its channel: what fits is found by dealing the heads.
+        let deal = |placed: &KvPlacement| {
+            let layers: Vec<Lengths> = (0..model.layers).map(|layer| placed.split(layer, lengths).0).collect();
+            channels::deal(&layers, model.kv_heads, channels)
         };
-        let fits = Bytes(demand.total_bytes()) <= usable;
-        let placed = match (fits, overflow(&self.choice), spill_unit(&self.choice)) {
-            (false, kv::Overflow::Refuse, _) => {
-                let full = KvDemand { unit_bytes: u64::MAX / demand.units().max(1), ..demand };
-                let tokens = match kv::place_with(full, all, kv::Overflow::Refuse, SpillUnit::Tokens, &of_tokens) {
-                    Ok(_) => demand.tokens,
-                    Err(error) => error.tokens_that_fit_per_sequence,
-                };
-                return Err(refused(&stacks(pim.stacks), job, Bytes(demand.total_bytes()), usable, tokens));
+        let whole = |units| KvPlacement::whole_units(demand.clone(), units);
+        // Of equal lengths each unit bears its part of the channels that have a head fewer than others.
+        let fullest = (demand.units() * u64::from(model.kv_heads)).div_ceil(count) * count;
+        let cut_bytes = |tokens| {
+            if lengths.is_equal() {
+                (fullest * unit_rows(tokens) * row_bytes).div_ceil(demand.units().max(1))
+            } else {
+                unit_bytes(tokens)
             }
-            (false, overflow, SpillUnit::Tokens) => {
-                kv::place_with(demand, all, overflow, SpillUnit::Tokens, &of_tokens)
-            }
-            (_, overflow, unit) => kv::place(demand, usable, overflow, unit),
         };
-        let placed = placed
-            .map_err(|e| refused(&stacks(pim.stacks), job, e.needed, e.capacity, e.tokens_that_fit_per_sequence))?;
+        let cut = |tokens| KvPlacement::cut_to(demand.clone(), tokens, &cut_bytes);
+        let fits = |placed: &KvPlacement| placed.resident_bytes <= all.0 && deal(placed).is_some();
+        let units_that_fit = || most(0, demand.units(), |units| fits(&whole(units)));
+        let tokens_that_fit = || most(0, lengths.longest(), |tokens| fits(&cut(tokens)));
+        let mut placed = whole(demand.units());
+        if !fits(&placed) {
+            placed = match (overflow(&self.choice), spill_unit(&self.choice)) {
+                (kv::Overflow::Refuse, _) => {
+                    let needed = Bytes(demand.total_bytes());
+                    let rows_used = rows - rows % unit_rows(lengths.longest());
+                    let usable = if lengths.is_equal() {
+                        count * rows_used * row_bytes
+                    } else {
+                        whole(units_that_fit()).resident_bytes
+                    };
+                    return Err(refused(&stacks(pim.stacks), job, needed, Bytes(usable), tokens_that_fit()));
+                }
+                (_, SpillUnit::Sequences) => whole(units_that_fit()),
+                (_, SpillUnit::Tokens) => match tokens_that_fit() {
+                    0 => whole(0),
+                    tokens => cut(tokens),
+                },
+            };
+        }
         ledger.take("KV cache", Bytes(placed.resident_bytes))?;
-        let units: Vec<u64> = placed.resident_sequences.iter().map(|&n| u64::from(n) * heads).collect();
-        let by_channel = spread(&units, channels as usize);
-        self.stack_units = (0..pim.stacks as usize)
-            .map(|stack| {
-                // Channel c is a channel of stack c mod stacks, so that a few heads more do not fall on one stack.
-                let own = by_channel.iter().skip(stack).step_by(pim.stacks as usize);
-                own.fold(vec![0; units.len()], |sum: Vec<u32>, channel| {
-                    sum.iter().zip(channel).map(|(a, b)| a + b).collect()
-                })
-            })
-            .collect();
-        self.classes = classes(by_channel);
+        let by_channel = deal(&placed).unwrap_or_default();
+        self.stack_units = channels::by_stack(&by_channel, model.layers as usize, pim.stacks as usize);
+        self.classes = channels::classes(by_channel);
         self.pim = Some(ledger);
         self.resident = Some(placed);
         self.take_buffers(job)
@@ -220,12 +197,14 @@ impl Placement {
 
     /// What is not in its home lies in pinned host memory.
     fn place_on_host(&mut self, job: &Job<'_>) -> Result<(), SystemError> {
-        let tokens: u64 = (0..job.model.layers).map(|layer| self.split(layer, job.workload.context).1.total()).sum();
+        let lengths = &job.workload.lengths;
+        let tokens: u64 = (0..job.model.layers).map(|layer| self.split(layer, lengths).1.total()).sum();
         let needed = Bytes(tokens.saturating_mul(self.token_layer_bytes));
         if self.host.free() < needed {
-            let all = u64::from(self.batch) * u64::from(job.model.layers) * self.token_layer_bytes;
-            let fit = self.host.free().0 / all.max(1);
-            return Err(refused(HOST, job, needed, self.host.free(), fit));
+            let layer_bytes = u64::from(job.model.layers).saturating_mul(self.token_layer_bytes);
+            let free = self.host.free();
+            let fits = |tokens| lengths.capped(tokens).total().saturating_mul(layer_bytes) <= free.0;
+            return Err(refused(HOST, job, needed, free, most(0, lengths.longest(), fits)));
         }
         self.host.take("KV cache (pinned)", needed)?;
         if self.choice.attention == Attention::Cpu {
@@ -239,15 +218,21 @@ impl Placement {
         Ok(())
     }
 
-    /// The parts of a layer's cache that are in the home and in the host when a step reads `context` tokens.
-    pub fn split(&self, layer: u32, context: u64) -> (Part, Part) {
-        split(self.resident.as_ref(), self.batch, layer, context)
+    /// The parts of a layer's cache that are in the home and in the host when a step reads so many tokens of each
+    /// sequence.
+    pub fn split(&self, layer: u32, lengths: &Lengths) -> (Lengths, Lengths) {
+        split(self.resident.as_ref(), layer, lengths)
     }
 
-    /// Whether each sequence is in two places, so that partial softmaxes must be merged.
-    pub fn is_split(&self, layer: u32, context: u64) -> bool {
-        let (home, host) = self.split(layer, context);
-        !home.is_empty() && !host.is_empty() && home.sequences + host.sequences > self.batch
+    /// How many sequences are in two places in a layer, so that partial softmaxes must be merged.
+    pub fn merged(&self, layer: u32, lengths: &Lengths) -> u32 {
+        let (home, host) = self.split(layer, lengths);
+        (home.sequences() + host.sequences()).saturating_sub(self.batch)
+    }
+
+    /// How many tokens of a unit in the home there are when its sequence has `tokens`.
+    pub fn resident_tokens(&self, tokens: u64) -> u64 {
+        self.resident.as_ref().and_then(|placed| placed.split_tokens).map_or(tokens, |kept| kept.min(tokens))
     }
 
     /// Bytes of the cache that did not fit its home.
@@ -317,47 +302,21 @@ impl Placement {
 }
 
 /// The parts in the home and in the host.
-fn split(resident: Option<&KvPlacement>, batch: u32, layer: u32, context: u64) -> (Part, Part) {
-    let Some(placed) = resident else {
-        return (Part::default(), Part { sequences: batch, tokens: context });
-    };
-    let kept = placed.resident_sequences.get(layer as usize).copied().unwrap_or(0);
-    match placed.split_tokens {
-        None => {
-            (Part { sequences: kept, tokens: context }, Part { sequences: batch - kept.min(batch), tokens: context })
-        }
-        Some(tokens) => (
-            Part { sequences: kept, tokens: context.min(tokens) },
-            Part { sequences: batch, tokens: context.saturating_sub(tokens) },
-        ),
-    }
+fn split(resident: Option<&KvPlacement>, layer: u32, lengths: &Lengths) -> (Lengths, Lengths) {
+    resident.map_or_else(|| (Lengths::default(), lengths.clone()), |placed| placed.split(layer, lengths))
 }
 
-/// Units of each channel by layer: each layer goes round the channels from where the last one stopped.
-fn spread(units: &[u64], channels: usize) -> Vec<Vec<u32>> {
-    let mut by_channel = vec![Vec::with_capacity(units.len()); channels];
-    let mut next = 0;
-    for &count in units {
-        let (each, more) = (count / channels as u64, (count % channels as u64) as usize);
-        for (channel, list) in by_channel.iter_mut().enumerate() {
-            let place = (channel + channels - next) % channels;
-            list.push((each + u64::from(place < more)) as u32);
-        }
-        next = (next + more) % channels;
-    }
-    by_channel
-}
-
-/// Channels with the same units in every layer, together; in the order of their first channel.
-fn classes(by_channel: Vec<Vec<u32>>) -> Vec<ChannelClass> {
-    let mut classes: Vec<ChannelClass> = Vec::new();
-    for units in by_channel {
-        match classes.iter_mut().find(|class| class.units == units) {
-            Some(class) => class.channels += 1,
-            None => classes.push(ChannelClass { channels: 1, units }),
+/// The most, from `low` on and below `high`, of which `fits` holds; `low` where it holds of none.
+fn most(mut low: u64, mut high: u64, fits: impl Fn(u64) -> bool) -> u64 {
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle;
         }
     }
-    classes
+    low
 }
 
 fn stacks(count: u32) -> String {
@@ -379,26 +338,6 @@ fn spill_unit(choice: &KvChoice) -> SpillUnit {
 }
 
 fn refused(home: &str, job: &Job<'_>, needed: Bytes, capacity: Bytes, tokens_that_fit: u64) -> SystemError {
-    let (batch, context) = (job.workload.batch, job.workload.context);
-    SystemError::KvDoesNotFit { home: home.to_owned(), batch, context, needed, capacity, tokens_that_fit }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn heads_are_spread_evenly_over_the_channels() {
-        let by_channel = spread(&[5, 5, 5], 4);
-        let sums: Vec<u32> = by_channel.iter().map(|units| units.iter().sum()).collect();
-        assert_eq!(sums, [4, 4, 4, 3]);
-        assert_eq!(by_channel[0], [2, 1, 1]);
-        assert_eq!(by_channel[1], [1, 2, 1]);
-    }
-
-    #[test]
-    fn channels_with_equal_heads_are_one_class() {
-        let classes = classes(spread(&[128, 128], 64));
-        assert_eq!(classes, [ChannelClass { channels: 64, units: vec![2, 2] }]);
-    }
+    let (batch, context, shortest) = (job.workload.batch, job.workload.context, job.workload.lengths.shortest());
+    SystemError::KvDoesNotFit { home: home.to_owned(), batch, context, shortest, needed, capacity, tokens_that_fit }
 }

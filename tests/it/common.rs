@@ -67,11 +67,12 @@ pub(crate) fn load_text(text: &str, overrides: &[&str]) -> Loaded {
 
 /// A shipped scenario as it is, run once for all tests.
 pub(crate) fn shipped(name: &str) -> &'static Run {
-    static RUNS: [(&str, OnceLock<Run>); 4] = [
+    static RUNS: [(&str, OnceLock<Run>); 5] = [
         ("quickstart", OnceLock::new()),
         ("offload-share", OnceLock::new()),
         ("cxl-pim", OnceLock::new()),
         ("replaces", OnceLock::new()),
+        ("pim-pool", OnceLock::new()),
     ];
     let (_, run) = RUNS.iter().find(|(known, _)| *known == name).expect("a scenario that RUNS lists");
     run.get_or_init(|| try_run(load(name, &[])).unwrap())
@@ -160,4 +161,20 @@ pub(crate) fn tree(directory: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Every file of two runs.
+#[track_caller]
+pub(crate) fn check_same(one: &Path, other: &Path) {
+    let names = |directory: &Path| -> Vec<_> {
+        tree(directory).iter().map(|path| path.strip_prefix(directory).unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(one), names(other));
+    for name in names(one) {
+        assert!(
+            std::fs::read(one.join(&name)).unwrap() == std::fs::read(other.join(&name)).unwrap(),
+            "{} differs",
+            name.display()
+        );
+    }
 }

@@ -74,6 +74,15 @@ fn is_a_default_the_same_written_out() {
 }
 
 #[test]
+fn does_the_way_to_execute_pim_programs_change_anything() {
+    let fast = load_text(SMALL, &["pim.execution=fast"]);
+    let commands = load_text(SMALL, &["pim.execution=commands"]);
+    assert_ne!(fast.points, commands.points);
+    assert_eq!(outcome(&fast), outcome(&commands));
+    assert_eq!(outcome(&fast), outcome(&load_text(SMALL, &[])));
+}
+
+#[test]
 fn does_the_order_of_the_keys_matter() {
     let turned = SMALL.replace("batch = 4\n    context = 1024", "context = 1024\n    batch = 4");
     assert_ne!(turned, SMALL);

@@ -261,8 +261,8 @@ fn within_capacity(text: &str) -> Result<bool, TestCaseError> {
                 for (which, held) in memory.iter() {
                     prop_assert!(held.used <= held.capacity, "{which}: {held:?}\n{text}");
                 }
-                let (batch, context) = (u64::from(system.input.batch), system.input.context);
-                let kv = memory.kv_bytes_per_token * batch * context;
+                let lengths = &run.loaded.points[0].1.workload.lengths;
+                let kv = memory.kv_bytes_per_token * lengths.total();
                 let used: u64 = memory.iter().map(|(_, held)| held.used.0).sum();
                 prop_assert!(used >= kv, "{used} bytes are in use, the cache alone has {kv}\n{text}");
             }
@@ -303,15 +303,25 @@ struct Filled {
     stacks: u32,
     gpu_mib: u64,
     host_mib: u64,
+    /// The sequences become shorter, the last one by so many quarters; 0 where all have the same length.
+    quarters: u64,
 }
 
 impl Filled {
+    /// Tokens of each sequence.
+    fn lengths(self) -> Vec<u64> {
+        let Self { batch, context, new_tokens, quarters, .. } = self;
+        let shorter = |sequence| context - context * quarters * sequence / (4 * u64::from(batch));
+        (0..u64::from(batch)).map(|sequence| shorter(sequence).max(u64::from(new_tokens).min(context))).collect()
+    }
+
     fn text(self, directory: &Path) -> String {
-        let Self { batch, context, prefetch, overflow, spill_unit, home, stacks, gpu_mib, host_mib, .. } = self;
+        let Self { context, prefetch, overflow, spill_unit, home, stacks, gpu_mib, host_mib, .. } = self;
         let new_tokens = u64::from(self.new_tokens).min(context);
         let model = model(directory, self.kv_heads * self.group, self.kv_heads, self.head_dim);
+        let lengths = self.lengths();
         let mut text = format!(
-            "[model]\nconfig = '{model}'\n[workload]\nbatch = {batch}\ncontext = {context}\n\
+            "[model]\nconfig = '{model}'\n[workload]\ncontext = {lengths:?}\n\
              new_tokens = {new_tokens}\n[[system]]\nname = 'system'\n\
              gpu = {{ device = 'H100', mem_capacity = '{gpu_mib} MiB' }}\nhost.mem_capacity = '{host_mib} MiB'\n\
              kv = {{ home = '{home}', prefetch = {prefetch}, overflow = '{overflow}', spill_unit = '{spill_unit}' }}\n"
@@ -323,8 +333,9 @@ impl Filled {
     }
 }
 
-fn policy() -> impl Strategy<Value = (&'static str, &'static str, u32)> {
-    (prop_oneof![4 => Just("host"), 1 => Just("refuse")], prop_oneof![Just("sequences"), Just("tokens")], 0..5_u32)
+fn policy() -> impl Strategy<Value = (&'static str, &'static str, u32, u64)> {
+    let overflow = prop_oneof![4 => Just("host"), 1 => Just("refuse")];
+    (overflow, prop_oneof![Just("sequences"), Just("tokens")], 0..5_u32, prop_oneof![2 => Just(0), 1 => 1..=4_u64])
 }
 
 /// The cache fills the GPU's memory, or the host's, or neither.
@@ -342,6 +353,7 @@ fn filled_gpu_and_host() -> impl Strategy<Value = Filled> {
         overflow: policy.0,
         spill_unit: policy.1,
         prefetch: policy.2,
+        quarters: policy.3,
         home: memories.0,
         gpu_mib: memories.1,
         host_mib: memories.2,
@@ -363,6 +375,7 @@ fn filled_stacks() -> impl Strategy<Value = Filled> {
             overflow: policy.0,
             spill_unit: policy.1,
             prefetch: policy.2,
+            quarters: policy.3,
             home: "pim",
             gpu_mib,
             host_mib: 1 << 20,

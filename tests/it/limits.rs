@@ -86,7 +86,7 @@ fn check_clean(directory: &Path) {
 
 /// `part` was stopped at `at`: the first spans of `whole`, and the others that had begun.
 #[track_caller]
-fn check_prefix(whole: &SystemInput, part: &SystemInput) {
+pub(crate) fn check_prefix(whole: &SystemInput, part: &SystemInput) {
     let at = part.stopped.expect("it was stopped");
     assert_eq!(part.spans, whole.spans[..part.spans.len()]);
     assert!(part.spans.iter().all(|span| span.end < at));

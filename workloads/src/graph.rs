@@ -13,7 +13,7 @@
 //! The add of the residual is fused into the norm behind it, which writes the sum (the next residual) and the
 //! normalised sum; the first norm has nothing to add and the final norm keeps no sum.
 //!
-//! Formulas, for batch `B`, context `n`, element size `e` and the model's widths `h` (hidden), `i` (intermediate),
+//! Formulas, for batch `B`, context `n` (of sequences of different lengths `n B` is the sum of their contexts), element size `e` and the model's widths `h` (hidden), `i` (intermediate),
 //! `q = heads · head_dim`, `k = kv_heads · head_dim`, `V` (vocabulary). A linear layer from `in` to `out` is
 //! `2 · B · in · out` FLOPs (a bias is the sum's first term, not an operation more); its weights are read once.
 //!
@@ -42,6 +42,7 @@ pub use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 use serde::Serialize;
 
+use crate::lengths::Lengths;
 use crate::model::{ModelConfig, Norm, Positions};
 use crate::product;
 
@@ -54,13 +55,20 @@ pub struct DecodeStep {
     /// Sequences.
     pub batch: u32,
     /// Tokens that attention reads in each sequence, the new one included. For a model with a sliding window pass
-    /// [`ModelConfig::attended_tokens`] of the cached tokens.
+    /// [`ModelConfig::attended_tokens`] of the cached tokens. Of sequences of different lengths (see
+    /// [`OperatorGraph::decode_lengths`]) those of the longest.
     pub context: u64,
     /// Bytes of an element of weights, activations, keys and values.
     pub dtype_bytes: u32,
 }
 
 impl DecodeStep {
+    /// The step of sequences of these lengths; where one has no tokens, the context is zero, as there is no such step.
+    fn of(lengths: &Lengths, dtype_bytes: u32) -> Self {
+        let context = if lengths.shortest() == 0 { 0 } else { lengths.longest() };
+        Self { batch: lengths.sequences(), context, dtype_bytes }
+    }
+
     /// Bytes of `elements` for each sequence of the batch.
     fn row_bytes(self, elements: u64) -> u64 {
         product(&[u64::from(self.batch), elements, u64::from(self.dtype_bytes)])
@@ -281,7 +289,14 @@ pub struct OperatorGraph {
 impl OperatorGraph {
     /// The graph of one decode step of `model`, layer by layer. Node indices follow the order of launch.
     pub fn decode(model: &ModelConfig, step: DecodeStep) -> Self {
-        Builder { model, step, graph: DiGraph::new() }.build()
+        let tokens = product(&[u64::from(step.batch), step.context]);
+        Builder { model, step, tokens, graph: DiGraph::new() }.build()
+    }
+
+    /// The same for sequences that read these numbers of tokens, the new one of each included.
+    pub fn decode_lengths(model: &ModelConfig, lengths: &Lengths, dtype_bytes: u32) -> Self {
+        let step = DecodeStep::of(lengths, dtype_bytes);
+        Builder { model, step, tokens: lengths.total(), graph: DiGraph::new() }.build()
     }
 
     /// A graph built elsewhere. Call [`validate`](Self::validate) before using it.
@@ -414,8 +429,10 @@ pub struct AttentionShape {
     pub query_heads_per_kv_head: u32,
     /// Elements of a head.
     pub head_dim: u32,
-    /// Tokens read in each sequence, the new one included.
+    /// Tokens read in each sequence, or in the longest, the new one included.
     pub context: u64,
+    /// Tokens read in all sequences together.
+    pub tokens: u64,
     /// Q sent to the device: `batch · heads · head_dim · dtype_bytes`.
     pub q_bytes: u64,
     /// New K and V sent to the device: `batch · 2 · kv_heads · head_dim · dtype_bytes`.
@@ -427,6 +444,15 @@ pub struct AttentionShape {
 impl ModelConfig {
     /// The attention of one layer in one decode step; the same in every layer.
     pub fn attention_shape(&self, step: DecodeStep) -> AttentionShape {
+        self.shape(step, product(&[u64::from(step.batch), step.context]))
+    }
+
+    /// The same for sequences that read these numbers of tokens.
+    pub fn attention_of(&self, lengths: &Lengths, dtype_bytes: u32) -> AttentionShape {
+        self.shape(DecodeStep::of(lengths, dtype_bytes), lengths.total())
+    }
+
+    fn shape(&self, step: DecodeStep, tokens: u64) -> AttentionShape {
         let q_bytes = step.row_bytes(self.query_elements());
         AttentionShape {
             batch: step.batch,
@@ -434,6 +460,7 @@ impl ModelConfig {
             query_heads_per_kv_head: self.query_heads_per_kv_head(),
             head_dim: self.head_dim,
             context: step.context,
+            tokens,
             q_bytes,
             kv_append_bytes: step.row_bytes(2 * self.key_elements()),
             output_bytes: q_bytes,
@@ -451,6 +478,8 @@ struct Tensor {
 struct Builder<'a> {
     model: &'a ModelConfig,
     step: DecodeStep,
+    /// Tokens that attention reads in all sequences together.
+    tokens: u64,
     graph: DiGraph<Operator, Flow>,
 }
 
@@ -504,9 +533,9 @@ impl Builder<'_> {
         self.join(Tensor { elements: passed, ..qkv }, append, FlowKind::Activation);
 
         let mut attention = Operator::new(OperatorKind::Attention, Some(layer));
-        attention.flops = product(&[4, q, step.context, batch]);
+        attention.flops = product(&[4, q, self.tokens]);
         attention.activation_bytes = step.row_bytes(2 * q);
-        attention.kv_read_bytes = product(&[batch, step.context, model.kv_bytes_per_token_layer(step.dtype_bytes)]);
+        attention.kv_read_bytes = product(&[self.tokens, model.kv_bytes_per_token_layer(step.dtype_bytes)]);
         let attention = self.graph.add_node(attention);
         if rotary {
             self.join(Tensor { from: append, elements: q }, attention, FlowKind::Activation);

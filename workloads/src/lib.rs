@@ -13,7 +13,7 @@
 //! ```
 //! use sim_core::Bytes;
 //! use workloads::kv::{self, KvDemand, Overflow, SpillUnit};
-//! use workloads::{DecodeStep, ModelConfig, OperatorGraph, OperatorKind};
+//! use workloads::{DecodeStep, Lengths, ModelConfig, OperatorGraph, OperatorKind};
 //!
 //! let text = include_str!("../../models/mistral-7b-instruct-v0.2.json");
 //! let model = ModelConfig::from_json(text)?;
@@ -29,7 +29,7 @@
 //!
 //! // In a memory of 48 GiB the newest four sequences spill.
 //! let codec = kv::codec("fp16").ok_or("fp16 is always there")?;
-//! let demand = KvDemand::new(&model, codec, 16, 32_768);
+//! let demand = KvDemand::new(&model, codec, &Lengths::equal(16, 32_768));
 //! let placement = kv::place(demand, Bytes(48 << 30), Overflow::Host, SpillUnit::Sequences)?;
 //! assert_eq!(placement.spilled_sequences(0), 12..16);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -37,11 +37,13 @@
 
 pub mod graph;
 pub mod kv;
+pub mod lengths;
 pub mod model;
 
 pub use graph::{
     AttentionShape, DecodeStep, Flow, FlowKind, GraphError, NodeIndex, Operator, OperatorGraph, OperatorKind, Totals,
 };
+pub use lengths::{Group, Lengths};
 pub use model::{ActivationFunction, Biases, Family, ModelConfig, ModelError, Norm, Positions};
 
 /// The product, or `u64::MAX` where it does not fit: [`OperatorGraph::validate`] refuses that value, so that an

@@ -234,6 +234,16 @@ impl Engine {
         Self { mac_runs, ..self }
     }
 
+    /// How many steps executing a program takes, refreshes left out: the work that it is for whoever runs it.
+    pub fn steps(&self, program: &Program) -> u64 {
+        let commands = program.commands();
+        match self.mac_runs {
+            MacRuns::OneByOne => commands.total(),
+            // A run in each row.
+            MacRuns::Closed => commands.total() - commands[Command::MacAb] + commands[Command::ActAb],
+        }
+    }
+
     /// Keeps every command that is issued from now on, for [`Self::take_trace`].
     pub fn record(&mut self) {
         self.trace.get_or_insert_default();

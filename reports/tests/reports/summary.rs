@@ -1,6 +1,7 @@
 //! Is summary.json what its schema says, and the same every time?
 
-use reports::{Assumption, Category, PointReport, RunInfo, RunReport, analyse, run_info, summary};
+use reports::run_info::{Executed, Execution, Thread};
+use reports::{Assumption, Category, PointReport, RunInfo, RunReport, Time, analyse, run_info, summary};
 use serde_json::{Value, json};
 
 use crate::made_up::{offload, pim};
@@ -94,8 +95,37 @@ fn what_is_in_run_json() {
         host: "machine".to_owned(),
         threads: 2,
         wall_seconds: 0.5,
+        cpu_seconds: Some(0.25),
         events: 1_000,
         peak_memory_bytes: None,
+        systems: vec![
+            Executed {
+                system: "attacc".to_owned(),
+                point: "kv.prefetch=1".to_owned(),
+                events: 900,
+                execution: Execution {
+                    lookahead: Some(Time::from_ns(3)),
+                    windows: 7,
+                    threads: vec![
+                        Thread { actors: 9, events: 500, busy_seconds: 0.125, blocked_seconds: 0.5, cpu_seconds: None },
+                        Thread {
+                            actors: 2,
+                            events: 400,
+                            busy_seconds: 0.25,
+                            cpu_seconds: Some(0.25),
+                            ..Thread::default()
+                        },
+                    ],
+                    one_thread: None,
+                },
+            },
+            Executed {
+                system: "gpu".to_owned(),
+                point: String::new(),
+                events: 100,
+                execution: Execution { one_thread: Some("why".to_owned()), ..Execution::default() },
+            },
+        ],
         extra: vec![("argv".to_owned(), json!(["run", "x.toml"]))],
     };
     insta::assert_snapshot!(run_info::to_json(&info));

@@ -1,8 +1,12 @@
 //! Any number of threads gives the result of one.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use proptest::prelude::*;
 use sim_core::{
-    Category, Context, Handle, Inspect, Plan, Port, Simulation, SimulationError, Span, SpanDraft, SpanId, Tag, Time,
+    Category, Context, End, Handle, Inspect, Limits, Plan, Port, Simulation, SimulationError, Span, SpanDraft, SpanId,
+    Stop, Tag, Time, Watch,
 };
 
 /// Goes from actor to actor.
@@ -67,6 +71,20 @@ sim_core::system! {
 type Left = (Vec<Vec<(u32, u64)>>, Vec<Span>, u64, Time);
 
 fn play(players: usize, balls: u32, flight: Time, seed: u64, plan: Option<&Plan>) -> Result<Left, SimulationError> {
+    let mut simulation = game(players, balls, flight, seed);
+    let end = match plan {
+        None => simulation.run()?,
+        Some(plan) => simulation.run_parallel(plan)?.0,
+    };
+    Ok(left(simulation, end))
+}
+
+fn left(mut simulation: Simulation<Node>, end: Time) -> Left {
+    let balls_seen = simulation.nodes().map(|Node::Player(player)| player.seen.clone()).collect();
+    (balls_seen, simulation.take_spans().into_sorted(), simulation.events(), end)
+}
+
+fn game(players: usize, balls: u32, flight: Time, seed: u64) -> Simulation<Node> {
     let mut simulation = Simulation::<Node>::new(seed);
     let keys: Vec<_> = (0..players).map(|i| simulation.reserve::<Player>(format!("player{i}"))).collect();
     for &key in &keys {
@@ -77,12 +95,7 @@ fn play(players: usize, balls: u32, flight: Time, seed: u64, plan: Option<&Plan>
         let key = keys[ball as usize % players];
         simulation.start(key.port(Time::ZERO), Time::from_ps(u64::from(ball) % 3), Ball(40 + ball % 5));
     }
-    let end = match plan {
-        None => simulation.run()?,
-        Some(plan) => simulation.run_parallel(plan)?.0,
-    };
-    let balls_seen = simulation.nodes().map(|Node::Player(player)| player.seen.clone()).collect();
-    Ok((balls_seen, simulation.take_spans().into_sorted(), simulation.events(), end))
+    simulation
 }
 
 /// Deals the players round to `threads` partitions.
@@ -107,6 +120,62 @@ proptest! {
             // Not `assert_eq`: nobody reads the thousands of spans that it would print.
             let same = play(players, balls, flight, seed, Some(&plan)) == expected;
             prop_assert!(same, "{} threads", threads);
+        }
+    }
+}
+
+/// What a run within limits leaves, and how it ended.
+fn play_within(flight: Time, limits: &Limits, plan: &Plan, progress: &mut dyn FnMut(u64)) -> (Left, End) {
+    let mut simulation = game(7, 9, flight, 3);
+    let mut progress = |at: sim_core::Progress| progress(at.events);
+    let watch = Watch { progress: &mut progress, cpu_time: &|| None };
+    let (end, _) = simulation.run_parallel_with(plan, limits, watch).unwrap();
+    let now = simulation.now();
+    (left(simulation, now), end)
+}
+
+#[test]
+fn a_time_limit_stops_all_threads_where_it_stops_one() {
+    let flight = Time::from_ps(700);
+    let (_, spans, _, end) = play(7, 9, flight, 3, None).unwrap();
+    assert!(spans.len() > 300);
+    for part in (0..=20).map(|part| end.ps() * part / 20).chain([1, end.ps() + 1]) {
+        let limits = Limits { until: Some(Time::from_ps(part)), ..Limits::default() };
+        let expected = play_within(flight, &limits, &Plan::default(), &mut |_| ());
+        for threads in [2, 3, 8] {
+            let same = play_within(flight, &limits, &dealt(7, threads, flight), &mut |_| ()) == expected;
+            assert!(same, "{threads} threads until {part} ps");
+        }
+    }
+}
+
+#[test]
+fn a_limit_on_messages_is_met_on_one_thread() {
+    let flight = Time::from_ps(700);
+    let limits = Limits { max_events: Some(200), ..Limits::default() };
+    let expected = play_within(flight, &limits, &Plan::default(), &mut |_| ());
+    assert!(matches!(expected.1, End::Stopped { why: Stop::MaxEvents, .. }));
+    assert!(play_within(flight, &limits, &dealt(7, 3, flight), &mut |_| ()) == expected);
+}
+
+#[test]
+fn a_wish_to_stop_ends_all_threads_at_one_time() {
+    let flight = Time::from_ps(700);
+    let (_, whole, events, _) = play(7, 9, flight, 3, None).unwrap();
+    for threads in [2, 3, 8] {
+        for most in [0, 1, 40, 300] {
+            let stop = Arc::new(AtomicBool::new(most == 0));
+            let limits = Limits { stop: Some(stop.clone()), ..Limits::default() };
+            let mut pull = |events| {
+                stop.fetch_or(events >= most, Ordering::Relaxed);
+            };
+            let ((_, spans, delivered, _), end) = play_within(flight, &limits, &dealt(7, threads, flight), &mut pull);
+            let End::Stopped { at, why: Stop::Asked } = end else { panic!("{end:?}") };
+            assert_eq!((at == Time::ZERO, delivered == 0), (most == 0, most == 0), "{threads} threads");
+            assert!(delivered < events);
+            // Every job that ended before that time, and no other.
+            let expected: Vec<_> = whole.iter().filter(|span| span.end < at).collect();
+            assert!(spans.iter().eq(expected), "{threads} threads after {most} messages");
         }
     }
 }

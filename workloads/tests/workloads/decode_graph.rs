@@ -1,7 +1,7 @@
 //! Does the graph of a decode step hold the operators, counts and edges of the model?
 
 use crate::{MODELS, TINY, TINY_OPT, model, read};
-use workloads::{DecodeStep, FlowKind, ModelConfig, NodeIndex, Operator, OperatorGraph, OperatorKind};
+use workloads::{DecodeStep, FlowKind, Lengths, ModelConfig, NodeIndex, Operator, OperatorGraph, OperatorKind};
 
 const STEP: DecodeStep = DecodeStep { batch: 3, context: 7, dtype_bytes: 2 };
 
@@ -148,4 +148,33 @@ fn attention_elsewhere_exchanges_q_new_kv_and_output() {
     assert_eq!(shape.q_bytes, 16 * 4096 * 2);
     assert_eq!(shape.kv_append_bytes, 16 * 4096);
     assert_eq!(shape.output_bytes, shape.q_bytes);
+}
+
+/// The sum over the attention operators: (FLOPs, KV bytes read).
+fn attention(graph: &OperatorGraph) -> (u64, u64) {
+    let operators = graph.operators().filter(|operator| operator.kind == OperatorKind::Attention);
+    operators.fold((0, 0), |(flops, bytes), operator| (flops + operator.flops, bytes + operator.kv_read_bytes))
+}
+
+#[test]
+fn attention_of_different_lengths_is_the_sum_of_its_sequences() {
+    let model = model("mistral-7b");
+    let lengths = [700, 32_000, 700, 1];
+    let mixed = OperatorGraph::decode_lengths(&model, &lengths.into_iter().collect(), 2);
+    assert_eq!(mixed.validate(), Ok(()));
+    let alone = lengths
+        .map(|context| attention(&OperatorGraph::decode(&model, DecodeStep { batch: 1, context, dtype_bytes: 2 })));
+    assert_eq!(attention(&mixed), alone.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)));
+    let shape = model.attention_of(&lengths.into_iter().collect(), 2);
+    assert_eq!((shape.batch, shape.context, shape.tokens), (4, 32_000, 33_401));
+    // Everything else does not know how long a sequence is.
+    let step = DecodeStep { batch: 4, context: 32_000, dtype_bytes: 2 };
+    let equal = OperatorGraph::decode(&model, step);
+    for (one, other) in mixed.operators().zip(equal.operators()) {
+        assert_eq!(one == other, one.kind != OperatorKind::Attention, "{}", one.label());
+    }
+    let same = OperatorGraph::decode_lengths(&model, &Lengths::equal(4, 32_000), 2);
+    assert!(same.operators().eq(equal.operators()) && same.step() == step);
+    let empty = OperatorGraph::decode_lengths(&model, &[5, 0].into_iter().collect(), 2);
+    assert!(empty.validate().is_err());
 }

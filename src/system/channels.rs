@@ -1,0 +1,256 @@
+//! Which PIM channel holds which KV heads.
+//!
+//! A KV head of a sequence in a layer stays whole in one channel: it is a *unit*. Units of equal length go round the
+//! channels, each layer from where the one before stopped. Of units of different lengths the longest goes first, each to
+//! the channel that has the fewest tokens of its layer so far (of equals that with the fewest tokens in all, then in
+//! the same round), so that the channels of a layer end as closely together as whole units let them. For equal lengths
+//! both are the same.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt;
+
+use workloads::{Group, Lengths};
+
+/// Units of one channel in one layer that have the same length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Units {
+    /// Tokens of each at the end of the run.
+    pub tokens: u64,
+    /// How many.
+    pub count: u32,
+}
+
+/// The units of one channel, by layer; in a layer in the order in which they are attended.
+pub type Channel = Vec<Vec<Units>>;
+
+/// PIM channels that get the same units in every layer, so that one actor can stand for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelClass {
+    /// How many channels.
+    pub channels: u32,
+    /// (sequence, KV head) units of each channel, by layer.
+    pub units: Channel,
+}
+
+/// Channels and what one of them holds.
+#[derive(Clone, Copy)]
+pub struct Channels<'a> {
+    /// How many.
+    pub count: usize,
+    /// All-bank rows of each.
+    pub rows: u64,
+    /// Rows that a unit of so many tokens takes.
+    pub unit_rows: &'a dyn Fn(u64) -> u64,
+}
+
+impl fmt::Debug for Channels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channels").field("count", &self.count).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// Deals the units of each layer: of the sequences of `layers`, `heads` each. Nothing where they do not fit.
+pub fn deal(layers: &[Lengths], heads: u32, channels: Channels<'_>) -> Option<Vec<Channel>> {
+    let mut longest_first: Vec<Vec<Group>> = Vec::with_capacity(layers.len());
+    for layer in layers {
+        let mut groups: Vec<Group> = layer.groups().iter().copied().filter(|group| group.tokens > 0).collect();
+        groups.sort_by_key(|group| Reverse(group.tokens));
+        longest_first.push(groups);
+    }
+    let length = longest_first.iter().flatten().next().map_or(0, |group| group.tokens);
+    if longest_first.iter().flatten().all(|group| group.tokens == length) {
+        let sequences = |groups: &Vec<Group>| groups.iter().map(|group| u64::from(group.sequences)).sum::<u64>();
+        let counts: Vec<u64> = longest_first.iter().map(|groups| u64::from(heads) * sequences(groups)).collect();
+        let by_channel = spread(&counts, channels.count);
+        let rows = (channels.unit_rows)(length);
+        let fits =
+            |channel: &Vec<u32>| channel.iter().map(|&units| u64::from(units)).sum::<u64>() * rows <= channels.rows;
+        let units = |count| if count > 0 { vec![Units { tokens: length, count }] } else { Vec::new() };
+        let channel = |counts: Vec<u32>| counts.into_iter().map(units).collect();
+        return by_channel.iter().all(fits).then(|| by_channel.into_iter().map(channel).collect());
+    }
+    balance(&longest_first, heads, channels)
+}
+
+/// Units of each channel by layer: each layer goes round the channels from where the last one stopped.
+fn spread(units: &[u64], channels: usize) -> Vec<Vec<u32>> {
+    let mut by_channel = vec![Vec::with_capacity(units.len()); channels];
+    let mut next = 0;
+    for &count in units {
+        let (each, more) = (count / channels as u64, (count % channels as u64) as usize);
+        for (channel, list) in by_channel.iter_mut().enumerate() {
+            let place = (channel + channels - next) % channels;
+            list.push((each + u64::from(place < more)) as u32);
+        }
+        next = (next + more) % channels;
+    }
+    by_channel
+}
+
+/// Each unit to the channel with the fewest tokens that has room for it.
+fn balance(layers: &[Vec<Group>], heads: u32, channels: Channels<'_>) -> Option<Vec<Channel>> {
+    let Channels { count, rows, unit_rows } = channels;
+    let mut by_channel: Vec<Channel> = vec![Vec::with_capacity(layers.len()); count];
+    let mut tokens = vec![0_u64; count];
+    let mut free = vec![rows; count];
+    let mut next = 0;
+    for groups in layers {
+        let place = |channel: usize| (channel + count - next) % count;
+        // (tokens of this layer, tokens of all layers so far, place in the round, channel)
+        let mut open: BinaryHeap<Reverse<(u64, u64, usize, usize)>> =
+            (0..count).map(|channel| Reverse((0, tokens[channel], place(channel), channel))).collect();
+        for channel in &mut by_channel {
+            channel.push(Vec::new());
+        }
+        let mut units = 0;
+        for group in groups {
+            let need = unit_rows(group.tokens);
+            let mut full = Vec::new();
+            for _ in 0..u64::from(group.sequences) * u64::from(heads) {
+                let Reverse((here, all, place, channel)) = loop {
+                    let candidate = open.pop()?;
+                    if free[candidate.0.3] >= need {
+                        break candidate;
+                    }
+                    full.push(candidate);
+                };
+                free[channel] -= need;
+                tokens[channel] += group.tokens;
+                open.push(Reverse((here + group.tokens, all + group.tokens, place, channel)));
+                let list = by_channel[channel].last_mut()?;
+                match list.last_mut() {
+                    Some(same) if same.tokens == group.tokens => same.count += 1,
+                    _ => list.push(Units { tokens: group.tokens, count: 1 }),
+                }
+                units += 1;
+            }
+            // A shorter unit may find room there.
+            open.extend(full);
+        }
+        next = (next + units) % count;
+    }
+    Some(by_channel)
+}
+
+/// Channels with the same units in every layer, together; in the order of their first channel.
+pub fn classes(by_channel: Vec<Channel>) -> Vec<ChannelClass> {
+    let mut classes: Vec<ChannelClass> = Vec::new();
+    let mut known: BTreeMap<Channel, usize> = BTreeMap::new();
+    for units in by_channel {
+        if let Some(&class) = known.get(&units) {
+            classes[class].channels += 1;
+        } else {
+            known.insert(units.clone(), classes.len());
+            classes.push(ChannelClass { channels: 1, units });
+        }
+    }
+    classes
+}
+
+/// How many units each stack has, by layer. Channel c is a channel of stack c mod stacks, so that a few heads more do not
+/// fall on one stack.
+pub fn by_stack(by_channel: &[Channel], layers: usize, stacks: usize) -> Vec<Vec<u32>> {
+    let mut units = vec![vec![0; layers]; stacks];
+    for (channel, list) in by_channel.iter().enumerate() {
+        for (sum, layer) in units[channel % stacks.max(1)].iter_mut().zip(list) {
+            *sum += layer.iter().map(|units| units.count).sum::<u32>();
+        }
+    }
+    units
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Channels of ten rows; a row holds ten tokens.
+    fn small(count: usize) -> Channels<'static> {
+        Channels { count, rows: 10, unit_rows: &|tokens| tokens.div_ceil(10) }
+    }
+
+    fn lengths(list: &[u64]) -> Lengths {
+        list.iter().copied().collect()
+    }
+
+    #[test]
+    fn heads_are_spread_evenly_over_the_channels() {
+        let by_channel = spread(&[5, 5, 5], 4);
+        let sums: Vec<u32> = by_channel.iter().map(|units| units.iter().sum()).collect();
+        assert_eq!(sums, [4, 4, 4, 3]);
+        assert_eq!(by_channel[0], [2, 1, 1]);
+        assert_eq!(by_channel[1], [1, 2, 1]);
+    }
+
+    #[test]
+    fn channels_with_equal_heads_are_one_class() {
+        let channels = Channels { count: 64, rows: u64::MAX, unit_rows: &|_| 1 };
+        let layers = vec![Lengths::equal(16, 9); 2];
+        let classes = classes(deal(&layers, 8, channels).unwrap());
+        let units = vec![vec![Units { tokens: 9, count: 2 }]; 2];
+        assert_eq!(classes, [ChannelClass { channels: 64, units }]);
+    }
+
+    #[test]
+    fn the_longest_goes_first_and_the_next_where_the_fewest_tokens_are() {
+        let dealt = deal(&[lengths(&[10, 40, 30, 20])], 1, small(2)).unwrap();
+        let of = |tokens| Units { tokens, count: 1 };
+        assert_eq!(dealt, [vec![vec![of(40), of(10)]], vec![vec![of(30), of(20)]]]);
+        // The heads of a sequence are alike; a stack has every other channel.
+        let dealt = deal(&[lengths(&[10, 40])], 2, small(4)).unwrap();
+        assert_eq!(classes(dealt.clone()).iter().map(|class| class.channels).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(by_stack(&dealt, 1, 2), [[2], [2]]);
+    }
+
+    #[test]
+    fn a_unit_goes_on_to_a_channel_with_room() {
+        // 90 and 80 leave one row and two; 20 has room in the second only, 10 then in the first.
+        let dealt = deal(&[lengths(&[90, 80, 20, 10])], 1, small(2)).unwrap();
+        let tokens: Vec<Vec<u64>> =
+            dealt.iter().map(|channel| channel[0].iter().map(|units| units.tokens).collect()).collect();
+        assert_eq!(tokens, [vec![90, 10], vec![80, 20]]);
+        assert_eq!(deal(&[lengths(&[90, 80, 20, 11])], 1, small(2)), None);
+        assert_eq!(deal(&[Lengths::equal(4, 51)], 1, small(3)), None);
+    }
+
+    proptest! {
+        /// For equal lengths the two ways are one.
+        #[test]
+        fn equal_lengths_go_round(
+            sequences in prop::collection::vec(0_u32..9, 1..6), heads in 1_u32..5, tokens in 1_u64..100, count in 1_usize..9,
+        ) {
+            let layers: Vec<Lengths> = sequences.iter().map(|&sequences| Lengths::equal(sequences, tokens)).collect();
+            let groups: Vec<Vec<Group>> = layers.iter().map(|layer| layer.groups().to_vec()).collect();
+            let channels = Channels { rows: 40, ..small(count) };
+            prop_assert_eq!(deal(&layers, heads, channels), balance(&groups, heads, channels));
+        }
+
+        /// Every unit is somewhere, no channel is too full, and in a layer no channel is ahead of another by more than
+        /// its last unit.
+        #[test]
+        fn all_units_are_dealt_evenly(
+            list in prop::collection::vec(1_u64..100, 1..9), layers in 1_usize..5, heads in 1_u32..4, count in 1_usize..9,
+        ) {
+            let channels = Channels { rows: 10_000, ..small(count) };
+            let dealt = deal(&vec![lengths(&list); layers], heads, channels).unwrap();
+            for layer in 0..layers {
+                let mut units: Vec<u64> = dealt.iter().flat_map(|channel| &channel[layer])
+                    .flat_map(|units| std::iter::repeat_n(units.tokens, units.count as usize)).collect();
+                let mut expected: Vec<u64> =
+                    list.iter().flat_map(|&tokens| std::iter::repeat_n(tokens, heads as usize)).collect();
+                units.sort_unstable();
+                expected.sort_unstable();
+                prop_assert_eq!(units, expected);
+                let sum = |channel: &Channel| -> u64 {
+                    channel[layer].iter().map(|units| units.tokens * u64::from(units.count)).sum()
+                };
+                let fewest = dealt.iter().map(sum).min().unwrap_or(0);
+                for channel in &dealt {
+                    let last = channel[layer].last().map_or(0, |units| units.tokens);
+                    prop_assert!(sum(channel) <= fewest + last);
+                }
+            }
+        }
+    }
+}
