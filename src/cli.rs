@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 a check failed (a broken law), 2 bad input (one message, nothing half written), 3 interrupted
 //! (what was finished is kept).
 
+mod interrupt;
 mod list;
 mod progress;
 mod run;

@@ -2,7 +2,8 @@
 //!
 //! They are written into a directory of their own inside of it and moved to their places at the end. A run that fails,
 //! and a process that is told to end at once ([`abandon`]), takes that directory away, and with it the output directory
-//! where it was made for this run.
+//! where it was made for this run. What a killed process left is taken away by the next run into the same directory:
+//! a lock on a file in it says whether its process still lives.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -57,8 +58,46 @@ pub fn abandon(code: i32) -> ! {
 pub struct Output {
     path: PathBuf,
     stage: PathBuf,
+    /// Held as long as the stage is in use; `None` where the file system knows no locks.
+    lock: Option<File>,
     /// The files so far, in order.
     files: Vec<String>,
+}
+
+/// The names of stages.
+const PREFIX: &str = ".pimscope-";
+const SUFFIX: &str = ".part";
+/// The file in a stage that its process has locked.
+const LOCK: &str = ".lock";
+
+/// Locks a new stage. The lock is there before the file has its name, so whoever finds it unlocked knows that its process
+/// is gone.
+fn lock(stage: &Path) -> Option<File> {
+    let unnamed = stage.join(".lock-new");
+    let file = File::create(&unnamed).ok()?;
+    let locked = file.try_lock().is_ok() && fs::rename(&unnamed, stage.join(LOCK)).is_ok();
+    if !locked {
+        let _ = fs::remove_file(unnamed);
+    }
+    locked.then_some(file)
+}
+
+/// Removes the stages in `path` whose processes were killed. What has no lock is left alone: it may be about to get one,
+/// or is not ours.
+fn remove_dead(path: &Path) {
+    let Ok(entries) = fs::read_dir(path) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_stage = name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+        // Not through a link: that would lead elsewhere.
+        if !is_stage || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let dead = File::open(entry.path().join(LOCK)).is_ok_and(|file| file.try_lock().is_ok());
+        if dead && let Err(error) = fs::remove_dir_all(entry.path()) {
+            tracing::warn!(%error, path = %entry.path().display(), "what a killed run has left cannot be removed");
+        }
+    }
 }
 
 impl Output {
@@ -68,13 +107,15 @@ impl Output {
         let missing = |part: &&Path| !part.as_os_str().is_empty() && !part.exists();
         let made: Vec<PathBuf> = path.ancestors().take_while(missing).map(Path::to_owned).collect();
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".pimscope-").suffix(".part");
+        builder.prefix(PREFIX).suffix(SUFFIX);
         let stage = fs::create_dir_all(path).and_then(|()| Ok(builder.tempdir_in(path)?.keep()));
         let unmade = Unfinished { stage: stage.as_deref().unwrap_or(path).to_owned(), made };
         match stage {
             Ok(stage) => {
                 unfinished.push(unmade);
-                Ok(Self { path: path.to_owned(), stage, files: Vec::new() })
+                let lock = lock(&stage);
+                remove_dead(path);
+                Ok(Self { path: path.to_owned(), stage, lock, files: Vec::new() })
             }
             Err(error) => {
                 for path in &unmade.made {
@@ -119,10 +160,12 @@ impl Output {
     ///
     /// # Errors
     /// [`ReportError::File`] with the first file that could not be moved or removed.
-    pub fn commit(self, others: &[&str]) -> Result<(), ReportError> {
+    pub fn commit(mut self, others: &[&str]) -> Result<(), ReportError> {
         let mut unfinished = unfinished();
         let moved = self.place(others);
         if moved.is_ok() {
+            drop(self.lock.take());
+            let _ = fs::remove_file(self.stage.join(LOCK));
             let _ = fs::remove_dir(&self.stage);
             unfinished.retain(|one| one.stage != self.stage);
         }
@@ -207,6 +250,31 @@ mod tests {
         assert!(message.ends_with("a/b/two: the disk is full"), "{message}");
         drop(output);
         assert!(names(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn does_the_next_run_remove_what_a_killed_one_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let living = Output::prepare(path).unwrap();
+        // As a killed process leaves it: named, and nobody holds the lock.
+        let dead = path.join(".pimscope-dead.part");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join(LOCK), "").unwrap();
+        fs::write(dead.join("spans.csv"), "half").unwrap();
+        // About to be locked; not ours; a link to somewhere else.
+        for other in [".pimscope-new.part", "pimscope.part", "elsewhere"] {
+            fs::create_dir(path.join(other)).unwrap();
+        }
+        fs::write(path.join("elsewhere").join(LOCK), "").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(path.join("elsewhere"), path.join(".pimscope-link.part")).unwrap();
+        let before = names(path).len();
+        Output::prepare(path).unwrap().commit(&[]).unwrap();
+        assert!(!dead.exists() && living.stage.exists() && path.join("elsewhere").exists());
+        assert_eq!(names(path).len(), before - 1);
+        living.commit(&[]).unwrap();
+        assert_eq!(names(path).len(), before - 2);
     }
 
     #[test]

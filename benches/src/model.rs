@@ -1,8 +1,13 @@
 //! The models, without an engine.
 
+// With their paths, because `sim-core/benches/kernel.rs` takes this file in by its path.
+#[path = "model/hold.rs"]
 mod hold;
+#[path = "model/phold.rs"]
 mod phold;
+#[path = "model/ring.rs"]
 mod ring;
+#[path = "model/tandem.rs"]
 mod tandem;
 
 use std::fmt::Debug;

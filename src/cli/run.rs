@@ -9,9 +9,8 @@ use reports::{RunReport, Why};
 use sim_core::Time;
 
 use super::progress::{self, Line};
-use super::{Failure, INTERRUPTED, print, time, unreadable};
+use super::{Failure, interrupt, print, time, unreadable};
 use crate::control::{Brake, Control, Standing};
-use crate::output;
 use crate::run::{Outputs, RunError, run_to_files_within};
 use crate::scenario::{Loaded, Scenario};
 use crate::threads::cpu_time;
@@ -61,7 +60,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let max_wall = positive("--max-wall", arguments.max_wall.as_deref())?;
     let threads = arguments.threads.as_deref().map(threads).transpose()?;
     let brake = Brake::default();
-    listen(&brake);
+    let pulled = brake.clone();
+    interrupt::listen(move || pulled.pull(Why::Interrupt));
     if let Some(wall) = max_wall {
         pull_after(&brake, wall);
     }
@@ -161,23 +161,6 @@ fn show(report: &RunReport, outputs: &Outputs) -> Result<(), Failure> {
     print(&format!("{}\n\n", report.scenario))?;
     print(&reports::table::table(report))?;
     print(&format!("\nReports are in {}: open report.html.\n", outputs.directory.display()))
-}
-
-/// Ctrl-C stops the run, and a second one ends the process with nothing half written.
-fn listen(brake: &Brake) {
-    let brake = brake.clone();
-    let mut interrupts = 0;
-    let heard = ctrlc::set_handler(move || {
-        interrupts += 1;
-        if interrupts > 1 {
-            progress::erase();
-            output::abandon(i32::from(INTERRUPTED));
-        }
-        brake.pull(Why::Interrupt);
-    });
-    if let Err(error) = heard {
-        tracing::warn!(%error, "Ctrl-C ends the process at once: no handler could be set");
-    }
 }
 
 /// Stops the run after so much wall time, simulating or not.

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc;
 
-use super::{Failure, print};
-use crate::validate::{self, Options, ValidateError, report};
+use super::{Failure, INTERRUPTED, interrupt, print};
+use crate::validate::{self, Options, Outcome, ValidateError, report};
 
 /// Arguments of `pimscope validate`.
 #[derive(Debug, clap::Args)]
@@ -23,11 +24,18 @@ pub(super) struct Arguments {
     quick: bool,
 }
 
-/// Exit codes: 0 all bounds hold, 1 one does not, 2 bad input.
+/// What the thread that waits hears.
+enum Heard {
+    Done(Result<Vec<Outcome>, ValidateError>),
+    Interrupt,
+}
+
+/// Exit codes: 0 all bounds hold, 1 one does not, 2 bad input, 3 interrupted.
 pub(super) fn validate(arguments: &Arguments) -> ExitCode {
     match outcomes(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(Some(true)) => ExitCode::SUCCESS,
+        Ok(Some(false)) => ExitCode::from(1),
+        Ok(None) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             let code = if error.is_input() { 2 } else { 1 };
             eprintln!("{:?}", miette::Report::new(error));
@@ -36,8 +44,8 @@ pub(super) fn validate(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Whether every bound holds.
-fn outcomes(arguments: &Arguments) -> Result<bool, ValidateError> {
+/// Whether every bound holds; nothing where the command was interrupted.
+fn outcomes(arguments: &Arguments) -> Result<Option<bool>, ValidateError> {
     let options = Options {
         reference: arguments.reference.clone(),
         quick: arguments.quick,
@@ -46,7 +54,23 @@ fn outcomes(arguments: &Arguments) -> Result<bool, ValidateError> {
     if let Some(directory) = &arguments.out {
         validate::check_directory(directory)?;
     }
-    let outcomes = validate::run(&arguments.suites, &options)?;
+    // Suites know nothing of Ctrl-C. They compute beside the thread that waits, and end with the process.
+    let (tell, hear) = mpsc::channel();
+    let interrupted = tell.clone();
+    interrupt::listen(move || drop(interrupted.send(Heard::Interrupt)));
+    let suites = arguments.suites.clone();
+    let work = std::thread::spawn(move || drop(tell.send(Heard::Done(validate::run(&suites, &options)))));
+    let outcomes = match hear.recv() {
+        Ok(Heard::Done(outcomes)) => outcomes?,
+        Ok(Heard::Interrupt) => {
+            eprintln!("note: interrupted: nothing was written");
+            return Ok(None);
+        }
+        Err(_) => Vec::new(),
+    };
+    if let Err(panic) = work.join() {
+        std::panic::resume_unwind(panic);
+    }
     if let Some(directory) = &arguments.out {
         report::write(directory, &outcomes)?;
     }
@@ -55,5 +79,7 @@ fn outcomes(arguments: &Arguments) -> Result<bool, ValidateError> {
     if let Some(directory) = &arguments.out {
         let _ = print(&format!("\nEvery case is in {}.\n", directory.display()));
     }
-    Ok(outcomes.iter().all(|outcome| outcome.passed))
+    // Everything was done by then, but whoever pressed Ctrl-C does not expect a success.
+    let late = hear.try_iter().any(|heard| matches!(heard, Heard::Interrupt));
+    Ok((!late).then(|| outcomes.iter().all(|outcome| outcome.passed)))
 }

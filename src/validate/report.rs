@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ValidateError;
 use super::outcome::Outcome;
+use crate::output::Output;
 
 /// The table that is printed.
 pub fn text(outcomes: &[Outcome]) -> String {
@@ -74,22 +75,20 @@ pub fn csv(outcome: &Outcome) -> String {
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
-/// Writes `validation.json` and the files of cases, each whole or not at all.
+/// Writes `validation.json` and the files of cases, all of them or none.
 ///
 /// # Errors
 /// [`ValidateError::Output`].
 pub fn write(directory: &Path, outcomes: &[Outcome]) -> Result<(), ValidateError> {
-    let write = |name: String, text: &str| {
-        let path = directory.join(name);
-        let failed =
-            |error: reports::ReportError| ValidateError::Output { path: path.clone(), reason: error.to_string() };
-        reports::files::write_text(&path, text).map_err(failed)
-    };
+    let failed = |reason: String| ValidateError::Output { path: directory.to_owned(), reason };
+    let mut output = Output::prepare(directory).map_err(|error| failed(error.to_string()))?;
+    let mut write = |name: &str, text: &str| output.write_text(name, text).map_err(|error| failed(error.to_string()));
     for outcome in outcomes {
-        write(format!("{}.csv", outcome.suite), &csv(outcome))?;
+        write(&format!("{}.csv", outcome.suite), &csv(outcome))?;
     }
     let all = serde_json::to_string_pretty(&json(outcomes)).unwrap_or_default();
-    write("validation.json".to_owned(), &format!("{all}\n"))
+    write("validation.json", &format!("{all}\n"))?;
+    output.commit(&[]).map_err(|error| failed(error.to_string()))
 }
 
 #[cfg(test)]

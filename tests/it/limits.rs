@@ -511,3 +511,61 @@ fn does_a_second_ctrl_c_leave_nothing_half_written() {
         }
     }
 }
+
+/// A validation of minutes, past setting its handler.
+#[cfg(unix)]
+fn long_validation(directory: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pimscope"));
+    command.current_dir(directory).args(["validate", "--suite", "queueing", "--out", "a/validation"]);
+    command.env_clear().env("LANG", "C.UTF-8").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    if Path::new("/proc/self/status").exists() {
+        // The signals that it catches, as bits; SIGINT is the second.
+        wait_until(|| {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).map(str::trim);
+            caught.and_then(|bits| u64::from_str_radix(bits, 16).ok()).is_some_and(|bits| bits & 2 != 0)
+        });
+    } else {
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    child
+}
+
+#[cfg(unix)]
+#[test]
+fn does_ctrl_c_end_a_validation_with_nothing_half_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let child = long_validation(directory.path());
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let note = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), note.as_str()), (Some(3), "note: interrupted: nothing was written\n"));
+    assert!(output.stdout.is_empty() && tree(directory.path()).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn does_the_next_run_clean_up_after_a_killed_one() {
+    let directory = directory();
+    let out = directory.path().join("out/quickstart");
+    let mut child = long_run(directory.path(), &[]);
+    wait_until(|| begun(&out));
+    std::thread::sleep(Duration::from_millis(300));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = || tree(directory.path()).iter().filter(|path| path.to_string_lossy().ends_with(".part")).count();
+    assert_eq!(left(), 1, "a killed process cannot clean up");
+    // A run that goes on in the same place keeps its own.
+    let mut other = long_run(directory.path(), &[]);
+    wait_until(|| left() == 1 && begun(&out));
+    let output = pimscope(directory.path(), &["run", "good.toml", "-q", "--out", "out/quickstart"], None);
+    assert!(output.status.success(), "{output:?}");
+    assert!(other.try_wait().unwrap().is_none(), "it runs for minutes");
+    assert_eq!(left(), 1);
+    interrupt(&other);
+    assert_eq!(other.wait_with_output().unwrap().status.code(), Some(3));
+    check_clean(directory.path());
+    check_files(&out, &FILES);
+}
