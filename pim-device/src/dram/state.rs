@@ -56,6 +56,13 @@ impl TimingState {
         ready
     }
 
+    /// What the bank and its bank group allow: for controllers that ask the wider levels once for many banks.
+    #[inline]
+    pub(super) fn bank_allows(&self, id: usize, bank: &Place) -> Tick {
+        let at = |level: Level| self.earliest[bank.offsets[level as usize] as usize + id];
+        at(Level::BankGroup).max(at(Level::Bank))
+    }
+
     #[cold]
     fn ready_below(&self, id: usize, place: &Place, level: u8) -> Tick {
         let nodes = self.rules.below(place, level);
