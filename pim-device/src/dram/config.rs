@@ -1,6 +1,7 @@
 //! What a channel and its controller are.
 
 use super::bank_set::BankSet;
+use super::request::Request;
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 use crate::timing::standard::Standard;
@@ -48,6 +49,23 @@ pub enum DramError {
         /// How many there are.
         count: u32,
     },
+}
+
+impl DramError {
+    #[cold]
+    pub(super) fn outside(request: &Request, organisation: &Organisation) -> Self {
+        let address = &request.address;
+        let parts = [
+            ("pseudo-channel", u32::from(address.pseudo_channel), organisation.pseudo_channels),
+            ("rank", u32::from(address.rank), organisation.ranks),
+            ("bank group", u32::from(address.bank_group), organisation.bank_groups),
+            ("bank", u32::from(address.bank), organisation.banks),
+            ("row", address.row, organisation.rows),
+            ("column", request.column, organisation.columns),
+        ];
+        let (part, value, count) = parts.into_iter().find(|(_, value, count)| value >= count).unwrap_or(parts[0]);
+        Self::Address { part, value, count }
+    }
 }
 
 /// How rows are refreshed.

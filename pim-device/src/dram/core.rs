@@ -6,7 +6,7 @@ use super::Tick;
 use super::bank::Banks;
 use super::bank_set::BankSet;
 use super::config::{ChannelConfig, DramError, Refresh};
-use super::queue::{Entries, NONE, Queue};
+use super::queue::{Candidate, Entries, NONE, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
 use super::state::TimingState;
@@ -20,19 +20,29 @@ pub(super) const NEVER: Tick = Tick::MAX;
 pub(super) const READ: usize = 0;
 pub(super) const WRITE: usize = 1;
 
+/// Order among requests: arrival, and what decides where that is equal.
+type Age = (u64, u64);
+
+/// Kinds of candidates: what a bank may be waiting for. The second of each pair is of the write queue.
+const ACTIVE: usize = 0;
+const HIT: usize = 2;
+const ACTIVATE: usize = 4;
+const PRECHARGE: usize = 6;
+const KINDS: usize = 8;
+
 /// What would be issued next, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pick {
     pub(super) time: Tick,
     /// Order among requests of the same time.
-    pub(super) sequence: u64,
+    pub(super) age: Age,
     pub(super) bank: u16,
     pub(super) command: Command,
 }
 
 impl Pick {
     /// No command, never. With another time it is a bound: it goes before any request of the same time.
-    pub(super) const NONE: Self = Self { time: NEVER, sequence: 0, bank: 0, command: Command::Act };
+    pub(super) const NONE: Self = Self { time: NEVER, age: (0, 0), bank: 0, command: Command::Act };
 }
 
 /// When a kind of command may begin: on every tick, or on rising edges of CK only.
@@ -70,6 +80,8 @@ struct Domain {
     place: Place,
     banks: BankSet,
     pseudo_channel: u32,
+    /// State: by kind of candidate a tick before which no bank group and bank of a candidate allows its command.
+    wake: [Tick; KINDS],
 }
 
 /// A refresh that waits.
@@ -93,8 +105,10 @@ pub(super) struct RefreshPick {
 pub(super) struct Core {
     // Configuration.
     organisation: Organisation,
-    domains: Vec<Domain>,
     places: Vec<Place>,
+    /// Bank group and domain of each bank.
+    groups: Vec<u8>,
+    ranks: Vec<u8>,
     /// [`Command::Act`], or [`Command::Act1`] where it is split.
     pub(super) activate: Command,
     read_latency: Tick,
@@ -104,6 +118,7 @@ pub(super) struct Core {
     write_high: u32,
     write_low: u32,
     // State.
+    domains: Vec<Domain>,
     pub(super) timing: TimingState,
     pub(super) banks: Banks,
     pub(super) entries: Entries,
@@ -111,7 +126,8 @@ pub(super) struct Core {
     closed: BankSet,
     /// Owner of each bank: the request for which it was activated, until that is served.
     owners: Vec<u16>,
-    owned: BankSet,
+    /// Banks with an owner that reads, that writes.
+    owned: [BankSet; 2],
     /// Banks that wait for their own refresh: nothing new is begun in them.
     refreshing: BankSet,
     write_mode: bool,
@@ -153,6 +169,7 @@ impl Core {
                 place: rules.node(Level::Rank, rank),
                 banks: BankSet::range(rank as usize * per_rank..(rank as usize + 1) * per_rank),
                 pseudo_channel: rank / organisation.ranks,
+                wake: [0; KINDS],
             })
             .collect();
         let places = (0..banks).map(|bank| rules.node(Level::Bank, bank)).collect();
@@ -164,6 +181,8 @@ impl Core {
         let capacity = (queues.read + queues.write + banks) as usize;
         Ok(Self {
             organisation,
+            groups: (0..banks).map(|bank| (bank / organisation.banks) as u8).collect(),
+            ranks: (0..banks).map(|bank| (bank / per_rank as u32) as u8).collect(),
             domains,
             places,
             activate: if split { Command::Act1 } else { Command::Act },
@@ -179,7 +198,7 @@ impl Core {
             queues: [Queue::new(banks as usize, queues.read), Queue::new(banks as usize, queues.write)],
             closed: BankSet::range(0..banks as usize),
             owners: vec![NONE; banks as usize],
-            owned: BankSet::default(),
+            owned: [BankSet::default(); 2],
             refreshing: BankSet::default(),
             write_mode: false,
             refreshes: VecDeque::new(),
@@ -193,21 +212,16 @@ impl Core {
         })
     }
 
+    #[inline]
     fn check(&self, request: &Request) -> Result<(), DramError> {
         let (address, organisation) = (&request.address, &self.organisation);
-        for (part, value, count) in [
-            ("pseudo-channel", u32::from(address.pseudo_channel), organisation.pseudo_channels),
-            ("rank", u32::from(address.rank), organisation.ranks),
-            ("bank group", u32::from(address.bank_group), organisation.bank_groups),
-            ("bank", u32::from(address.bank), organisation.banks),
-            ("row", address.row, organisation.rows),
-            ("column", request.column, organisation.columns),
-        ] {
-            if value >= count {
-                return Err(DramError::Address { part, value, count });
-            }
-        }
-        Ok(())
+        let inside = (u32::from(address.pseudo_channel) < organisation.pseudo_channels)
+            & (u32::from(address.rank) < organisation.ranks)
+            & (u32::from(address.bank_group) < organisation.bank_groups)
+            & (u32::from(address.bank) < organisation.banks)
+            & (address.row < organisation.rows)
+            & (request.column < organisation.columns);
+        if inside { Ok(()) } else { Err(DramError::outside(request, organisation)) }
     }
 
     /// Takes a request between two ticks.
@@ -234,8 +248,17 @@ impl Core {
         self.refused = None;
         let slot = self.entries.add(*request, bank, self.now);
         let open = self.banks.open_row(bank);
-        queue.push(&mut self.entries, slot, open);
+        let new = queue.push(&mut self.entries, slot, open);
         self.outstanding += 1;
+        if let Some(new) = new {
+            let kind = match new {
+                Candidate::First if self.closed.contains(bank) => ACTIVATE,
+                Candidate::First => return Ok(Offered::Queued),
+                Candidate::Hit => HIT,
+                Candidate::Miss => PRECHARGE,
+            };
+            self.note(kind, request.access as usize, bank);
+        }
         Ok(Offered::Queued)
     }
 
@@ -258,11 +281,30 @@ impl Core {
         if self.write_mode { WRITE } else { READ }
     }
 
+    /// A bank has become a candidate of this kind.
+    #[inline]
+    fn note(&mut self, kind: usize, queue: usize, bank: usize) {
+        let command = match kind {
+            ACTIVE | HIT => COLUMN[queue],
+            ACTIVATE => self.activate,
+            _ => Command::Pre,
+        };
+        let (groups, banks) = self.timing.narrow(self.timing.rules().id(command));
+        let allowed = groups[usize::from(self.groups[bank])].max(banks[bank]);
+        let wake = &mut self.domains[usize::from(self.ranks[bank])].wake[kind + queue];
+        *wake = allowed.min(*wake);
+    }
+
     /// Pushes the refreshes of a tick.
+    #[inline]
     pub(super) fn refresh_manager(&mut self, tick: Tick) {
-        if tick < self.next_refresh {
-            return;
+        if tick >= self.next_refresh {
+            self.push_refreshes();
         }
+    }
+
+    #[cold]
+    fn push_refreshes(&mut self) {
         self.next_refresh += self.refresh_interval;
         for node in &self.refresh_nodes {
             match self.refresh {
@@ -289,100 +331,53 @@ impl Core {
 
     /// The owner that is served first, not before `tick`: the earliest, among those the oldest.
     #[inline]
-    pub(super) fn pick_active(&self, tick: Tick, edges: &impl Edges) -> Pick {
+    pub(super) fn pick_active(&mut self, tick: Tick, edges: &impl Edges) -> Pick {
         let mut best = Pick::NONE;
-        let mut oldest = (Tick::MAX, Tick::MAX);
-        self.owned.for_each(|bank| {
-            let entry = self.entries.get(self.owners[bank]);
-            let command = access_command(entry.request.access);
-            let time = edges.column(self.timing.ready_at(command, &self.places[bank]).max(tick));
-            let age = (entry.arrived, entry.activated);
-            if time < best.time || (time == best.time && age < oldest) {
-                best = Pick { time, sequence: 0, bank: bank as u16, command };
-                oldest = age;
-            }
-        });
+        let (owners, entries) = (&self.owners, &self.entries);
+        let search = Search { timing: &self.timing, groups: &self.groups, tick };
+        for queue in [READ, WRITE] {
+            let edge = |tick, _: &Domain, _| edges.column(tick);
+            let age = |bank: usize| {
+                let entry = entries.get(owners[bank]);
+                (entry.arrived, entry.activated)
+            };
+            search.run(&mut self.domains, (ACTIVE + queue, COLUMN[queue]), self.owned[queue], &mut best, edge, age);
+        }
         best
     }
 
     /// Column commands of a queue: the earliest that is not before `tick`, among those the oldest request.
     #[inline]
-    pub(super) fn pick_columns(&self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
-        let from = &self.queues[queue];
+    pub(super) fn pick_columns(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
+        let (from, entries) = (&self.queues[queue], &self.entries);
         let hits = from.hits.without(self.refreshing);
-        if hits.is_empty() {
-            return;
-        }
-        let command = if queue == READ { Command::Rd } else { Command::Wr };
-        for domain in &self.domains {
-            let banks = hits & domain.banks;
-            if !banks.is_empty() {
-                let floor = self.timing.ready_down_to(command, &domain.place, Level::Rank).max(tick);
-                self.consider(banks, command, floor, best, |tick, _| edges.column(tick), |bank| from.hit(bank));
-            }
-        }
+        let search = Search { timing: &self.timing, groups: &self.groups, tick };
+        let edge = |tick, _: &Domain, _| edges.column(tick);
+        let age = |bank| (entries.get(from.hit(bank)).sequence, 0);
+        search.run(&mut self.domains, (HIT + queue, COLUMN[queue]), hits, best, edge, age);
     }
 
     /// The same for activations and precharges.
     #[inline]
-    pub(super) fn pick_rows(&self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
-        let from = &self.queues[queue];
+    pub(super) fn pick_rows(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
+        let (from, entries) = (&self.queues[queue], &self.entries);
         let closed = (from.waiting & self.closed).without(self.refreshing);
-        if !closed.is_empty() {
-            for domain in &self.domains {
-                let banks = closed & domain.banks;
-                if !banks.is_empty() {
-                    let floor = self.timing.ready_down_to(self.activate, &domain.place, Level::Rank).max(tick);
-                    let edge = |tick, _| edges.row(tick);
-                    self.consider(banks, self.activate, floor, best, edge, |bank| from.first(bank));
-                }
-            }
-        }
+        let search = Search { timing: &self.timing, groups: &self.groups, tick };
+        let edge = |tick, _: &Domain, _| edges.row(tick);
+        let age = |bank| (entries.get(from.first(bank)).sequence, 0);
+        search.run(&mut self.domains, (ACTIVATE + queue, self.activate), closed, best, edge, age);
         self.pick_precharges(queue, tick, edges, best);
     }
 
     /// The same for precharges alone.
     #[inline]
-    pub(super) fn pick_precharges(&self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
-        let from = &self.queues[queue];
-        let misses = from.misses.without(self.owned).without(self.refreshing);
-        if misses.is_empty() {
-            return;
-        }
-        for domain in &self.domains {
-            let banks = misses & domain.banks;
-            if !banks.is_empty() {
-                let floor = self.timing.ready_down_to(Command::Pre, &domain.place, Level::Rank).max(tick);
-                let edge = |tick, bank| edges.precharge(tick, Some(bank), domain.pseudo_channel);
-                self.consider(banks, Command::Pre, floor, best, edge, |bank| from.miss(bank));
-            }
-        }
-    }
-
-    /// Considers one command for several banks of a domain whose wider levels allow it from `floor` on.
-    #[inline]
-    fn consider(
-        &self,
-        banks: BankSet,
-        command: Command,
-        floor: Tick,
-        best: &mut Pick,
-        edge: impl Fn(Tick, usize) -> Tick,
-        oldest: impl Fn(usize) -> u16,
-    ) {
-        if floor > best.time {
-            return;
-        }
-        let command_id = self.timing.rules().id(command);
-        banks.for_each(|bank| {
-            let time = edge(self.timing.bank_allows(command_id, &self.places[bank]).max(floor), bank);
-            if time <= best.time {
-                let sequence = self.entries.get(oldest(bank)).sequence;
-                if time < best.time || sequence < best.sequence {
-                    *best = Pick { time, sequence, bank: bank as u16, command };
-                }
-            }
-        });
+    pub(super) fn pick_precharges(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
+        let (from, entries) = (&self.queues[queue], &self.entries);
+        let misses = from.misses.without(self.owned[READ]).without(self.owned[WRITE]).without(self.refreshing);
+        let search = Search { timing: &self.timing, groups: &self.groups, tick };
+        let edge = |tick, domain: &Domain, bank| edges.precharge(tick, Some(bank), domain.pseudo_channel);
+        let age = |bank| (entries.get(from.miss(bank)).sequence, 0);
+        search.run(&mut self.domains, (PRECHARGE + queue, Command::Pre), misses, best, edge, age);
     }
 
     /// The command of a waiting refresh, and when it may be issued; `None` while a bank of it is owned.
@@ -398,7 +393,7 @@ impl Core {
         let below = self.banks.below(place);
         let single = below.len() == 1;
         let command = if single { Command::Pre } else { Command::PreA };
-        if !(self.owned & BankSet::range(below.clone())).is_empty() {
+        if below.clone().any(|bank| self.owners[bank] != NONE) {
             return None;
         }
         let time = self.timing.ready_at(command, place).max(tick);
@@ -438,6 +433,8 @@ impl Core {
                     let again = self.refreshes.iter().any(|other| other.place == refresh.place);
                     if !again {
                         self.refreshing.remove(bank);
+                        self.note(ACTIVATE, READ, bank);
+                        self.note(ACTIVATE, WRITE, bank);
                     }
                 }
             }
@@ -452,16 +449,26 @@ impl Core {
     fn close(&mut self, bank: usize) {
         self.banks.close(bank);
         self.closed.insert(bank);
-        self.queues[READ].closed(bank);
-        self.queues[WRITE].closed(bank);
+        for queue in [READ, WRITE] {
+            self.queues[queue].closed(bank);
+            if self.queues[queue].waiting.contains(bank) {
+                self.note(ACTIVATE, queue, bank);
+            }
+        }
     }
 
     #[inline]
     pub(super) fn open(&mut self, bank: usize, row: u32) {
         self.banks.open(bank, row);
         self.closed.remove(bank);
-        self.queues[READ].opened(&self.entries, bank, row);
-        self.queues[WRITE].opened(&self.entries, bank, row);
+        for queue in [READ, WRITE] {
+            if self.queues[queue].waiting.contains(bank) {
+                self.queues[queue].opened(&self.entries, bank, row);
+                if self.queues[queue].hits.contains(bank) {
+                    self.note(HIT, queue, bank);
+                }
+            }
+        }
     }
 
     /// The bank is neither closed nor open.
@@ -485,8 +492,10 @@ impl Core {
         let entry = self.entries.get_mut(slot);
         entry.activated = tick;
         let bank = usize::from(entry.bank);
+        let queue = entry.request.access as usize;
         self.owners[bank] = slot;
-        self.owned.insert(bank);
+        self.owned[queue].insert(bank);
+        self.note(ACTIVE, queue, bank);
     }
 
     /// The request of a bank's owner.
@@ -508,7 +517,12 @@ impl Core {
         let slot = self.owners[bank];
         self.send(tick, pick.command, slot, observer);
         self.owners[bank] = NONE;
-        self.owned.remove(bank);
+        self.owned[usize::from(pick.command == Command::Wr)].remove(bank);
+        for queue in [READ, WRITE] {
+            if self.queues[queue].misses.contains(bank) {
+                self.note(PRECHARGE, queue, bank);
+            }
+        }
         self.retire(slot, tick, observer);
     }
 
@@ -573,11 +587,56 @@ impl Core {
     }
 }
 
-/// The command of an access.
-#[inline]
-pub(super) const fn access_command(access: Access) -> Command {
-    match access {
-        Access::Read => Command::Rd,
-        Access::Write => Command::Wr,
+/// The command of an access, by queue.
+const COLUMN: [Command; 2] = [Command::Rd, Command::Wr];
+
+/// The search for the next command among candidates of one kind.
+struct Search<'a> {
+    timing: &'a TimingState,
+    groups: &'a [u8],
+    /// Nothing is issued before this.
+    tick: Tick,
+}
+
+impl Search<'_> {
+    /// Puts into `best` the earliest of `banks`, among the earliest the oldest; `best` stays where it is as good.
+    #[inline]
+    fn run(
+        &self,
+        domains: &mut [Domain],
+        (kind, command): (usize, Command),
+        banks: BankSet,
+        best: &mut Pick,
+        edge: impl Fn(Tick, &Domain, usize) -> Tick,
+        age: impl Fn(usize) -> Age,
+    ) {
+        if banks.is_empty() {
+            return;
+        }
+        let id = self.timing.rules().id(command);
+        for domain in domains {
+            let banks = banks & domain.banks;
+            if domain.wake[kind] > best.time || banks.is_empty() {
+                continue;
+            }
+            let floor = self.timing.wide(id, &domain.place).max(self.tick);
+            if floor > best.time {
+                continue;
+            }
+            let (by_group, by_bank) = self.timing.narrow(id);
+            let mut wake = NEVER;
+            banks.for_each(|bank| {
+                let allowed = by_bank[bank].max(by_group[usize::from(self.groups[bank])]);
+                wake = wake.min(allowed);
+                let time = edge(allowed.max(floor), domain, bank);
+                if time <= best.time {
+                    let age = age(bank);
+                    if time < best.time || age < best.age {
+                        *best = Pick { time, age, bank: bank as u16, command };
+                    }
+                }
+            });
+            domain.wake[kind] = wake;
+        }
     }
 }
