@@ -18,6 +18,7 @@ pub mod dram;
 pub mod error;
 pub mod golden;
 pub mod outcome;
+mod parallel;
 pub mod queueing;
 pub mod report;
 pub mod table;

@@ -5,6 +5,7 @@
 //! commands that were issued, [`Banks`] what the banks hold.
 
 pub mod bank;
+pub mod bank_queue;
 mod bank_set;
 pub mod channel;
 pub mod config;
@@ -16,6 +17,7 @@ mod scheduler;
 pub mod state;
 
 pub use bank::{BankState, Banks};
+pub use bank_queue::{BankQueueChannel, BankQueueConfig};
 pub use channel::DramChannel;
 pub use config::{ChannelConfig, DramError, Queues, Refresh};
 pub use request::{Access, Completion, Observer, Offered, Request, Target};

@@ -3,6 +3,7 @@
 //! Both references come from the same runs: a [`pattern`] of requests offered in order, up to four before each tick,
 //! until the queues refuse.
 
+mod dramsim3;
 mod golden;
 mod pattern;
 mod totals;
@@ -11,7 +12,11 @@ pub use golden::DramGolden;
 pub use totals::DramTotals;
 
 use pattern::{Dimensions, Generator, Pattern};
-use pim_device::dram::{ChannelConfig, Completion, DramChannel, DramError, Observer, Offered, Request};
+use pim_device::dram::{
+    BankQueueChannel, BankQueueConfig, ChannelConfig, Completion, DramChannel, DramError, Observer, Offered, Request,
+    Target,
+};
+use pim_device::{Command, Organisation};
 
 /// Requests offered before one tick, at most.
 const OFFERS: u32 = 4;
@@ -30,11 +35,79 @@ const ORGANISATIONS: [(&str, &str); 7] = [
 /// One run of a pattern.
 #[derive(Clone, Debug)]
 struct Job {
-    config: ChannelConfig,
+    memory: Memory,
     dimensions: Dimensions,
     pattern: Pattern,
     seed: u64,
     requests: u64,
+}
+
+/// What a pattern is run on.
+#[derive(Clone, Debug)]
+enum Memory {
+    /// The controller of Ramulator 2.1.
+    Ramulator(ChannelConfig),
+    /// The controller of DRAMsim3.
+    Dramsim(BankQueueConfig),
+}
+
+impl Memory {
+    const fn organisation(&self) -> &Organisation {
+        match self {
+            Self::Ramulator(config) => &config.organisation,
+            Self::Dramsim(config) => &config.organisation,
+        }
+    }
+}
+
+/// A channel between two ticks.
+trait Channel {
+    /// Takes a request or not.
+    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError>;
+    /// Runs one tick.
+    fn tick(&mut self, observer: &mut impl Observer);
+    /// Runs until a place is free for what was refused.
+    fn wait(&mut self, observer: &mut impl Observer);
+    /// Runs until it is known when every request is done.
+    fn drain(&mut self, observer: &mut impl Observer);
+    /// Runs up to and with a tick.
+    fn finish(&mut self, tick: u64, observer: &mut impl Observer);
+}
+
+impl Channel for DramChannel {
+    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
+        Self::offer(self, request, observer)
+    }
+    fn tick(&mut self, observer: &mut impl Observer) {
+        self.advance(self.now() + 1, observer);
+    }
+    fn wait(&mut self, observer: &mut impl Observer) {
+        self.advance_to_place(observer);
+    }
+    fn drain(&mut self, observer: &mut impl Observer) {
+        Self::drain(self, observer);
+    }
+    fn finish(&mut self, tick: u64, observer: &mut impl Observer) {
+        self.advance(tick, observer);
+    }
+}
+
+impl Channel for BankQueueChannel {
+    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
+        Self::offer(self, request, observer)
+    }
+    fn tick(&mut self, observer: &mut impl Observer) {
+        self.advance(self.now() + 1, observer);
+    }
+    fn wait(&mut self, observer: &mut impl Observer) {
+        self.advance_to_place(observer);
+    }
+    fn drain(&mut self, observer: &mut impl Observer) {
+        self.drain_reads(observer);
+    }
+    fn finish(&mut self, tick: u64, observer: &mut impl Observer) {
+        self.advance(tick + 1, observer);
+    }
 }
 
 /// Keeps the tick in which the run stops.
@@ -45,7 +118,7 @@ struct Stop<'a, O> {
 }
 
 impl<O: Observer> Observer for Stop<'_, O> {
-    fn issued(&mut self, tick: u64, command: pim_device::Command, target: pim_device::dram::Target<'_>) {
+    fn issued(&mut self, tick: u64, command: Command, target: Target<'_>) {
         self.inner.issued(tick, command, target);
     }
 
@@ -58,7 +131,13 @@ impl<O: Observer> Observer for Stop<'_, O> {
 
 /// Runs a pattern to the tick in which its last request is done.
 fn run(job: &Job, observer: &mut impl Observer) -> Result<(), DramError> {
-    let mut channel = DramChannel::new(&job.config)?;
+    match &job.memory {
+        Memory::Ramulator(config) => drive(&mut DramChannel::new(config)?, job, observer),
+        Memory::Dramsim(config) => drive(&mut BankQueueChannel::new(config)?, job, observer),
+    }
+}
+
+fn drive(channel: &mut impl Channel, job: &Job, observer: &mut impl Observer) -> Result<(), DramError> {
     let mut generator = Generator::new(job.dimensions, job.pattern, job.seed);
     let mut observer = Stop { inner: observer, last: 0 };
     let mut head: Option<Request> = None;
@@ -78,13 +157,13 @@ fn run(job: &Job, observer: &mut impl Observer) -> Result<(), DramError> {
             sent += 1;
         }
         if refused {
-            channel.advance_to_place(&mut observer);
+            channel.wait(&mut observer);
         } else if sent < job.requests {
-            channel.advance(channel.now() + 1, &mut observer);
+            channel.tick(&mut observer);
         }
     }
     channel.drain(&mut observer);
     let last = observer.last;
-    channel.advance(last, &mut observer);
+    channel.finish(last, &mut observer);
     Ok(())
 }

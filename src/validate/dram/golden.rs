@@ -1,11 +1,14 @@
 //! Suite `dram-golden`: every command of other simulators' runs, with tick and address.
 
-use pim_device::dram::{ChannelConfig, Completion, Observer, Refresh, Request, Target};
+use std::cmp::Ordering;
+
+use pim_device::dram::{ChannelConfig, Observer, Refresh, Request, Target};
 use pim_device::timing::standard::{STANDARDS, Standard};
 use pim_device::{Command, Level};
 
+use super::dramsim3::Devices;
 use super::pattern::{Dimensions, Pattern};
-use super::{Job, ORGANISATIONS};
+use super::{Job, Memory, ORGANISATIONS};
 use crate::validate::golden::{self, Asked, GoldenFile, Issued, Run};
 use crate::validate::table::{Row, Table};
 use crate::validate::{Options, Outcome, Suite, ValidateError};
@@ -43,39 +46,128 @@ impl Suite for DramGolden {
     }
 }
 
+/// Ends of DRAMsim3 runs must be this near.
+const DRAMSIM_BOUND: f64 = 0.05;
+
 /// A file, understood.
 struct Read<'a> {
     file: &'a GoldenFile,
     job: Job,
+    format: Format,
     commands: Vec<Issued>,
 }
 
 fn validate(name: &str, files: &[GoldenFile]) -> Result<Outcome, ValidateError> {
-    let read: Vec<Read<'_>> = files.iter().map(read).collect::<Result<_, _>>()?;
+    let devices = Devices::shipped()?;
+    let read: Vec<Read<'_>> = files.iter().map(|file| read(file, &devices)).collect::<Result<_, _>>()?;
     let mut runs = Vec::new();
     for read in &read {
-        let mut log = Log { standard: read.job.config.standard, issued: Vec::new() };
+        let banks = i64::from(read.job.memory.organisation().banks);
+        let mut log = Log { format: read.format, banks, issued: Vec::new() };
         super::run(&read.job, &mut log).map_err(|error| read.file.wrong(error.to_string(), REMEDY))?;
-        runs.push(Run::compare(read.file, Asked::Exact, &read.commands, &log.issued));
+        let asked = match read.format {
+            Format::Ramulator(_) => Asked::Exact,
+            Format::Dramsim => Asked::End(DRAMSIM_BOUND),
+        };
+        runs.push(Run::compare(read.file, asked, &read.commands, &log.issued));
     }
     Ok(golden::outcome("dram-golden", name, &runs))
 }
 
+/// How a simulator writes commands.
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Ramulator(&'static Standard),
+    Dramsim,
+}
+
+/// Columns of DRAMsim3's files after clock and command.
+const DRAMSIM_HEADS: [&str; 6] = ["channel", "rank", "bankgroup", "bank", "row_hex", "col_hex"];
+
+impl Format {
+    /// The name of the clock's column.
+    const fn clock(self) -> &'static str {
+        match self {
+            Self::Ramulator(_) => "clock",
+            Self::Dramsim => "clk",
+        }
+    }
+
+    /// The other columns after the command.
+    fn heads(self) -> Vec<&'static str> {
+        match self {
+            Self::Ramulator(standard) => {
+                let mut heads: Vec<&str> = standard.levels.iter().map(|level| level_name(standard, *level)).collect();
+                heads.extend(["Row", "Column", "type", "source"]);
+                heads
+            }
+            Self::Dramsim => DRAMSIM_HEADS.to_vec(),
+        }
+    }
+
+    /// The simulator's words for its commands.
+    fn commands(self) -> Vec<&'static str> {
+        match self {
+            Self::Ramulator(standard) => standard.commands.iter().map(|command| self.name(*command)).collect(),
+            Self::Dramsim => vec!["activate", "precharge", "read", "write", "refresh"],
+        }
+    }
+
+    fn name(self, command: Command) -> &'static str {
+        match (self, command) {
+            (Self::Ramulator(_), Command::Pre) => "PREpb",
+            (Self::Ramulator(_), Command::PreA) => "PREab",
+            (Self::Ramulator(_), other) => other.mnemonic(),
+            (Self::Dramsim, Command::Act) => "activate",
+            (Self::Dramsim, Command::Pre) => "precharge",
+            (Self::Dramsim, Command::Rd) => "read",
+            (Self::Dramsim, Command::Wr) => "write",
+            (Self::Dramsim, _) => "refresh",
+        }
+    }
+}
+
 /// What the name and the lines of a file say.
-fn read(file: &GoldenFile) -> Result<Read<'_>, ValidateError> {
-    let job = job(file)?;
-    let standard = job.config.standard;
-    let heads = heads(standard);
-    let mut required = vec!["clock", "command"];
+fn read<'a>(file: &'a GoldenFile, devices: &Devices) -> Result<Read<'a>, ValidateError> {
+    let (job, format) = if file.name.starts_with("dramsim3_") { dramsim_job(file, devices)? } else { job(file)? };
+    let heads = format.heads();
+    let mut required = vec![format.clock(), "command"];
     required.extend(&heads);
     let table = file.table(&required)?;
-    let commands =
-        table.rows().iter().map(|row| line(&table, row, &heads, &job)).collect::<Result<Vec<_>, ValidateError>>()?;
-    Ok(Read { file, job, commands })
+    let line = |row| line(&table, row, format, &heads, &job);
+    let commands = table.rows().iter().map(line).collect::<Result<Vec<_>, ValidateError>>()?;
+    Ok(Read { file, job, format, commands })
+}
+
+/// The DRAMsim3 run that a file's name stands for.
+fn dramsim_job(file: &GoldenFile, devices: &Devices) -> Result<(Job, Format), ValidateError> {
+    let wrong = |problem: String| file.wrong(problem, REMEDY);
+    let stem = file.name.strip_suffix(".csv").unwrap_or(&file.name);
+    let rest = stem.strip_prefix("dramsim3_").unwrap_or(stem);
+    let names = devices.names();
+    let (device, rest) = (names.iter())
+        .find_map(|name| Some((*name, rest.strip_prefix(name)?.strip_prefix('_')?)))
+        .ok_or_else(|| wrong("after `dramsim3_` comes no device of dramsim3_configs.csv".to_owned()))?;
+    let (pattern, rest) = pattern(rest)
+        .ok_or_else(|| wrong(format!("after the device comes none of the patterns {}", Pattern::names())))?;
+    let requests = requests(rest)
+        .ok_or_else(|| wrong(format!("after the pattern comes no number of requests from 1 to {MOST_REQUESTS}")))?;
+    let channel = devices.device(device).map_err(wrong)?;
+    let dimensions = Dimensions::of(&channel.organisation);
+    Ok((Job { memory: Memory::Dramsim(channel), dimensions, pattern, seed: 42, requests }, Format::Dramsim))
+}
+
+/// The pattern at the beginning of a name, and what comes after it.
+fn pattern(text: &str) -> Option<(Pattern, &str)> {
+    (Pattern::ALL.into_iter()).find_map(|(name, pattern)| Some((pattern, text.strip_prefix(name)?.strip_prefix('_')?)))
+}
+
+fn requests(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number| (1..=MOST_REQUESTS).contains(number))
 }
 
 /// The run that a file's name stands for.
-fn job(file: &GoldenFile) -> Result<Job, ValidateError> {
+fn job(file: &GoldenFile) -> Result<(Job, Format), ValidateError> {
     let wrong = |problem: String| file.wrong(problem, REMEDY);
     let stem = file.name.strip_suffix(".csv").unwrap_or(&file.name);
     let (standard, rest) = (STANDARDS.iter())
@@ -121,14 +213,8 @@ fn job(file: &GoldenFile) -> Result<Job, ValidateError> {
     if parts.next().is_some() {
         return Err(wrong("the name goes on after what it should say".to_owned()));
     }
-    Ok(Job { config: config.with_refresh(refresh), dimensions, pattern, seed: 42, requests })
-}
-
-/// The name of a column, and the level that stands in it.
-fn heads(standard: &Standard) -> Vec<&'static str> {
-    let mut heads: Vec<&str> = standard.levels.iter().map(|level| level_name(standard, *level)).collect();
-    heads.extend(["Row", "Column", "type", "source"]);
-    heads
+    let memory = Memory::Ramulator(config.with_refresh(refresh));
+    Ok((Job { memory, dimensions, pattern, seed: 42, requests }, Format::Ramulator(standard)))
 }
 
 fn level_name(standard: &Standard, level: Level) -> &'static str {
@@ -143,84 +229,118 @@ fn level_name(standard: &Standard, level: Level) -> &'static str {
     }
 }
 
-/// The reference's word for a command.
-fn name(command: Command) -> &'static str {
-    match command {
-        Command::Pre => "PREpb",
-        Command::PreA => "PREab",
-        other => other.mnemonic(),
+/// One line of a file.
+fn line(table: &Table, row: &Row, format: Format, heads: &[&str], job: &Job) -> Result<Issued, ValidateError> {
+    const REMEDY: &str = "take the line as the simulator wrote it";
+    let clock = format.clock();
+    let text = table.text(row, clock);
+    let cycle = text.parse().map_err(|_| {
+        table.wrong(row, clock, 0, format!("`{clock}` is \"{text}\", which is no whole number"), REMEDY)
+    })?;
+    let command = table.text(row, "command");
+    if !format.commands().contains(&command) {
+        let problem = format!("there is no command `{command}` here");
+        let remedy = format!("there are: {}", format.commands().join(", "));
+        return Err(table.wrong(row, "command", 0, problem, remedy));
     }
+    let mut address = Vec::with_capacity(heads.len());
+    for &head in heads {
+        let text = table.text(row, head);
+        let count = i64::from(count(job, head));
+        let value = integer(text).filter(|value| (-1..count).contains(value)).ok_or_else(|| {
+            let problem = format!("`{head}` is \"{text}\", which is no whole number from -1 to {}", count - 1);
+            table.wrong(row, head, 0, problem, REMEDY)
+        })?;
+        address.push(value);
+    }
+    Ok(Issued { cycle, command: command.to_owned(), address })
 }
 
-/// One line of a file.
-fn line(table: &Table, row: &Row, heads: &[&str], job: &Job) -> Result<Issued, ValidateError> {
-    let standard = job.config.standard;
-    let integer = |column: &str, least: i64, most: i64| {
-        let text = table.text(row, column);
-        text.parse::<i64>().ok().filter(|value| (least..=most).contains(value)).ok_or_else(|| {
-            let problem = format!("`{column}` is \"{text}\", which is no whole number from {least} to {most}");
-            table.wrong(row, column, 0, problem, "take the line as the simulator wrote it")
-        })
+/// A whole number, decimal or hexadecimal with 0x, with or without a minus.
+fn integer(text: &str) -> Option<i64> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    let value = match digits.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+        None => digits.parse().ok()?,
     };
-    let cycle = integer("clock", 1, i64::MAX)?.unsigned_abs();
-    let text = table.text(row, "command");
-    let known = standard.commands.iter().map(|command| name(*command));
-    if !known.clone().any(|known| known == text) {
-        let known: Vec<&str> = known.collect();
-        let problem = format!("{} has no command `{text}`", standard.name);
-        return Err(table.wrong(row, "command", 0, problem, format!("there are: {}", known.join(", "))));
+    Some(sign * i64::from(value))
+}
+
+/// How many values a column may have from 0 on.
+fn count(job: &Job, head: &str) -> u32 {
+    let organisation = job.memory.organisation();
+    let prefetch = match &job.memory {
+        Memory::Ramulator(config) => config.standard.prefetch,
+        Memory::Dramsim(_) => 1,
+    };
+    match head {
+        "PseudoChannel" => organisation.pseudo_channels,
+        "Rank" | "Sid" | "rank" => organisation.ranks,
+        "BankGroup" | "bankgroup" => organisation.bank_groups,
+        "Bank" | "bank" => organisation.banks,
+        "Row" | "row_hex" => organisation.rows,
+        "Column" | "col_hex" => organisation.columns * prefetch,
+        "type" => 2,
+        // Channel and source.
+        _ => 1,
     }
-    let organisation = &job.config.organisation;
-    let mut address = Vec::with_capacity(heads.len());
-    for head in heads {
-        let most = match *head {
-            "PseudoChannel" => organisation.pseudo_channels,
-            "Rank" | "Sid" => organisation.ranks,
-            "BankGroup" => organisation.bank_groups,
-            "Bank" => organisation.banks,
-            "Row" => organisation.rows,
-            "Column" => organisation.columns * standard.prefetch,
-            "type" => 2,
-            _ => 1,
-        };
-        address.push(integer(head, -1, i64::from(most) - 1)?);
-    }
-    Ok(Issued { cycle, command: text.to_owned(), address })
 }
 
 /// Writes commands as the reference does.
 struct Log {
-    standard: &'static Standard,
+    format: Format,
+    /// Banks of a bank group.
+    banks: i64,
     issued: Vec<Issued>,
 }
 
 impl Observer for Log {
     fn issued(&mut self, tick: u64, command: Command, target: Target<'_>) {
-        let levels = self.standard.levels;
-        let mut address: Vec<i64> = Vec::with_capacity(levels.len() + 4);
-        match target {
-            Target::Request(Request { access, address: at, column, .. }) => {
-                address.extend(levels.iter().map(|level| match level {
-                    Level::Channel => 0,
-                    Level::PseudoChannel => i64::from(at.pseudo_channel),
-                    Level::Rank => i64::from(at.rank),
-                    Level::BankGroup => i64::from(at.bank_group),
-                    Level::Bank => i64::from(at.bank),
-                }));
-                address.push(at.row.into());
-                address.push(i64::from(*column) * i64::from(self.standard.prefetch));
-                address.extend([*access as i64, 0]);
-            }
-            Target::Refresh(place) => {
-                // One rank or pseudo-channel; only its own number stands there.
-                let at = |level: &Level| if *level == place.level() { place.node().into() } else { 0 };
-                let below = |level: &Level| if *level > place.level() { -1 } else { at(level) };
-                address.extend(levels.iter().map(below));
-                address.extend([-1; 4]);
-            }
-        }
-        self.issued.push(Issued { cycle: tick, command: name(command).to_owned(), address });
+        let address = match self.format {
+            Format::Ramulator(standard) => ramulator_address(standard, target),
+            Format::Dramsim => dramsim_address(target, self.banks),
+        };
+        self.issued.push(Issued { cycle: tick, command: self.format.name(command).to_owned(), address });
     }
+}
 
-    fn completed(&mut self, _: &Completion) {}
+fn ramulator_address(standard: &Standard, target: Target<'_>) -> Vec<i64> {
+    let levels = standard.levels.iter();
+    let mut address: Vec<i64> = Vec::with_capacity(standard.levels.len() + 4);
+    match target {
+        Target::Request(Request { access, address: at, column, .. }) => {
+            address.extend(levels.map(|level| match level {
+                Level::Channel => 0,
+                Level::PseudoChannel => i64::from(at.pseudo_channel),
+                Level::Rank => i64::from(at.rank),
+                Level::BankGroup => i64::from(at.bank_group),
+                Level::Bank => i64::from(at.bank),
+            }));
+            address.extend([at.row.into(), i64::from(*column) * i64::from(standard.prefetch), *access as i64, 0]);
+        }
+        Target::Refresh(place) => {
+            // One rank or pseudo-channel; only its own number stands there.
+            address.extend(levels.map(|level| match level.cmp(&place.level()) {
+                Ordering::Less => 0,
+                Ordering::Equal => place.node().into(),
+                Ordering::Greater => -1,
+            }));
+            address.extend([-1; 4]);
+        }
+    }
+    address
+}
+
+fn dramsim_address(target: Target<'_>, banks: i64) -> Vec<i64> {
+    match target {
+        Target::Request(Request { address, column, .. }) => {
+            vec![0, 0, address.bank_group.into(), address.bank.into(), address.row.into(), (*column).into()]
+        }
+        // What precharges for a refresh names its bank.
+        Target::Refresh(place) if place.level() == Level::Bank => {
+            let node = i64::from(place.node());
+            vec![-1, 0, node / banks, node % banks, -1, -1]
+        }
+        Target::Refresh(_) => vec![-1, 0, -1, -1, -1, -1],
+    }
 }

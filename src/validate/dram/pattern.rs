@@ -110,8 +110,8 @@ impl Generator {
         let d = self.dimensions;
         let mut x = self.index;
         self.index += 1;
-        let (mut pc, mut rank, mut group, mut bank, mut row, mut column) = (0, 0, 0, 0, 0, 0);
-        let mut write = false;
+        let (mut pc, mut rank, mut group, mut bank, mut column, mut write) = (0, 0, 0, 0, 0, false);
+        let row;
         match self.pattern {
             Pattern::StreamBgi | Pattern::StreamBgiWr | Pattern::MixStream => {
                 pc = digit(&mut x, d.pseudo_channels);
