@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Tick;
-use super::bank::Banks;
+use super::bank::{BankState, Banks};
 use super::bank_set::BankSet;
 use super::config::{ChannelConfig, DramError, Refresh};
 use super::queue::{Candidate, Entries, NONE, Queue};
@@ -380,7 +380,7 @@ impl Core {
         search.run(&mut self.domains, (PRECHARGE + queue, Command::Pre), misses, best, edge, age);
     }
 
-    /// The command of a waiting refresh, and when it may be issued; `None` while a bank of it is owned.
+    /// The command of a waiting refresh, and when it may be issued; `None` while a bank of it is owned or being activated.
     fn pick_refresh(&self, index: usize, tick: Tick, edges: &impl Edges) -> Option<(Tick, Command)> {
         let refresh = self.refreshes.get(index)?;
         let place = &refresh.place;
@@ -393,7 +393,7 @@ impl Core {
         let below = self.banks.below(place);
         let single = below.len() == 1;
         let command = if single { Command::Pre } else { Command::PreA };
-        if below.clone().any(|bank| self.owners[bank] != NONE) {
+        if below.clone().any(|bank| self.owners[bank] != NONE || self.banks.state(bank) == BankState::Activating) {
             return None;
         }
         let time = self.timing.ready_at(command, place).max(tick);

@@ -44,6 +44,13 @@ pub(super) fn step(
     }
     let mut column = Pick { time: active.time, ..Pick::NONE };
     let refresh = core.pick_refreshes(tick, edges);
+    if let Some(refresh) = refresh.filter(|refresh| refresh.time <= tick && edges.column(tick) > tick) {
+        // On an edge without column commands refresh goes before any look at the queues.
+        core.now = tick;
+        let issued = row_of_refresh(core, refresh.index, tick, refresh.command);
+        core.issue_refresh(refresh.index, tick, refresh.command, observer);
+        return issued;
+    }
     let refresh_time = refresh.map_or(Tick::MAX, |refresh| refresh.time);
     let mut row = Pick { time: refresh_time, ..Pick::NONE };
     let mut queue = 0;

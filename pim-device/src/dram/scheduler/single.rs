@@ -21,6 +21,12 @@ impl Scheduler for Single {
         let mut best = active;
         let refresh = core.pick_refreshes(tick, &EveryTick);
         if let Some(refresh) = refresh {
+            // A tick that refresh takes does not look at the queues.
+            if refresh.time <= tick {
+                core.now = tick;
+                core.issue_refresh(refresh.index, tick, refresh.command, observer);
+                return;
+            }
             best.time = best.time.min(refresh.time);
         }
         let other = best.time;

@@ -105,12 +105,7 @@ impl Split {
             self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
             return;
         }
-        let refresh = core.pick_refreshes(tick, &EveryTick).filter(|refresh| {
-            let bank = usize::from(half.bank);
-            let targets_it = (core.refreshes.get(refresh.index))
-                .is_some_and(|request| core.banks.below(&request.place).contains(&bank));
-            refresh.time <= tick && !targets_it
-        });
+        let refresh = core.pick_refreshes(tick, &EveryTick).filter(|refresh| refresh.time <= tick);
         if let Some(refresh) = refresh {
             core.issue_refresh(refresh.index, tick, refresh.command, observer);
             return;
@@ -155,6 +150,12 @@ impl Scheduler for Split {
             return;
         }
         let refresh = core.pick_refreshes(tick, &EveryTick);
+        if let Some(refresh) = refresh.filter(|refresh| refresh.time <= tick) {
+            // A tick that refresh takes does not look at the queues.
+            core.now = tick;
+            core.issue_refresh(refresh.index, tick, refresh.command, observer);
+            return;
+        }
         let other = refresh.map_or(Tick::MAX, |refresh| refresh.time).min(active.time);
         let mut best = Pick { time: other, ..Pick::NONE };
         let mut queue = 0;
