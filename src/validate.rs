@@ -14,8 +14,11 @@
 //! # Ok::<(), pimscope::validate::ValidateError>(())
 //! ```
 
+pub mod dram;
 pub mod error;
+pub mod golden;
 pub mod outcome;
+mod parallel;
 pub mod queueing;
 pub mod report;
 pub mod table;
@@ -61,7 +64,7 @@ pub trait Suite: Sync {
 }
 
 /// All suites, in the order in which they run.
-pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing];
+pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing, &dram::DramGolden, &dram::DramTotals];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.
 ///

@@ -4,6 +4,8 @@ mod actor;
 mod audit;
 mod closed_form;
 mod common;
+mod dram_oracle;
+mod dram_timing;
 mod laws;
 mod oracle;
 mod program;
