@@ -15,25 +15,25 @@
 //! ```
 //!
 //! Requests come as one stream for all channels, in order. In each cycle as many enter as find room; the first one
-//! without room holds up all behind it, whatever their channels. [`run`] executes such a stream.
+//! without room holds up all behind it, whatever their channels. [`FifoPim::run`] executes such a stream.
 //!
 //! Nothing is computed for cycles at which nothing can happen. Channels that get the same requests in the same cycles
 //! are simulated once: those that lie side by side in every [`Fan`] of the stream. Where one of them has room they all
 //! have, and none of another state stands between them, so that they stay equal; the general case is one channel each.
 //!
 //! ```
-//! use pim_device::controller::fifo_pim::{Fan, Request, Setup, run};
+//! use pim_device::controller::fifo_pim::{Fan, FifoPim, Request, Setup};
 //! use pim_device::timing::hbm3::gbps_5_2;
 //! use pim_device::{Address, Command, Organisation, PowerLimit};
 //!
 //! let timing = gbps_5_2(PowerLimit::On);
-//! let setup = Setup::attacc(&Organisation::HBM3_8GB_2R, &timing);
+//! let controller = FifoPim::new(&Setup::attacc(&Organisation::HBM3_8GB_2R, &timing))?;
 //! // The same 32 columns of row 7 of all banks, in all channels.
 //! let macs = (0..32).map(|column| Fan {
 //!     request: Request { command: Some(Command::MacAb), address: Address { row: 7, ..Address::default() }, column },
 //!     channels: 0..=15,
 //! });
-//! let run = run(&setup, macs)?;
+//! let run = controller.run(macs)?;
 //! assert_eq!(run.channels[15].commands[Command::MacAb], 32);
 //! assert_eq!(run.end, 1 + 19 + 31 * 6); // ACTAB at cycle 1, nRCDRD, nCCDAB
 //! assert_eq!(run.simulated, 1);
@@ -55,7 +55,7 @@ use crate::constraint::attacc;
 use crate::organisation::Organisation;
 use crate::timing::Timing;
 
-pub use front_end::run;
+pub use front_end::{FifoPim, Splits};
 pub use rules::RuleSet;
 
 /// A request of the host to one channel.
@@ -172,6 +172,12 @@ pub enum StreamError {
         channel: u8,
         /// How many there are.
         channels: u32,
+    },
+    /// A fan begins or ends where its splits say that channels do the same.
+    #[error("request {index} of the stream parts channels that are said to do the same")]
+    Split {
+        /// Which, from 0; fans count as one.
+        index: u64,
     },
     /// Requests keep each other from being served: the rules precharge one bank for ever, and no refresh comes.
     #[error("no request has been served for {STALLED} cycles, at cycle {cycle}")]

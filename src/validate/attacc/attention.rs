@@ -1,6 +1,6 @@
 //! Suite `attacc-attention`: cycles and commands of AttAcc's attention kernel, by mode, shape and power limit.
 
-use pim_device::controller::fifo_pim::{self, Run, Setup};
+use pim_device::controller::fifo_pim::{FifoPim, Run, Setup};
 use pim_device::timing::hbm3;
 use pim_device::{Command, PowerLimit};
 
@@ -141,13 +141,17 @@ fn figures(kernel: &Kernel<'_>, run: &Run) -> Vec<u64> {
 /// Reads every row before any of them is simulated.
 fn validate(suite: &str, table: &Table) -> Result<Outcome, ValidateError> {
     let kernels: Result<Vec<Kernel<'_>>, _> = table.rows().iter().map(|row| read(table, row)).collect();
-    let timings = [PowerLimit::Off, PowerLimit::On].map(hbm3::gbps_5_2);
+    let controllers = [PowerLimit::Off, PowerLimit::On].map(|power| {
+        let timing = hbm3::gbps_5_2(power);
+        FifoPim::new(&Setup::attacc(ORGANISATION, &timing))
+    });
     let mut cases = Vec::new();
     let (mut issued, mut simulated) = (0, 0);
     for kernel in kernels? {
-        let timing = &timings[usize::from(kernel.power == PowerLimit::On)];
-        let setup = Setup::attacc(ORGANISATION, timing);
-        let run = fifo_pim::run(&setup, kernel.trace.fans())
+        let run = controllers[usize::from(kernel.power == PowerLimit::On)]
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|controller| controller.run_split(kernel.trace.splits(), kernel.trace.fans()))
             .map_err(|error| table.wrong(kernel.row, "mode", 0, error.to_string(), "please report this row"))?;
         issued += run.commands();
         simulated += run.simulated_commands;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pim_device::controller::fifo_pim::{self, Issue, Run, Setup, StreamError, Target};
+use pim_device::controller::fifo_pim::{Fan, FifoPim, Issue, Run, Setup, StreamError, Target};
 use pim_device::timing::hbm3;
 use pim_device::PowerLimit;
 
@@ -68,7 +68,7 @@ struct Task<'a> {
     commands: &'a GoldenFile,
     power: PowerLimit,
     refresh: bool,
-    fans: Vec<fifo_pim::Fan>,
+    fans: Vec<Fan>,
     reference: Vec<Issued>,
     end: u64,
 }
@@ -169,7 +169,9 @@ fn issued(channel: i64, issue: &Issue) -> Issued {
 fn compare(task: &Task<'_>) -> Result<golden::Run, ValidateError> {
     let timing = hbm3::gbps_5_2(task.power);
     let setup = Setup { refresh: task.refresh, log: true, ..Setup::attacc(ORGANISATION, &timing) };
-    let run = fifo_pim::run(&setup, task.fans.iter().cloned()).map_err(|error| refused(task.trace, &error))?;
+    let run = FifoPim::new(&setup)
+        .and_then(|controller| controller.run(task.fans.iter().cloned()))
+        .map_err(|error| refused(task.trace, &error))?;
     let mut result = golden::Run::compare(task.commands, Asked::Exact, &task.reference, &ours(&run));
     (result.reference_end, result.our_end) = (task.end as f64, run.end as f64);
     if result.first_difference.is_none() && run.end != task.end {

@@ -3,7 +3,7 @@
 //! phase of the second head replays the first.
 
 use pim_device::Command;
-use pim_device::controller::fifo_pim::{Fan, Request};
+use pim_device::controller::fifo_pim::{Fan, Request, Splits};
 
 use super::address::{self, BANK, CHANNEL, COLUMN, GROUP, RANK, ROW};
 
@@ -70,17 +70,15 @@ impl Grid {
         Self(all)
     }
 
-    #[inline]
-    const fn offset(&self, mut index: u64) -> u64 {
-        let mut offset = 0;
-        let mut digit = 0;
-        while index > 0 && digit < self.0.len() {
-            let (count, bytes) = self.0[digit];
-            offset += index % count * bytes;
+    /// The offset of a request and its digits.
+    fn at(&self, mut index: u64) -> Counter {
+        let mut counter = Counter { offset: 0, digits: [0; 4] };
+        for (digit, (count, bytes)) in counter.digits.iter_mut().zip(self.0) {
+            *digit = index % count;
+            counter.offset += *digit * bytes;
             index /= count;
-            digit += 1;
         }
-        offset
+        counter
     }
 
     /// No offset of the first `count` requests is larger.
@@ -92,6 +90,29 @@ impl Grid {
             rest /= count;
         }
         sum
+    }
+}
+
+/// A request of a [`Grid`].
+#[derive(Clone, Copy, Debug)]
+struct Counter {
+    offset: u64,
+    digits: [u64; 4],
+}
+
+impl Counter {
+    /// Goes on to the next request.
+    #[inline]
+    fn step(&mut self, grid: &Grid) {
+        for (digit, (count, bytes)) in self.digits.iter_mut().zip(grid.0) {
+            *digit += 1;
+            self.offset += bytes;
+            if *digit < count {
+                return;
+            }
+            self.offset -= count * bytes;
+            *digit = 0;
+        }
     }
 }
 
@@ -329,9 +350,22 @@ impl Trace {
         pieces.map(|piece| piece.to - piece.from).sum()
     }
 
+    /// The channels at which a fan begins or ends.
+    pub(super) fn splits(&self) -> Splits {
+        let mut splits = Splits::default();
+        for piece in self.pieces.iter().filter(|piece| piece.from < piece.to) {
+            // All of a piece but its first and its last request go to all channels.
+            let (first, last) = (piece.from % piece.channels, piece.to % piece.channels);
+            for channel in [0, piece.channels, first, last] {
+                splits.insert(channel as u8);
+            }
+        }
+        splits
+    }
+
     /// The requests, in order.
     pub(super) fn fans(&self) -> Fans<'_> {
-        Fans { rest: self.pieces.iter(), piece: None }
+        Fans { rest: self.pieces.iter(), current: None }
     }
 }
 
@@ -339,7 +373,16 @@ impl Trace {
 #[derive(Clone, Debug)]
 pub(super) struct Fans<'a> {
     rest: std::slice::Iter<'a, Piece>,
-    piece: Option<Piece>,
+    current: Option<Current<'a>>,
+}
+
+/// Where in the trace it is.
+#[derive(Clone, Debug)]
+struct Current<'a> {
+    piece: &'a Piece,
+    lines: u64,
+    channel: u64,
+    counter: Counter,
 }
 
 impl Iterator for Fans<'_> {
@@ -348,18 +391,26 @@ impl Iterator for Fans<'_> {
     #[inline]
     fn next(&mut self) -> Option<Fan> {
         loop {
-            if let Some(piece) = &mut self.piece
-                && piece.from < piece.to
+            if let Some(current) = &mut self.current
+                && current.lines > 0
             {
+                let Current { piece, lines, channel: first, counter } = current;
                 // A slice may begin and end between two channels of a request.
-                let (request, first) = (piece.from / piece.channels, piece.from % piece.channels);
-                let lines = (piece.channels - first).min(piece.to - piece.from);
-                piece.from += lines;
-                let (address, column) = address::decode(piece.base + piece.grid.offset(request));
-                let request = Request { command: piece.command, address, column };
-                return Some(Fan { request, channels: first as u8..=(first + lines - 1) as u8 });
+                let channels = (piece.channels - *first).min(*lines);
+                let (address, column) = address::decode(piece.base + counter.offset);
+                let fan = Fan {
+                    request: Request { command: piece.command, address, column },
+                    channels: *first as u8..=(*first + channels - 1) as u8,
+                };
+                *lines -= channels;
+                *first = 0;
+                counter.step(&piece.grid);
+                return Some(fan);
             }
-            self.piece = Some(*self.rest.next()?);
+            let piece = self.rest.next()?;
+            let (request, channel) = (piece.from / piece.channels, piece.from % piece.channels);
+            self.current =
+                Some(Current { piece, lines: piece.to - piece.from, channel, counter: piece.grid.at(request) });
         }
     }
 }
@@ -374,7 +425,7 @@ impl Trace {
             let word = super::MNEMONICS.iter().find(|(_, command)| *command == piece.command).unwrap().0;
             for line in piece.from..piece.to {
                 let (request, channel) = (line / piece.channels, line % piece.channels);
-                let address = piece.base + piece.grid.offset(request) + channel * CHANNEL;
+                let address = piece.base + piece.grid.at(request).offset + channel * CHANNEL;
                 writeln!(text, "{word} 0x{address:08x}").unwrap();
             }
         }

@@ -3,59 +3,102 @@
 use super::channel::{self, Channel, Source};
 use super::config::Config;
 use super::queue::Entry;
-use super::timers::{Node, Timers};
+use super::timers::Timers;
 use super::{ChannelRun, Fan, Request, Run, STALLED, Setup, StreamError};
 
-/// Runs a stream of requests to its end. The stream is gone through twice: what it returns must not change.
-///
-/// # Errors
-/// [`StreamError`].
-pub fn run<I>(setup: &Setup<'_>, stream: I) -> Result<Run, StreamError>
-where
-    I: IntoIterator<Item = Fan> + Clone,
-{
-    let organisation = setup.organisation;
-    if !channel::fits(organisation) {
-        return Err(StreamError::TooManyBanks { banks: organisation.banks_per_channel() });
+/// A controller for every channel of a stack, ready to run streams of requests.
+#[derive(Clone, Debug)]
+pub struct FifoPim {
+    config: Config,
+    /// Of a channel to which nothing has been issued.
+    timers: Timers,
+    /// Commands of the rule set, a bit each.
+    commands: u32,
+    log: bool,
+}
+
+impl FifoPim {
+    /// Resolves the tables of a set-up.
+    ///
+    /// # Errors
+    /// [`StreamError::TooManyBanks`].
+    pub fn new(setup: &Setup<'_>) -> Result<Self, StreamError> {
+        let Setup { rules, organisation, timing, refresh, log } = *setup;
+        if !channel::fits(organisation) {
+            return Err(StreamError::TooManyBanks { banks: organisation.banks_per_channel() });
+        }
+        Ok(Self {
+            config: Config::new(rules, organisation, timing, refresh),
+            timers: Timers::new(rules, organisation, timing),
+            commands: rules.commands.iter().fold(0, |set, rule| set | 1 << rule.command as u32),
+            log,
+        })
     }
-    let config = Config::new(setup.rules, organisation, setup.timing, setup.refresh);
-    let groups = Groups::of(organisation.channels, stream.clone())?;
-    let timers = Timers::new(setup.rules, organisation, setup.timing);
-    let channels = vec![Channel::new(&config, timers, setup.log); groups.count];
-    let end = FrontEnd { config: &config, groups: &groups, channels }.run(setup, stream.into_iter())?;
-    Ok(end)
+
+    /// Runs a stream of requests to its end. It is gone through twice: what it gives must not change.
+    ///
+    /// # Errors
+    /// [`StreamError`].
+    pub fn run<I>(&self, stream: I) -> Result<Run, StreamError>
+    where
+        I: IntoIterator<Item = Fan> + Clone,
+    {
+        let mut splits = Splits::default();
+        for fan in stream.clone().into_iter().filter(|fan| !fan.channels.is_empty()) {
+            splits.insert(*fan.channels.start());
+            splits.insert(fan.channels.end().saturating_add(1));
+        }
+        self.run_split(splits, stream)
+    }
+
+    /// Runs a stream of requests to its end, where the caller knows at which channels fans begin and end.
+    ///
+    /// # Errors
+    /// [`StreamError`], one for a fan that begins or ends elsewhere.
+    pub fn run_split(&self, splits: Splits, stream: impl IntoIterator<Item = Fan>) -> Result<Run, StreamError> {
+        let groups = Groups::new(self.config.organisation.channels, splits);
+        let channels = (0..groups.count).map(|_| Channel::new(&self.config, self.timers.clone(), self.log)).collect();
+        FrontEnd { setup: self, groups: &groups, channels, index: 0 }.run(stream.into_iter())
+    }
+}
+
+/// Channels at which a fan of a stream begins or behind which one ends. Between two of them all channels do the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Splits(u128);
+
+impl Splits {
+    /// A fan begins at this channel, or ends before it.
+    pub const fn insert(&mut self, channel: u8) {
+        if (channel as u32) < u128::BITS {
+            self.0 |= 1 << channel;
+        }
+    }
+
+    const fn contains(self, channel: u32) -> bool {
+        channel < u128::BITS && self.0 >> channel & 1 != 0
+    }
 }
 
 /// Channels that do the same, side by side.
 #[derive(Debug)]
 struct Groups {
+    splits: Splits,
     /// By channel.
     of: Vec<u8>,
     count: usize,
 }
 
 impl Groups {
-    /// Channels are equal unless a fan begins or ends between them.
-    fn of(channels: u32, stream: impl IntoIterator<Item = Fan>) -> Result<Self, StreamError> {
-        // Bit n: a group begins at channel n.
-        let mut begins = 1_u128;
-        let end = channels.min(u128::BITS - 1);
-        for (index, fan) in stream.into_iter().enumerate() {
-            let last = *fan.channels.end();
-            if u32::from(last) >= end {
-                return Err(StreamError::NoSuchChannel { index: index as u64, channel: last, channels });
-            }
-            if !fan.channels.is_empty() {
-                begins |= 1 << *fan.channels.start() | 1 << (last + 1);
-            }
-        }
+    fn new(channels: u32, mut splits: Splits) -> Self {
+        splits.insert(0);
         let mut of = Vec::new();
         let mut count = 0;
-        for channel in 0..end {
-            count += (begins >> channel & 1) as usize;
+        for channel in 0..channels.min(u128::BITS - 1) {
+            count += usize::from(splits.contains(channel));
             of.push((count - 1) as u8);
         }
-        Ok(Self { of, count })
+        splits.insert(of.len() as u8);
+        Self { splits, of, count }
     }
 }
 
@@ -69,23 +112,24 @@ struct Entering {
 }
 
 struct FrontEnd<'a> {
-    config: &'a Config,
+    setup: &'a FifoPim,
     groups: &'a Groups,
     channels: Vec<Channel>,
+    /// Of the next fan.
+    index: u64,
 }
 
 impl FrontEnd<'_> {
-    fn run(mut self, setup: &Setup<'_>, mut stream: impl Iterator<Item = Fan>) -> Result<Run, StreamError> {
-        let known = setup.rules.commands.iter().fold(0_u32, |set, rule| set | 1 << rule.command as u32);
-        let mut index = 0;
-        let mut entering = self.enter(stream.next(), &mut index, known)?;
+    fn run(mut self, mut stream: impl Iterator<Item = Fan>) -> Result<Run, StreamError> {
+        let config = &self.setup.config;
+        let mut entering = self.enter(stream.next())?;
         // Every channel looks at its empty queues in the first cycle.
         let mut wakes = vec![1; self.channels.len()];
         let (mut now, mut served, mut look) = (1, 0, STALLED);
         loop {
             while let Some(request) = &mut entering {
                 while request.next <= request.last
-                    && self.channels[request.next].accept(self.config, request.entry, now)
+                    && self.channels[request.next].accept(config, request.entry, now)
                 {
                     wakes[request.next] = now;
                     request.next += 1;
@@ -93,12 +137,12 @@ impl FrontEnd<'_> {
                 if request.next <= request.last {
                     break;
                 }
-                entering = self.enter(stream.next(), &mut index, known)?;
+                entering = self.enter(stream.next())?;
             }
             let mut next = u64::MAX;
             for (channel, wake) in self.channels.iter_mut().zip(&mut wakes) {
                 if *wake <= now {
-                    *wake = channel.tick(self.config, now);
+                    *wake = channel.tick(config, now);
                 }
                 next = next.min(*wake);
             }
@@ -131,22 +175,27 @@ impl FrontEnd<'_> {
 
     /// Makes an entry of the next request.
     #[inline]
-    fn enter(&self, fan: Option<Fan>, index: &mut u64, known: u32) -> Result<Option<Entering>, StreamError> {
+    fn enter(&mut self, fan: Option<Fan>) -> Result<Option<Entering>, StreamError> {
         let Some(Fan { request, channels }) = fan else { return Ok(None) };
-        let has = |command| known >> command as u32 & 1 != 0;
-        let bank = self.config.bank(request.address, request.column);
-        let (Some(bank), true) = (bank, request.command.is_none_or(has)) else {
-            return Err(StreamError::NoSuchPlace { index: *index, request });
+        let Request { command, address, column } = request;
+        let has = |command| self.setup.commands >> command as u32 & 1 != 0;
+        let (Some(bank), true) = (self.setup.config.bank(address, column), command.is_none_or(has)) else {
+            return Err(StreamError::NoSuchPlace { index: self.index, request });
         };
-        *index += 1;
+        let (first, last) = (*channels.start(), *channels.end());
         let (next, last) = if channels.is_empty() {
             (1, 0)
+        } else if let Some(&group) = self.groups.of.get(usize::from(last)) {
+            if !self.groups.splits.contains(first.into()) || !self.groups.splits.contains(u32::from(last) + 1) {
+                return Err(StreamError::Split { index: self.index });
+            }
+            (usize::from(self.groups.of[usize::from(first)]), usize::from(group))
         } else {
-            let group = |channel: u8| usize::from(self.groups.of[usize::from(channel)]);
-            (group(*channels.start()), group(*channels.end()))
+            let channels = self.setup.config.organisation.channels;
+            return Err(StreamError::NoSuchChannel { index: self.index, channel: last, channels });
         };
-        let Request { command, address, column } = request;
-        let entry = Entry::new(command, bank as Node, address.row, column);
+        self.index += 1;
+        let entry = Entry::new(command, bank, address.row, column);
         Ok(Some(Entering { entry, source: Source::of(command), next, last }))
     }
 

@@ -285,10 +285,13 @@ impl Queue {
                 }
             }
         }
-        for slot in in_order(candidates, head) {
+        let mut candidates = candidates.rotate_right(head as u32);
+        while candidates != 0 {
+            let slot = (head + candidates.trailing_zeros() as usize) % SLOTS as usize;
             if self.ready_at(timers, slot, now) <= now {
                 return Some(Best { slot, ready: true });
             }
+            candidates &= !self.alike(slot).rotate_right(head as u32);
         }
         Some(Best { slot: head, ready: false })
     }
@@ -322,16 +325,26 @@ impl Queue {
                 soonest = soonest.min(bound);
                 continue;
             }
-            for slot in bits(entries) {
+            let mut entries = entries;
+            while entries != 0 {
+                let slot = entries.trailing_zeros() as usize;
                 let ready = self.ready_at(timers, slot, now);
                 if ready > now {
                     soonest = soonest.min(ready);
                 } else if changed {
                     return now + 1;
                 }
+                entries &= !self.alike(slot);
             }
         }
         soonest
+    }
+
+    /// The entries that are ready whenever this one is: those with its next command in its bank.
+    #[inline]
+    fn alike(&self, slot: usize) -> u64 {
+        let entry = &self.entries[slot];
+        self.next[entry.next as usize] & self.at[usize::from(entry.bank)]
     }
 
     fn commands(&self) -> impl Iterator<Item = Command> + use<> {
