@@ -9,7 +9,7 @@ pub mod state;
 
 pub use bank::{BankState, Banks};
 pub use rules::{CommandBus, Place, RuleTable};
-pub use state::TimingState;
+pub use state::{Spot, TimingState};
 
 /// A tick of a controller's clock: CK, or half of it where commands may begin on either edge. The first is 1.
 pub type Tick = u64;

@@ -4,7 +4,15 @@ use crate::command::Command;
 use crate::organisation::Level;
 
 use super::Tick;
-use super::rules::{Place, RuleTable};
+use super::rules::{LEVELS, Place, RuleTable};
+
+/// Configuration: a command at a place, looked up in a [`TimingState`]. For controllers that ask for the same ones again
+/// and again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spot {
+    entries: [u32; LEVELS],
+    count: u8,
+}
 
 /// State: for each node of the channel and each command the first tick at which the node allows it.
 ///
@@ -54,6 +62,26 @@ impl TimingState {
             };
         }
         ready
+    }
+
+    /// Where the ticks stand of which [`Self::ready_down_to`] takes the latest. Only for a place that is not above `level`,
+    /// else of its own levels.
+    pub fn spot(&self, command: Command, place: &Place, level: Level) -> Spot {
+        let id = self.rules.id(command);
+        let levels = self.rules.effects[id].waits_at.iter().filter(|&&at| at <= (level as u8).min(place.level));
+        let mut spot = Spot::default();
+        for &at in levels {
+            spot.entries[usize::from(spot.count)] = place.offsets[usize::from(at)] + id as u32;
+            spot.count += 1;
+        }
+        spot
+    }
+
+    /// [`Self::ready_down_to`] for what [`Self::spot`] has looked up.
+    #[inline]
+    pub fn ready_at_spot(&self, spot: &Spot) -> Tick {
+        let entries = spot.entries.iter().take(usize::from(spot.count));
+        entries.fold(0, |ready, &entry| ready.max(self.earliest[entry as usize]))
     }
 
     #[cold]

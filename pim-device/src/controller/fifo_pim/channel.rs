@@ -54,7 +54,7 @@ enum Takes {
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     source: Source,
-    slot: usize,
+    slot: u8,
     /// `None` for a barrier.
     command: Option<Command>,
     bank: Node,
@@ -94,7 +94,7 @@ impl Channel {
         let queue = || Queue::new(banks);
         Self {
             timers,
-            rows: OpenRows::new(config.organisation.rows),
+            rows: OpenRows::default(),
             active: queue(),
             pim: queue(),
             reads: queue(),
@@ -132,30 +132,37 @@ impl Channel {
         queue.len() <= FULL_ABOVE
     }
 
-    /// Takes a request, unless its queue is full. A read of what waits to be written is answered at once.
+    /// Takes a request for which there is room. Returns the cycle at which something may happen because of it.
     #[inline]
-    pub(super) fn accept(&mut self, config: &Config, mut entry: Entry, now: u64) -> bool {
-        let source = Source::of(entry.own);
-        if source == Source::Read {
-            let same = |write: &Entry| (write.row, write.column) == (entry.row, entry.column);
-            if self.writes.of_bank(entry.bank).any(same) {
-                self.read_done_at(now);
-                self.completed += 1;
-                return true;
-            }
-        }
-        if !self.has_room(source) {
-            return false;
-        }
-        if let Some(own) = entry.own {
-            entry.next = self.next(config, own, entry.bank, entry.row);
-        }
-        match source {
+    pub(super) fn accept(&mut self, config: &Config, mut entry: Entry, now: u64) -> u64 {
+        let Some(own) = entry.own else {
+            self.pim.push(config, entry);
+            // Behind others it waits.
+            return if self.pim.starts_with_barrier() { now } else { u64::MAX };
+        };
+        entry.next = self.next(config, own, entry.bank, entry.row);
+        match Source::of(entry.own) {
             Source::Read => self.reads.push(config, entry),
             Source::Write => self.writes.push(config, entry),
-            _ => self.pim.push(config, entry),
+            // Unless it can be served itself, it changes nothing for those before it but to hold some of them back.
+            _ => return self.pim.push_and_look(config, &self.timers, entry, now),
         }
-        true
+        now
+    }
+
+    /// Whether a read needs no service: what it reads waits to be written. It is answered at once.
+    #[inline]
+    pub(super) fn answers(&mut self, entry: &Entry, now: u64) -> bool {
+        if entry.own != Some(Command::Rd) || self.writes.is_empty() {
+            return false;
+        }
+        let same = |write: &Entry| (write.row, write.column) == (entry.row, entry.column);
+        let answered = self.writes.of_bank(entry.bank).any(same);
+        if answered {
+            self.read_done_at(now);
+            self.completed += 1;
+        }
+        answered
     }
 
     /// One read's data is handed over in each cycle, in order.
@@ -177,26 +184,16 @@ impl Channel {
     /// What has to be issued next for a request.
     #[inline]
     fn next(&self, config: &Config, own: Command, bank: Node, row: u32) -> Command {
-        match config.need(own) {
-            Need::Open { banks, activate, precharge } => {
-                let without = config.set(banks, bank) & !self.rows.with(row);
-                if without == 0 {
-                    own
-                } else if self.rows.open() >> without.trailing_zeros() & 1 == 0 {
-                    activate
-                } else {
-                    precharge
-                }
-            }
-            Need::Closed { precharge } if self.rows.open() != 0 => precharge,
-            Need::Nothing | Need::Closed { .. } => own,
-        }
+        next(config, &self.rows, own, bank, row)
     }
 
     /// One cycle. Returns the next one at which anything can happen here if no request comes.
     #[inline]
     pub(super) fn tick(&mut self, config: &Config, now: u64) -> u64 {
         self.changed = false;
+        if now < self.next_refresh && self.only_pim() {
+            return self.tick_pim(config, now);
+        }
         if now >= self.next_refresh {
             self.next_refresh += config.refresh_interval.unwrap_or(u64::MAX);
             let banks = config.organisation.banks_per_channel();
@@ -211,6 +208,67 @@ impl Channel {
         };
         self.slot(config, now, takes);
         self.next_change(config, now)
+    }
+
+    /// Whether nothing but PIM requests can be served, now or later in this cycle.
+    #[inline]
+    fn only_pim(&self) -> bool {
+        self.writing
+            && self.refreshes.is_empty()
+            && self.active.is_empty()
+            && self.reads.is_empty()
+            && self.writes.is_empty()
+    }
+
+    /// A cycle in which there are only PIM requests: what [`Self::tick`] does, without a look at the other queues.
+    #[inline]
+    fn tick_pim(&mut self, config: &Config, now: u64) -> u64 {
+        let first = self.slot_pim(config, now, Takes::Anything);
+        if self.pim.is_empty() {
+            return self.next_refresh;
+        }
+        let takes = match first.and_then(|command| config.bus(command)) {
+            Some(Bus::Row) => Takes::Only(Bus::Column),
+            Some(Bus::Column) => Takes::Only(Bus::Row),
+            None => Takes::Nothing,
+        };
+        self.slot_pim(config, now, takes);
+        if self.pim.starts_with_barrier() {
+            return now + 1;
+        }
+        self.pim.next_change(&self.timers, now, self.changed, self.next_refresh)
+    }
+
+    /// One slot of such a cycle. Returns the command that it issued: where none is, no queue is left to name another.
+    #[inline]
+    fn slot_pim(&mut self, config: &Config, now: u64, takes: Takes) -> Option<Command> {
+        self.drop_barrier(config);
+        let offered = match takes {
+            Takes::Anything => true,
+            Takes::Only(bus) => self.pim.offers(config, bus),
+            Takes::Nothing => false,
+        };
+        if !offered {
+            return None;
+        }
+        let candidate = self.best(Source::Pim, now)?;
+        let fits = match takes {
+            Takes::Only(bus) => candidate.command.is_some_and(|command| config.bus(command) == Some(bus)),
+            Takes::Anything | Takes::Nothing => true,
+        };
+        if !candidate.ready || !fits {
+            return None;
+        }
+        self.issue(config, now, &candidate);
+        candidate.command
+    }
+
+    #[inline]
+    fn drop_barrier(&mut self, config: &Config) {
+        if self.pim.drop_barrier(config) {
+            self.completed += 1;
+            self.changed = true;
+        }
     }
 
     /// One slot of the cycle: at most one command. Returns the command that it came to, issued or not.
@@ -245,13 +303,10 @@ impl Channel {
                 return Some(Candidate { source: Source::Refresh, slot: 0, command: Some(command), bank, ready });
             }
         }
-        if self.pim.drop_barrier(config) {
-            self.completed += 1;
-            self.changed = true;
-        }
+        self.drop_barrier(config);
         let offered = match takes {
             Takes::Anything => true,
-            Takes::Only(bus) => self.pim.offers(bus),
+            Takes::Only(bus) => self.pim.offers(config, bus),
             Takes::Nothing => false,
         };
         if offered {
@@ -265,12 +320,15 @@ impl Channel {
             self.writing = !self.writing;
             self.changed = true;
         }
+        if self.writes.is_empty() && self.reads.is_empty() {
+            return None;
+        }
         let candidate = self.best(if self.writing { Source::Write } else { Source::Read }, now)?;
         let fits = candidate.command.is_some_and(fits);
         Some(Candidate { ready: candidate.ready && fits, ..candidate })
     }
 
-    #[inline]
+    #[inline(always)]
     fn best(&mut self, source: Source, now: u64) -> Option<Candidate> {
         let queue = match source {
             Source::Active => &mut self.active,
@@ -281,7 +339,7 @@ impl Channel {
         let best = queue.best(&self.timers, now)?;
         let entry = queue.entry(best.slot);
         let command = entry.own.map(|_| entry.next);
-        Some(Candidate { source, slot: best.slot, command, bank: entry.bank, ready: best.ready })
+        Some(Candidate { source, slot: best.slot as u8, command, bank: entry.bank, ready: best.ready })
     }
 
     /// Whether reads and writes would take turns now.
@@ -308,6 +366,7 @@ impl Channel {
     fn issue(&mut self, config: &Config, now: u64, candidate: &Candidate) {
         self.changed = true;
         let Candidate { source, slot, command, bank, .. } = *candidate;
+        let slot = usize::from(slot);
         if self.log.is_some() {
             self.note(config, now, candidate);
         }
@@ -349,7 +408,7 @@ impl Channel {
             Target::PseudoChannel(whole as u8)
         } else {
             let queue = self.queue(candidate.source);
-            let entry = queue.map_or(Entry::new(None, 0, 0, 0), |queue| *queue.entry(candidate.slot));
+            let entry = queue.map_or(Entry::new(None, 0, 0, 0), |queue| *queue.entry(candidate.slot.into()));
             Target::Column(config.address(entry.bank, entry.row), entry.column)
         };
         let issue = Issue { cycle: now, command: candidate.command, target };
@@ -359,40 +418,24 @@ impl Channel {
     /// What a command does to rows, and what that changes for those who wait.
     #[inline]
     fn move_rows(&mut self, config: &Config, command: Command, bank: Node, row: u32) {
-        let banks = match config.effect(command) {
+        let (opens, banks) = match config.effect(command) {
             Effect::Nothing => return,
-            Effect::Open(banks) => {
-                let banks = config.set(banks, bank);
-                self.rows.activate(row, banks);
-                banks
-            }
-            Effect::Close(banks) => {
-                let banks = config.set(banks, bank);
-                self.rows.precharge(banks);
-                banks
-            }
+            Effect::Open(banks) => (true, config.set(banks, bank)),
+            Effect::Close(banks) => (false, config.set(banks, bank)),
         };
-        self.look_again(config, banks);
+        self.move_banks(config, opens, banks, row);
     }
 
-    /// Finds out anew what has to come next for every request that needs a row in one of these banks.
-    fn look_again(&mut self, config: &Config, moved: BankSet) {
-        for source in [Source::Active, Source::Pim, Source::Read, Source::Write] {
-            let Some(queue) = self.queue(source) else { continue };
-            for slot in queue.requests() {
-                let Some(queue) = self.queue(source) else { continue };
-                let entry = *queue.entry(slot);
-                let Some(own) = entry.own else { continue };
-                let Need::Open { banks, .. } = config.need(own) else { continue };
-                if config.set(banks, entry.bank) & moved == 0 {
-                    continue;
-                }
-                let next = self.next(config, own, entry.bank, entry.row);
-                if next != entry.next
-                    && let Some(queue) = self.queue(source)
-                {
-                    queue.set_next(config, slot, next);
-                }
+    #[inline(never)]
+    fn move_banks(&mut self, config: &Config, opens: bool, banks: BankSet, row: u32) {
+        if opens {
+            self.rows.activate(row, banks);
+        } else {
+            self.rows.precharge(banks);
+        }
+        for queue in [&mut self.active, &mut self.pim, &mut self.reads, &mut self.writes] {
+            if !queue.is_empty() {
+                look_again(config, &self.rows, queue, banks, opens);
             }
         }
     }
@@ -416,9 +459,53 @@ impl Channel {
         }
         next = self.pim.next_change(&self.timers, now, self.changed, next);
         for queue in [&mut self.active, &mut self.reads, &mut self.writes] {
-            next = queue.next_change(&self.timers, now, self.changed, next);
+            if !queue.is_empty() {
+                next = queue.next_change(&self.timers, now, self.changed, next);
+            }
         }
         next
+    }
+}
+
+/// What has to be issued next for a request.
+#[inline]
+fn next(config: &Config, rows: &OpenRows, own: Command, bank: Node, row: u32) -> Command {
+    match config.need(own) {
+        Need::Nothing => own,
+        Need::Open { banks, activate, precharge } => {
+            let without = config.set(banks, bank) & !rows.with(row);
+            if without == 0 {
+                own
+            } else if rows.open() >> without.trailing_zeros() & 1 == 0 {
+                activate
+            } else {
+                precharge
+            }
+        }
+        Need::Closed { precharge } => {
+            if rows.open() == 0 {
+                own
+            } else {
+                precharge
+            }
+        }
+    }
+}
+
+/// Finds out anew what has to come next for every request that needs a row in one of these banks. Where rows have been
+/// opened, nothing changes for those that had theirs.
+fn look_again(config: &Config, rows: &OpenRows, queue: &mut Queue, moved: BankSet, opened: bool) {
+    for slot in queue.without_row(opened) {
+        let entry = queue.entry(slot);
+        let (bank, row) = (entry.bank, entry.row);
+        let Some(own) = entry.own else { continue };
+        if config.reach(own, bank) & moved == 0 {
+            continue;
+        }
+        let (before, next) = (entry.next, next(config, rows, own, bank, row));
+        if next != before {
+            queue.set_next(config, slot, next);
+        }
     }
 }
 

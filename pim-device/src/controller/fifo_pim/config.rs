@@ -17,6 +17,8 @@ pub(super) struct Config {
     /// Commands that open or close rows, and that need one; a bit each.
     moving: u32,
     needing: u32,
+    /// Commands by their bus; a bit each.
+    by_bus: [u32; 2],
     /// By bank and kind of set.
     sets: Vec<[BankSet; Banks::ALL.len()]>,
     /// RD to the last of its data, in cycles.
@@ -30,10 +32,13 @@ impl Config {
         let mut buses = [None; Command::ALL.len()];
         let mut effects = [Effect::Nothing; Command::ALL.len()];
         let mut needs = [Need::Nothing; Command::ALL.len()];
-        let (mut moving, mut needing) = (0, 0);
+        let (mut moving, mut needing, mut by_bus) = (0, 0, [0; 2]);
         for rule in rules.commands {
             buses[rule.command.index()] = rule.bus;
             effects[rule.command.index()] = rule.effect;
+            if let Some(bus) = rule.bus {
+                by_bus[bus as usize] |= 1 << rule.command as u32;
+            }
             moving |= u32::from(rule.effect != Effect::Nothing) << rule.command as u32;
         }
         for rule in rules.requests {
@@ -49,6 +54,7 @@ impl Config {
             needs,
             moving,
             needing,
+            by_bus,
             sets: sets.collect(),
             read_latency: u64::from(timing.get(Parameter::Cl)) + u64::from(timing.get(Parameter::Bl)),
             refresh_interval: (refresh && interval > 0).then_some(interval),
@@ -58,6 +64,12 @@ impl Config {
     #[inline]
     pub(super) const fn bus(&self, command: Command) -> Option<Bus> {
         self.buses[command as usize]
+    }
+
+    /// The commands that go over a bus; a bit each.
+    #[inline]
+    pub(super) const fn commands_of(&self, bus: Bus) -> u32 {
+        self.by_bus[bus as usize]
     }
 
     #[inline]
@@ -88,6 +100,15 @@ impl Config {
     pub(super) fn set(&self, banks: Banks, bank: Node) -> BankSet {
         let bank = if usize::from(bank) < self.sets.len() { usize::from(bank) } else { 0 };
         self.sets[bank][banks as usize]
+    }
+
+    /// The banks in which a request of this command at this bank needs its row.
+    #[inline]
+    pub(super) fn reach(&self, command: Command, bank: Node) -> BankSet {
+        match self.need(command) {
+            Need::Open { banks, .. } => self.set(banks, bank),
+            Need::Nothing | Need::Closed { .. } => 0,
+        }
     }
 
     /// The node of a bank; `None` where the organisation has no such bank or row.

@@ -122,22 +122,28 @@ struct FrontEnd<'a> {
 impl FrontEnd<'_> {
     fn run(mut self, mut stream: impl Iterator<Item = Fan>) -> Result<Run, StreamError> {
         let config = &self.setup.config;
-        let mut entering = self.enter(stream.next())?;
+        let mut entering = None;
+        self.enter(stream.next(), &mut entering)?;
         // Every channel looks at its empty queues in the first cycle.
         let mut wakes = vec![1; self.channels.len()];
         let (mut now, mut served, mut look) = (1, 0, STALLED);
         loop {
             while let Some(request) = &mut entering {
-                while request.next <= request.last
-                    && self.channels[request.next].accept(config, request.entry, now)
-                {
-                    wakes[request.next] = now;
+                while request.next <= request.last {
+                    let channel = &mut self.channels[request.next];
+                    if !channel.answers(&request.entry, now) {
+                        if !channel.has_room(request.source) {
+                            break;
+                        }
+                        let wake = &mut wakes[request.next];
+                        *wake = channel.accept(config, request.entry, now).min(*wake);
+                    }
                     request.next += 1;
                 }
                 if request.next <= request.last {
                     break;
                 }
-                entering = self.enter(stream.next())?;
+                self.enter(stream.next(), &mut entering)?;
             }
             let mut next = u64::MAX;
             for (channel, wake) in self.channels.iter_mut().zip(&mut wakes) {
@@ -175,8 +181,11 @@ impl FrontEnd<'_> {
 
     /// Makes an entry of the next request.
     #[inline]
-    fn enter(&mut self, fan: Option<Fan>) -> Result<Option<Entering>, StreamError> {
-        let Some(Fan { request, channels }) = fan else { return Ok(None) };
+    fn enter(&mut self, fan: Option<Fan>, entering: &mut Option<Entering>) -> Result<(), StreamError> {
+        let Some(Fan { request, channels }) = fan else {
+            *entering = None;
+            return Ok(());
+        };
         let Request { command, address, column } = request;
         let has = |command| self.setup.commands >> command as u32 & 1 != 0;
         let (Some(bank), true) = (self.setup.config.bank(address, column), command.is_none_or(has)) else {
@@ -196,7 +205,8 @@ impl FrontEnd<'_> {
         };
         self.index += 1;
         let entry = Entry::new(command, bank, address.row, column);
-        Ok(Some(Entering { entry, source: Source::of(command), next, last }))
+        *entering = Some(Entering { entry, source: Source::of(command), next, last });
+        Ok(())
     }
 
     fn result(self, end: u64) -> Run {

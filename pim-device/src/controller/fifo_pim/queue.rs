@@ -51,8 +51,9 @@ pub(super) struct Queue {
     /// Number of the first entry in order of arrival, and of the next to come.
     head: u64,
     tail: u64,
-    /// Entries.
+    /// Entries, and how many.
     live: u64,
+    len: u32,
     barriers: u64,
     /// Entries whose own command is next and whose row is open.
     hits: u64,
@@ -60,8 +61,6 @@ pub(super) struct Queue {
     covered: u64,
     /// Entries whose next command opens or closes rows: they may pass a barrier.
     hoisted: u64,
-    /// Entries by the bus of their next command.
-    buses: [u64; 2],
     /// Entries by their next command, and which of these are not empty.
     next: [u64; Command::ALL.len()],
     commands: u32,
@@ -77,11 +76,11 @@ impl Queue {
             head: 0,
             tail: 0,
             live: 0,
+            len: 0,
             barriers: 0,
             hits: 0,
             covered: 0,
             hoisted: 0,
-            buses: [0; 2],
             next: [0; Command::ALL.len()],
             commands: 0,
             at: vec![0; banks],
@@ -91,7 +90,7 @@ impl Queue {
 
     #[inline]
     pub(super) const fn len(&self) -> u32 {
-        self.live.count_ones()
+        self.len
     }
 
     #[inline]
@@ -104,10 +103,11 @@ impl Queue {
         &self.entries[slot % SLOTS as usize]
     }
 
-    /// The slots of all entries that are no barriers, in no order.
+    /// The slots, in no order, of the requests that need a row and have to have it opened or closed before; with
+    /// `only` false also of those that have it.
     #[inline]
-    pub(super) fn requests(&self) -> impl Iterator<Item = usize> + use<> {
-        bits(self.live & !self.barriers)
+    pub(super) fn without_row(&self, only: bool) -> impl Iterator<Item = usize> + use<> {
+        bits(if only { self.hoisted } else { self.hoisted | self.hits })
     }
 
     /// Whether an entry goes to this bank.
@@ -139,6 +139,7 @@ impl Queue {
         let bit = 1 << slot;
         self.entries[slot] = entry;
         self.live |= bit;
+        self.len += 1;
         if entry.own.is_none() {
             self.barriers |= bit;
             return;
@@ -149,6 +150,18 @@ impl Queue {
             self.covered |= bit;
         }
         self.enlist(config, slot);
+    }
+
+    /// Puts a request at the end. Returns when it may be served first: never, or not before others have been, where the
+    /// result is the largest cycle; at the earliest `now`.
+    #[inline]
+    pub(super) fn push_and_look(&mut self, config: &Config, timers: &Timers, entry: Entry, now: u64) -> u64 {
+        self.push(config, entry);
+        let slot = ((self.tail - 1) % SLOTS) as usize;
+        if (self.eligible() | 1 << self.head_slot()) >> slot & 1 == 0 {
+            return u64::MAX;
+        }
+        timers.ready_at_channel(self.entries[slot].next).max(now)
     }
 
     /// Moves all entries together: many left from the middle.
@@ -169,6 +182,7 @@ impl Queue {
         let bit = 1 << slot;
         let entry = *self.entry(slot);
         self.live &= !bit;
+        self.len -= 1;
         if entry.own.is_none() {
             self.barriers &= !bit;
         } else {
@@ -198,9 +212,6 @@ impl Queue {
         let bit = 1 << slot;
         self.next[next as usize] |= bit;
         self.commands |= 1 << next as u32;
-        if let Some(bus) = config.bus(next) {
-            self.buses[bus as usize] |= bit;
-        }
         if config.moves_rows(next) {
             self.hoisted |= bit;
         }
@@ -219,9 +230,6 @@ impl Queue {
         self.next[next as usize] &= !bit;
         if self.next[next as usize] == 0 {
             self.commands &= !(1 << next as u32);
-        }
-        if let Some(bus) = config.bus(next) {
-            self.buses[bus as usize] &= !bit;
         }
         self.hoisted &= !bit;
         if self.hits & bit != 0 {
@@ -262,8 +270,12 @@ impl Queue {
 
     /// Whether an entry whose next command goes over this bus could be the best one.
     #[inline]
-    pub(super) const fn offers(&self, bus: Bus) -> bool {
-        (self.eligible() | 1 << self.head_slot()) & self.buses[bus as usize] != 0
+    pub(super) fn offers(&self, config: &Config, bus: Bus) -> bool {
+        let commands = self.commands & config.commands_of(bus);
+        commands != 0 && {
+            let relevant = self.eligible() | 1 << self.head_slot();
+            bits(commands.into()).any(|command| self.next[command] & relevant != 0)
+        }
     }
 
     /// The entry to be served first: the first one if its command may be issued, else the first eligible one whose
@@ -312,6 +324,14 @@ impl Queue {
     pub(super) fn next_change(&mut self, timers: &Timers, now: u64, changed: bool, limit: u64) -> u64 {
         if self.live == 0 {
             return limit;
+        }
+        if self.commands & self.commands.wrapping_sub(1) == 0 {
+            // One command for all: what holds it back in the whole channel is mostly enough.
+            let command = self.entries[self.head_slot()].next;
+            let bound = timers.ready_at_channel(command);
+            if bound > now {
+                return bound.min(limit);
+            }
         }
         let mut soonest = limit;
         let relevant = self.eligible() | 1 << self.head_slot();

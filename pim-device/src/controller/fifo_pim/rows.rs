@@ -4,25 +4,23 @@
 use super::rules::BankSet;
 
 /// State of the banks of one channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct OpenRows {
-    /// By row: the banks in which it is open.
-    banks: Vec<BankSet>,
+    /// Rows that are open somewhere, in order, and where.
+    rows: Vec<(u32, BankSet)>,
     /// Banks that have any row open.
     open: BankSet,
-    /// Rows that are open somewhere.
-    rows: Vec<u32>,
 }
 
 impl OpenRows {
-    pub(super) fn new(rows: u32) -> Self {
-        Self { banks: vec![0; rows as usize], open: 0, rows: Vec::new() }
-    }
-
     /// The banks in which a row is open.
     #[inline]
     pub(super) fn with(&self, row: u32) -> BankSet {
-        self.banks[row as usize]
+        match self.rows.as_slice() {
+            [] => 0,
+            &[(open, banks)] => if open == row { banks } else { 0 },
+            rows => rows.binary_search_by_key(&row, |&(row, _)| row).map_or(0, |place| rows[place].1),
+        }
     }
 
     /// The banks that have any row open.
@@ -33,20 +31,18 @@ impl OpenRows {
 
     /// Opens a row in banks, beside what is open there.
     pub(super) fn activate(&mut self, row: u32, banks: BankSet) {
-        let there = &mut self.banks[row as usize];
-        if *there == 0 {
-            self.rows.push(row);
+        match self.rows.binary_search_by_key(&row, |&(row, _)| row) {
+            Ok(place) => self.rows[place].1 |= banks,
+            Err(place) => self.rows.insert(place, (row, banks)),
         }
-        *there |= banks;
         self.open |= banks;
     }
 
     /// Closes every row of banks.
     pub(super) fn precharge(&mut self, banks: BankSet) {
-        let there = &mut self.banks;
-        self.rows.retain(|&row| {
-            there[row as usize] &= !banks;
-            there[row as usize] != 0
+        self.rows.retain_mut(|(_, there)| {
+            *there &= !banks;
+            *there != 0
         });
         self.open &= !banks;
     }
@@ -58,7 +54,7 @@ mod tests {
 
     #[test]
     fn may_a_bank_have_several_rows_open() {
-        let mut rows = OpenRows::new(16);
+        let mut rows = OpenRows::default();
         rows.activate(3, 0b111);
         rows.activate(5, 0b110);
         rows.precharge(0b010);

@@ -2,11 +2,13 @@
 //! set, which no line of a constraint table can say.
 
 use crate::command::Command;
-use crate::dram::{CommandBus, Place, RuleTable, TimingState};
+use crate::dram::{CommandBus, Place, RuleTable, Spot, TimingState};
 use crate::organisation::{Level, Organisation};
 use crate::timing::Timing;
 
 use super::rules::{RuleSet, Spread};
+
+use std::sync::Arc;
 
 /// A bank of the channel by number or, behind the banks, a pseudo-channel as a whole.
 pub(super) type Node = u8;
@@ -42,9 +44,11 @@ impl Held {
 #[derive(Clone, Debug)]
 pub(super) struct Timers {
     timing: TimingState,
-    places: Vec<Place>,
-    /// By command: down to which level it is checked.
-    checked_to: [Level; Command::ALL.len()],
+    places: Arc<[Place]>,
+    /// By command and node: what holds it back, down to the level to which it is checked.
+    spots: Arc<[[Spot; Command::ALL.len()]]>,
+    /// By command: what holds it back anywhere in the channel.
+    channel: Arc<[Spot; Command::ALL.len()]>,
     held: Vec<Held>,
     /// Commands that hold back, and are held back, in sets of banks; a bit each.
     holding: u32,
@@ -52,17 +56,23 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn new(rules: &RuleSet, organisation: &Organisation, timing: &Timing) -> Self {
+    pub(super) fn new(rules: &RuleSet, organisation: &Organisation, cycles: &Timing) -> Self {
         let commands: Vec<Command> = rules.commands.iter().map(|rule| rule.command).collect();
-        let cycles_of = |parameter| timing.get(parameter);
+        let cycles_of = |parameter| cycles.get(parameter);
         let bus = CommandBus { lengths: &[], two_buses: true };
         let table = RuleTable::new(organisation, rules.constraints, &commands, bus, cycles_of);
         let banks = (0..organisation.banks_per_channel()).map(|bank| table.node(Level::Bank, bank));
         let wholes = (0..organisation.pseudo_channels).map(|whole| table.node(Level::PseudoChannel, whole));
-        let places = banks.chain(wholes).collect();
-        let mut checked_to = [Level::Bank; Command::ALL.len()];
+        let places: Arc<[Place]> = banks.chain(wholes).collect();
+        let timing = TimingState::new(table);
+        let nothing = || [Spot::default(); Command::ALL.len()];
+        let (mut spots, mut channel) = (vec![nothing(); places.len()], nothing());
         for rule in rules.commands {
-            checked_to[rule.command.index()] = rule.checked_to;
+            let command = rule.command;
+            channel[command.index()] = timing.spot(command, &places[0], Level::Channel);
+            for (spots, place) in spots.iter_mut().zip(places.iter()) {
+                spots[command.index()] = timing.spot(command, place, rule.checked_to);
+            }
         }
         let mut held = Vec::new();
         for &(preceding, spread) in rules.spreads {
@@ -80,9 +90,10 @@ impl Timers {
         }
         let bits = |commands: &mut dyn Iterator<Item = Command>| commands.fold(0, |set, command| set | bit(command));
         Self {
-            timing: TimingState::new(table),
+            timing,
             places,
-            checked_to,
+            spots: spots.into(),
+            channel: Arc::new(channel),
             holding: bits(&mut held.iter().map(|held| held.preceding)),
             waiting: bits(&mut held.iter().map(|held| held.following)),
             held,
@@ -92,8 +103,7 @@ impl Timers {
     /// From when on a command may be issued to a node, if nothing else is issued before.
     #[inline]
     pub(super) fn ready(&self, command: Command, node: Node) -> u64 {
-        let place = &self.places[usize::from(node)];
-        let ready = self.timing.ready_down_to(command, place, self.checked_to[command.index()]);
+        let ready = self.timing.ready_at_spot(&self.spots[usize::from(node)][command.index()]);
         if self.waiting & bit(command) == 0 { ready } else { ready.max(self.ready_in_sets(command, node)) }
     }
 
@@ -106,7 +116,7 @@ impl Timers {
     /// Not before this may a command be issued anywhere in the channel.
     #[inline]
     pub(super) fn ready_at_channel(&self, command: Command) -> u64 {
-        self.timing.ready_down_to(command, &self.places[0], Level::Channel)
+        self.timing.ready_at_spot(&self.channel[command.index()])
     }
 
     /// A command is issued to a node.
