@@ -186,7 +186,7 @@ impl Queue {
         if entry.own.is_none() {
             self.barriers &= !bit;
         } else {
-            self.delist(config, slot);
+            self.delist(slot);
             self.covered &= !bit;
             self.at[usize::from(entry.bank)] &= !bit;
         }
@@ -200,7 +200,7 @@ impl Queue {
     /// Gives a request another next command.
     #[inline]
     pub(super) fn set_next(&mut self, config: &Config, slot: usize, next: Command) {
-        self.delist(config, slot);
+        self.delist(slot);
         self.entries[slot].next = next;
         self.entries[slot].not_before = 0;
         self.enlist(config, slot);
@@ -224,7 +224,7 @@ impl Queue {
     }
 
     #[inline]
-    fn delist(&mut self, config: &Config, slot: usize) {
+    fn delist(&mut self, slot: usize) {
         let Entry { next, bank, .. } = self.entries[slot];
         let bit = 1 << slot;
         self.next[next as usize] &= !bit;
