@@ -14,6 +14,7 @@
 //! # Ok::<(), pimscope::validate::ValidateError>(())
 //! ```
 
+pub mod attacc;
 pub mod dram;
 pub mod error;
 pub mod golden;
@@ -64,7 +65,8 @@ pub trait Suite: Sync {
 }
 
 /// All suites, in the order in which they run.
-pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing, &dram::DramGolden, &dram::DramTotals];
+pub static SUITES: &[&dyn Suite] =
+    &[&queueing::Queueing, &dram::DramGolden, &dram::DramTotals, &attacc::Golden, &attacc::Attention];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.
 ///

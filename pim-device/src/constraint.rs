@@ -5,6 +5,8 @@
 //! node that both commands touch, so a constraint with a command that works on the whole channel stands at the
 //! channel, where "the last" is the last of any bank.
 
+pub mod attacc;
+
 use crate::command::Command;
 use crate::command::Command::{Act, ActAb, MacAb, MvGb, MvSb, Pre, PreA, RefAb, SetM, Sfm, Wr, WrGb};
 use crate::organisation::Level;

@@ -1,6 +1,7 @@
 //! The channel controller: the actor that runs PIM programs one after the other.
 
 pub mod engine;
+pub mod fifo_pim;
 mod readiness;
 
 use std::collections::BTreeSet;

@@ -22,7 +22,7 @@ pub use channel::DramChannel;
 pub use config::{ChannelConfig, DramError, Queues, Refresh};
 pub use request::{Access, Completion, Observer, Offered, Request, Target};
 pub use rules::{CommandBus, Place, RuleTable};
-pub use state::TimingState;
+pub use state::{Spot, TimingState};
 
 /// A tick of a controller's clock: CK, or half of it where commands may begin on either edge. The first is 1.
 pub type Tick = u64;

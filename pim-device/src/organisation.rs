@@ -1,5 +1,7 @@
 //! How a stack is organised: channels, pseudo-channels, ranks, bank groups, banks, rows and columns.
 
+pub mod hbm3;
+
 use sim_core::Bytes;
 
 use crate::command::Address;
@@ -113,6 +115,11 @@ impl Organisation {
     /// Bytes of one channel.
     pub const fn channel_capacity(&self) -> Bytes {
         Bytes(self.all_bank_row().0 * self.rows as u64)
+    }
+
+    /// Gigabits of one channel, rounded down: what refresh times go by.
+    pub const fn density_gb(&self) -> u32 {
+        (self.channel_capacity().0 / (1 << 27)) as u32
     }
 
     /// Bytes of one stack.

@@ -1,5 +1,6 @@
 //! pimscope as a whole: scenarios in, reports out. One module per question.
 
+mod attacc;
 mod bad_input;
 mod common;
 mod determinism;

@@ -17,8 +17,8 @@ pub enum PowerLimit {
     Off,
 }
 
-/// nCCDAB without the power limit, at every rate.
-const CCD_AB_UNLIMITED: u32 = 4;
+/// nCCDAB and nCCDSB without the power limit, at every rate.
+const CCD_MAC_UNLIMITED: u32 = 4;
 
 /// SETM to any other command. Assumption: AttAcc gives SETM no time; 20 cycles (15 ns) is the order of a mode
 /// register set of DRAM.
@@ -49,26 +49,32 @@ struct Preset {
     ras: u32,
     rc: u32,
     wr: u32,
+    rtp_s: u32,
     rtp_l: u32,
     cwl: u32,
     /// With the power limit.
     ccd_ab: u32,
+    /// With the power limit.
+    ccd_sb: u32,
+    wtr_s: u32,
+    wtr_l: u32,
     faw: u32,
     refi: u32,
+    rref_d: u32,
 }
 
 #[rustfmt::skip]
 const PRESETS: [Preset; 5] = [
-    Preset { name: "HBM3_4.8Gbps", tck: period(833), cl: 17, ras: 41, rc: 58, wr: 20, rtp_l: 8, cwl: 5, ccd_ab: 6, faw: 36, refi: 4680 },
+    Preset { name: "HBM3_4.8Gbps", tck: period(833), cl: 17, ras: 41, rc: 58, wr: 20, rtp_s: 5, rtp_l: 8, cwl: 5, ccd_ab: 6, ccd_sb: 6, wtr_s: 8, wtr_l: 10, faw: 36, refi: 4680, rref_d: 10 },
     GBPS_5_2,
-    Preset { name: "HBM3_5.6Gbps", tck: period(714), cl: 20, ras: 48, rc: 68, wr: 23, rtp_l: 9, cwl: 6, ccd_ab: 6, faw: 42, refi: 5460 },
-    Preset { name: "HBM3_6.0Gbps", tck: period(666), cl: 21, ras: 51, rc: 72, wr: 24, rtp_l: 9, cwl: 6, ccd_ab: 6, faw: 45, refi: 5850 },
-    Preset { name: "HBM3_6.4Gbps", tck: period(625), cl: 23, ras: 55, rc: 77, wr: 26, rtp_l: 10, cwl: 7, ccd_ab: 7, faw: 48, refi: 6240 },
+    Preset { name: "HBM3_5.6Gbps", tck: period(714), cl: 20, ras: 48, rc: 68, wr: 23, rtp_s: 6, rtp_l: 9, cwl: 6, ccd_ab: 6, ccd_sb: 7, wtr_s: 9, wtr_l: 12, faw: 42, refi: 5460, rref_d: 12 },
+    Preset { name: "HBM3_6.0Gbps", tck: period(666), cl: 21, ras: 51, rc: 72, wr: 24, rtp_s: 6, rtp_l: 9, cwl: 6, ccd_ab: 6, ccd_sb: 7, wtr_s: 9, wtr_l: 12, faw: 45, refi: 5850, rref_d: 12 },
+    Preset { name: "HBM3_6.4Gbps", tck: period(625), cl: 23, ras: 55, rc: 77, wr: 26, rtp_s: 7, rtp_l: 10, cwl: 7, ccd_ab: 7, ccd_sb: 8, wtr_s: 10, wtr_l: 13, faw: 48, refi: 6240, rref_d: 13 },
 ];
 
 #[rustfmt::skip]
 const GBPS_5_2: Preset =
-    Preset { name: "HBM3_5.2Gbps", tck: period(769), cl: 19, ras: 45, rc: 63, wr: 21, rtp_l: 8, cwl: 6, ccd_ab: 6, faw: 39, refi: 5070 };
+    Preset { name: "HBM3_5.2Gbps", tck: period(769), cl: 19, ras: 45, rc: 63, wr: 21, rtp_s: 6, rtp_l: 8, cwl: 6, ccd_ab: 6, ccd_sb: 6, wtr_s: 8, wtr_l: 11, faw: 39, refi: 5070, rref_d: 11 };
 
 /// The names of the presets.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -89,9 +95,9 @@ pub fn gbps_5_2(power: PowerLimit) -> Timing {
 
 fn timing(preset: &Preset, rfc_ns: u64, power: PowerLimit) -> Timing {
     let (tck_ps, clock) = preset.tck;
-    let ccd_ab = match power {
-        PowerLimit::On => preset.ccd_ab,
-        PowerLimit::Off => CCD_AB_UNLIMITED,
+    let (ccd_ab, ccd_sb) = match power {
+        PowerLimit::On => (preset.ccd_ab, preset.ccd_sb),
+        PowerLimit::Off => (CCD_MAC_UNLIMITED, CCD_MAC_UNLIMITED),
     };
     let parameters = [
         (P::Bl, 2),
@@ -103,15 +109,21 @@ fn timing(preset: &Preset, rfc_ns: u64, power: PowerLimit) -> Timing {
         (P::Ras, preset.ras),
         (P::Rc, preset.rc),
         (P::Wr, preset.wr),
+        (P::RtpS, preset.rtp_s),
         (P::RtpL, preset.rtp_l),
         (P::CcdS, 2),
         (P::CcdL, 4),
         (P::CcdAb, ccd_ab),
+        (P::CcdSb, ccd_sb),
         (P::RrdS, 2),
         (P::RrdL, 4),
+        (P::WtrS, preset.wtr_s),
+        (P::WtrL, preset.wtr_l),
+        (P::Rtw, 3),
         (P::Faw, preset.faw),
         (P::Rfc, jedec_cycles(rfc_ns, tck_ps)),
         (P::Refi, preset.refi),
+        (P::RrefD, preset.rref_d),
         (P::Mod, MOD),
     ];
     Timing::new(preset.name, clock, &parameters)
@@ -137,7 +149,7 @@ mod tests {
         for name in names() {
             let on = preset(name, 8, PowerLimit::On).unwrap();
             let off = preset(name, 8, PowerLimit::Off).unwrap();
-            assert_eq!(on.with(P::CcdAb, 4), off);
+            assert_eq!(on.with(P::CcdAb, 4).with(P::CcdSb, 4), off);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a channel does over whole programs, and what its actor makes of it.
 
 mod actor;
+mod attacc;
 mod audit;
 mod closed_form;
 mod common;

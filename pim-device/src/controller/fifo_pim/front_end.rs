@@ -1,0 +1,230 @@
+//! The stream of requests and the cycles of all channels.
+
+use super::channel::{self, Channel, Source};
+use super::config::Config;
+use super::queue::Entry;
+use super::timers::Timers;
+use super::{ChannelRun, Fan, Request, Run, STALLED, Setup, StreamError};
+
+/// A controller for every channel of a stack, ready to run streams of requests.
+#[derive(Clone, Debug)]
+pub struct FifoPim {
+    config: Config,
+    /// Of a channel to which nothing has been issued.
+    timers: Timers,
+    /// Commands of the rule set, a bit each.
+    commands: u32,
+    log: bool,
+}
+
+impl FifoPim {
+    /// Resolves the tables of a set-up.
+    ///
+    /// # Errors
+    /// [`StreamError::TooManyBanks`].
+    pub fn new(setup: &Setup<'_>) -> Result<Self, StreamError> {
+        let Setup { rules, organisation, timing, refresh, log } = *setup;
+        if !channel::fits(organisation) {
+            return Err(StreamError::TooManyBanks { banks: organisation.banks_per_channel() });
+        }
+        Ok(Self {
+            config: Config::new(rules, organisation, timing, refresh),
+            timers: Timers::new(rules, organisation, timing),
+            commands: rules.commands.iter().fold(0, |set, rule| set | 1 << rule.command as u32),
+            log,
+        })
+    }
+
+    /// Runs a stream of requests to its end. It is gone through twice: what it gives must not change.
+    ///
+    /// # Errors
+    /// [`StreamError`].
+    pub fn run<I>(&self, stream: I) -> Result<Run, StreamError>
+    where
+        I: IntoIterator<Item = Fan> + Clone,
+    {
+        let mut splits = Splits::default();
+        for fan in stream.clone().into_iter().filter(|fan| !fan.channels.is_empty()) {
+            splits.insert(*fan.channels.start());
+            splits.insert(fan.channels.end().saturating_add(1));
+        }
+        self.run_split(splits, stream)
+    }
+
+    /// Runs a stream of requests to its end, where the caller knows at which channels fans begin and end.
+    ///
+    /// # Errors
+    /// [`StreamError`], one for a fan that begins or ends elsewhere.
+    pub fn run_split(&self, splits: Splits, stream: impl IntoIterator<Item = Fan>) -> Result<Run, StreamError> {
+        let groups = Groups::new(self.config.organisation.channels, splits);
+        let channels = (0..groups.count).map(|_| Channel::new(&self.config, self.timers.clone(), self.log)).collect();
+        FrontEnd { setup: self, groups: &groups, channels, index: 0 }.run(stream.into_iter())
+    }
+}
+
+/// Channels at which a fan of a stream begins or behind which one ends. Between two of them all channels do the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Splits(u128);
+
+impl Splits {
+    /// A fan begins at this channel, or ends before it.
+    pub const fn insert(&mut self, channel: u8) {
+        if (channel as u32) < u128::BITS {
+            self.0 |= 1 << channel;
+        }
+    }
+
+    const fn contains(self, channel: u32) -> bool {
+        channel < u128::BITS && self.0 >> channel & 1 != 0
+    }
+}
+
+/// Channels that do the same, side by side.
+#[derive(Debug)]
+struct Groups {
+    splits: Splits,
+    /// By channel.
+    of: Vec<u8>,
+    count: usize,
+}
+
+impl Groups {
+    fn new(channels: u32, mut splits: Splits) -> Self {
+        splits.insert(0);
+        let mut of = Vec::new();
+        let mut count = 0;
+        for channel in 0..channels.min(u128::BITS - 1) {
+            count += usize::from(splits.contains(channel));
+            of.push((count - 1) as u8);
+        }
+        splits.insert(of.len() as u8);
+        Self { splits, of, count }
+    }
+}
+
+/// A request on its way into the groups `next..=last`.
+#[derive(Clone, Copy, Debug)]
+struct Entering {
+    entry: Entry,
+    source: Source,
+    next: usize,
+    last: usize,
+}
+
+struct FrontEnd<'a> {
+    setup: &'a FifoPim,
+    groups: &'a Groups,
+    channels: Vec<Channel>,
+    /// Of the next fan.
+    index: u64,
+}
+
+impl FrontEnd<'_> {
+    fn run(mut self, mut stream: impl Iterator<Item = Fan>) -> Result<Run, StreamError> {
+        let config = &self.setup.config;
+        let mut entering = None;
+        self.enter(stream.next(), &mut entering)?;
+        // Every channel looks at its empty queues in the first cycle.
+        let mut wakes = vec![1; self.channels.len()];
+        let (mut now, mut served, mut look) = (1, 0, STALLED);
+        loop {
+            while let Some(request) = &mut entering {
+                while request.next <= request.last {
+                    let channel = &mut self.channels[request.next];
+                    if !channel.answers(&request.entry, now) {
+                        if !channel.has_room(request.source) {
+                            break;
+                        }
+                        let wake = &mut wakes[request.next];
+                        *wake = channel.accept(config, request.entry, now).min(*wake);
+                    }
+                    request.next += 1;
+                }
+                if request.next <= request.last {
+                    break;
+                }
+                self.enter(stream.next(), &mut entering)?;
+            }
+            let mut next = u64::MAX;
+            for (channel, wake) in self.channels.iter_mut().zip(&mut wakes) {
+                if *wake <= now {
+                    *wake = channel.tick(config, now);
+                }
+                next = next.min(*wake);
+            }
+            match &entering {
+                Some(request) if self.channels[request.next].has_room(request.source) => next = now + 1,
+                Some(_) => {}
+                None => {
+                    let done = self.channels.iter().map(Channel::done_at);
+                    match done.reduce(|a, b| Some(a?.max(b?))).flatten() {
+                        Some(done) if done <= now => break,
+                        Some(done) => next = next.min(done),
+                        None => {}
+                    }
+                }
+            }
+            if next == u64::MAX {
+                return Err(StreamError::Stalled { cycle: now });
+            }
+            now = next;
+            if now >= look {
+                let sum = self.channels.iter().map(|channel| channel.completed).sum();
+                if sum == served {
+                    return Err(StreamError::Stalled { cycle: now });
+                }
+                (served, look) = (sum, now + STALLED);
+            }
+        }
+        Ok(self.result(now))
+    }
+
+    /// Makes an entry of the next request.
+    #[inline]
+    fn enter(&mut self, fan: Option<Fan>, entering: &mut Option<Entering>) -> Result<(), StreamError> {
+        let Some(Fan { request, channels }) = fan else {
+            *entering = None;
+            return Ok(());
+        };
+        let Request { command, address, column } = request;
+        let has = |command| self.setup.commands >> command as u32 & 1 != 0;
+        let (Some(bank), true) = (self.setup.config.bank(address, column), command.is_none_or(has)) else {
+            return Err(StreamError::NoSuchPlace { index: self.index, request });
+        };
+        let (first, last) = (*channels.start(), *channels.end());
+        let (next, last) = if channels.is_empty() {
+            (1, 0)
+        } else if let Some(&group) = self.groups.of.get(usize::from(last)) {
+            if !self.groups.splits.contains(first.into()) || !self.groups.splits.contains(u32::from(last) + 1) {
+                return Err(StreamError::Split { index: self.index });
+            }
+            (usize::from(self.groups.of[usize::from(first)]), usize::from(group))
+        } else {
+            let channels = self.setup.config.organisation.channels;
+            return Err(StreamError::NoSuchChannel { index: self.index, channel: last, channels });
+        };
+        self.index += 1;
+        let entry = Entry::new(command, bank, address.row, column);
+        *entering = Some(Entering { entry, source: Source::of(command), next, last });
+        Ok(())
+    }
+
+    fn result(self, end: u64) -> Run {
+        let simulated: Vec<ChannelRun> = self
+            .channels
+            .into_iter()
+            .map(|channel| ChannelRun {
+                commands: channel.commands,
+                barriers: channel.barriers,
+                log: channel.log.unwrap_or_default(),
+            })
+            .collect();
+        let of_one = |run: &ChannelRun| run.commands.total() + run.barriers;
+        Run {
+            end,
+            simulated: simulated.len(),
+            simulated_commands: simulated.iter().map(of_one).sum(),
+            channels: self.groups.of.iter().map(|&group| simulated[usize::from(group)].clone()).collect(),
+        }
+    }
+}

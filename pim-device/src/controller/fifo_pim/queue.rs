@@ -1,0 +1,389 @@
+//! A request queue: which entry may go first.
+//!
+//! Entries lie in a ring of 64 slots in the order of their arrival; sets of entries are words with a bit for each slot.
+//! What decides about an entry (its next command, whether it hits an open row, whether a hit of its bank waits) is kept
+//! up to date as banks and neighbours change, so that to choose one looks at few entries, mostly at one.
+
+use crate::command::{Bus, Command};
+
+use super::config::Config;
+use super::timers::{Node, Timers};
+
+/// Slots of the ring; more than twice the entries that a queue takes.
+const SLOTS: u64 = 64;
+
+/// A request that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// Its own command; `None` for a barrier.
+    pub(super) own: Option<Command>,
+    /// What has to be issued next for it.
+    pub(super) next: Command,
+    /// Bank of the channel.
+    pub(super) bank: Node,
+    /// Column of the row.
+    pub(super) column: u16,
+    /// Row of the bank.
+    pub(super) row: u32,
+    /// `next` may not be issued before this. A lower bound that goes up when it is looked at.
+    not_before: u64,
+}
+
+impl Entry {
+    pub(super) const fn new(own: Option<Command>, bank: Node, row: u32, column: u16) -> Self {
+        Self { own, next: Command::PreA, bank, column, row, not_before: 0 }
+    }
+}
+
+/// The entry to be served first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Best {
+    /// Where it is.
+    pub(super) slot: usize,
+    /// Whether its next command may be issued now.
+    pub(super) ready: bool,
+}
+
+/// State of one queue.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    entries: [Entry; SLOTS as usize],
+    /// Number of the first entry in order of arrival, and of the next to come.
+    head: u64,
+    tail: u64,
+    /// Entries, and how many.
+    live: u64,
+    len: u32,
+    barriers: u64,
+    /// Entries whose own command is next and whose row is open.
+    hits: u64,
+    /// Entries in whose bank a hit waits.
+    covered: u64,
+    /// Entries whose next command opens or closes rows: they may pass a barrier.
+    hoisted: u64,
+    /// Entries by their next command, and which of these are not empty.
+    next: [u64; Command::ALL.len()],
+    commands: u32,
+    /// By bank: entries, and how many of them hit.
+    at: Vec<u64>,
+    hits_at: Vec<u8>,
+}
+
+impl Queue {
+    pub(super) fn new(banks: usize) -> Self {
+        Self {
+            entries: [Entry::new(None, 0, 0, 0); SLOTS as usize],
+            head: 0,
+            tail: 0,
+            live: 0,
+            len: 0,
+            barriers: 0,
+            hits: 0,
+            covered: 0,
+            hoisted: 0,
+            next: [0; Command::ALL.len()],
+            commands: 0,
+            at: vec![0; banks],
+            hits_at: vec![0; banks],
+        }
+    }
+
+    #[inline]
+    pub(super) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    #[inline]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    #[inline]
+    pub(super) const fn entry(&self, slot: usize) -> &Entry {
+        &self.entries[slot % SLOTS as usize]
+    }
+
+    /// The slots, in no order, of the requests that need a row and have to have it opened or closed before; with
+    /// `only` false also of those that have it.
+    #[inline]
+    pub(super) fn without_row(&self, only: bool) -> impl Iterator<Item = usize> + use<> {
+        bits(if only { self.hoisted } else { self.hoisted | self.hits })
+    }
+
+    /// Whether an entry goes to this bank.
+    #[inline]
+    pub(super) fn has_bank(&self, bank: Node) -> bool {
+        self.at[usize::from(bank)] != 0
+    }
+
+    /// Entries of a bank, in no order.
+    pub(super) fn of_bank(&self, bank: Node) -> impl Iterator<Item = &Entry> {
+        bits(self.at[usize::from(bank)]).map(|slot| &self.entries[slot])
+    }
+
+    #[inline]
+    const fn head_slot(&self) -> usize {
+        (self.head % SLOTS) as usize
+    }
+
+    /// Puts an entry at the end.
+    #[inline]
+    pub(super) fn push(&mut self, config: &Config, entry: Entry) {
+        if self.live == 0 {
+            self.head = self.tail;
+        } else if self.tail - self.head == SLOTS {
+            self.close_gaps(config);
+        }
+        let slot = (self.tail % SLOTS) as usize;
+        self.tail += 1;
+        let bit = 1 << slot;
+        self.entries[slot] = entry;
+        self.live |= bit;
+        self.len += 1;
+        if entry.own.is_none() {
+            self.barriers |= bit;
+            return;
+        }
+        let bank = usize::from(entry.bank);
+        self.at[bank] |= bit;
+        if self.hits_at[bank] > 0 {
+            self.covered |= bit;
+        }
+        self.enlist(config, slot);
+    }
+
+    /// Puts a request at the end. Returns when it may be served first: never, or not before others have been, where the
+    /// result is the largest cycle; at the earliest `now`.
+    #[inline]
+    pub(super) fn push_and_look(&mut self, config: &Config, timers: &Timers, entry: Entry, now: u64) -> u64 {
+        self.push(config, entry);
+        let slot = ((self.tail - 1) % SLOTS) as usize;
+        if (self.eligible() | 1 << self.head_slot()) >> slot & 1 == 0 {
+            return u64::MAX;
+        }
+        timers.ready_at_channel(self.entries[slot].next).max(now)
+    }
+
+    /// Moves all entries together: many left from the middle.
+    #[cold]
+    fn close_gaps(&mut self, config: &Config) {
+        let entries: Vec<Entry> = in_order(self.live, self.head_slot()).map(|slot| self.entries[slot]).collect();
+        while self.live != 0 {
+            self.remove(config, self.head_slot());
+        }
+        for entry in entries {
+            self.push(config, entry);
+        }
+    }
+
+    /// Takes an entry out.
+    #[inline]
+    pub(super) fn remove(&mut self, config: &Config, slot: usize) -> Entry {
+        let bit = 1 << slot;
+        let entry = *self.entry(slot);
+        self.live &= !bit;
+        self.len -= 1;
+        if entry.own.is_none() {
+            self.barriers &= !bit;
+        } else {
+            self.delist(slot);
+            self.covered &= !bit;
+            self.at[usize::from(entry.bank)] &= !bit;
+        }
+        if slot == self.head_slot() {
+            let distance = self.live.rotate_right(slot as u32).trailing_zeros();
+            self.head = if self.live == 0 { self.tail } else { self.head + u64::from(distance) };
+        }
+        entry
+    }
+
+    /// Gives a request another next command.
+    #[inline]
+    pub(super) fn set_next(&mut self, config: &Config, slot: usize, next: Command) {
+        self.delist(slot);
+        self.entries[slot].next = next;
+        self.entries[slot].not_before = 0;
+        self.enlist(config, slot);
+    }
+
+    #[inline]
+    fn enlist(&mut self, config: &Config, slot: usize) {
+        let Entry { own, next, bank, .. } = self.entries[slot];
+        let bit = 1 << slot;
+        self.next[next as usize] |= bit;
+        self.commands |= 1 << next as u32;
+        if config.moves_rows(next) {
+            self.hoisted |= bit;
+        }
+        if own == Some(next) && config.needs_row(next) {
+            self.hits |= bit;
+            let bank = usize::from(bank);
+            self.hits_at[bank] += 1;
+            self.covered |= self.at[bank];
+        }
+    }
+
+    #[inline]
+    fn delist(&mut self, slot: usize) {
+        let Entry { next, bank, .. } = self.entries[slot];
+        let bit = 1 << slot;
+        self.next[next as usize] &= !bit;
+        if self.next[next as usize] == 0 {
+            self.commands &= !(1 << next as u32);
+        }
+        self.hoisted &= !bit;
+        if self.hits & bit != 0 {
+            self.hits &= !bit;
+            let bank = usize::from(bank);
+            self.hits_at[bank] -= 1;
+            if self.hits_at[bank] == 0 {
+                self.covered &= !self.at[bank];
+            }
+        }
+    }
+
+    /// Takes a barrier away that stands first. Whether there was one.
+    #[inline]
+    pub(super) fn drop_barrier(&mut self, config: &Config) -> bool {
+        let first = self.starts_with_barrier();
+        if first {
+            self.remove(config, self.head_slot());
+        }
+        first
+    }
+
+    #[inline]
+    pub(super) const fn starts_with_barrier(&self) -> bool {
+        self.barriers >> self.head_slot() & 1 != 0
+    }
+
+    /// The entries that may be served before the first one if it has to wait: before a barrier all, behind one those
+    /// that open or close rows; in a bank where a hit waits only hits.
+    #[inline]
+    const fn eligible(&self) -> u64 {
+        let head = self.head_slot() as u32;
+        let barriers = self.barriers.rotate_right(head);
+        // All bits below the lowest one.
+        let before = (barriers.wrapping_sub(1) & !barriers).rotate_left(head);
+        (before | self.hoisted) & self.live & !self.barriers & (self.hits | !self.covered)
+    }
+
+    /// Whether an entry whose next command goes over this bus could be the best one.
+    #[inline]
+    pub(super) fn offers(&self, config: &Config, bus: Bus) -> bool {
+        let commands = self.commands & config.commands_of(bus);
+        commands != 0 && {
+            let relevant = self.eligible() | 1 << self.head_slot();
+            bits(commands.into()).any(|command| self.next[command] & relevant != 0)
+        }
+    }
+
+    /// The entry to be served first: the first one if its command may be issued, else the first eligible one whose
+    /// command may, else the first one. A barrier may always.
+    #[inline]
+    pub(super) fn best(&mut self, timers: &Timers, now: u64) -> Option<Best> {
+        if self.live == 0 {
+            return None;
+        }
+        let head = self.head_slot();
+        if self.starts_with_barrier() || self.ready_at(timers, head, now) <= now {
+            return Some(Best { slot: head, ready: true });
+        }
+        let mut candidates = self.eligible() & !(1 << head);
+        if candidates & (candidates.wrapping_sub(1)) != 0 {
+            for command in self.commands() {
+                if timers.ready_at_channel(command) > now {
+                    candidates &= !self.next[command as usize];
+                }
+            }
+        }
+        let mut candidates = candidates.rotate_right(head as u32);
+        while candidates != 0 {
+            let slot = (head + candidates.trailing_zeros() as usize) % SLOTS as usize;
+            if self.ready_at(timers, slot, now) <= now {
+                return Some(Best { slot, ready: true });
+            }
+            candidates &= !self.alike(slot).rotate_right(head as u32);
+        }
+        Some(Best { slot: head, ready: false })
+    }
+
+    /// When an entry's command may be issued, or a later cycle than `now` that is not after that.
+    #[inline]
+    fn ready_at(&mut self, timers: &Timers, slot: usize, now: u64) -> u64 {
+        let entry = &mut self.entries[slot];
+        if entry.not_before <= now {
+            entry.not_before = timers.ready(entry.next, entry.bank);
+        }
+        entry.not_before
+    }
+
+    /// The next cycle after `now` at which one of the entries that may be served can become ready, or a cycle before it;
+    /// at most `limit`. Those that are ready at `now` count for the next cycle only if something has `changed`: if
+    /// nothing has, they are kept from being issued by what is not ready yet.
+    pub(super) fn next_change(&mut self, timers: &Timers, now: u64, changed: bool, limit: u64) -> u64 {
+        if self.live == 0 {
+            return limit;
+        }
+        if self.commands & self.commands.wrapping_sub(1) == 0 {
+            // One command for all: what holds it back in the whole channel is mostly enough.
+            let command = self.entries[self.head_slot()].next;
+            let bound = timers.ready_at_channel(command);
+            if bound > now {
+                return bound.min(limit);
+            }
+        }
+        let mut soonest = limit;
+        let relevant = self.eligible() | 1 << self.head_slot();
+        for command in self.commands() {
+            let entries = self.next[command as usize] & relevant;
+            if entries == 0 {
+                continue;
+            }
+            let bound = timers.ready_at_channel(command);
+            if bound > now {
+                soonest = soonest.min(bound);
+                continue;
+            }
+            let mut entries = entries;
+            while entries != 0 {
+                let slot = entries.trailing_zeros() as usize;
+                let ready = self.ready_at(timers, slot, now);
+                if ready > now {
+                    soonest = soonest.min(ready);
+                } else if changed {
+                    return now + 1;
+                }
+                entries &= !self.alike(slot);
+            }
+        }
+        soonest
+    }
+
+    /// The entries that are ready whenever this one is: those with its next command in its bank.
+    #[inline]
+    fn alike(&self, slot: usize) -> u64 {
+        let entry = &self.entries[slot];
+        self.next[entry.next as usize] & self.at[usize::from(entry.bank)]
+    }
+
+    fn commands(&self) -> impl Iterator<Item = Command> + use<> {
+        bits(u64::from(self.commands)).map(|number| Command::ALL[number])
+    }
+}
+
+/// The bits of a word, lowest first.
+#[inline]
+fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = word.trailing_zeros() as usize;
+        word &= word.wrapping_sub(1);
+        (lowest < SLOTS as usize).then_some(lowest)
+    })
+}
+
+/// The slots of a set, beginning at `head` and round.
+#[inline]
+fn in_order(set: u64, head: usize) -> impl Iterator<Item = usize> {
+    bits(set.rotate_right(head as u32)).map(move |distance| (head + distance) % SLOTS as usize)
+}

@@ -1,0 +1,6 @@
+//! Rule set `attacc`: against a plain oracle, and with each of its rules broken.
+
+mod golden;
+mod oracle;
+mod random;
+mod rules;
