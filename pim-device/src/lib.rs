@@ -27,6 +27,7 @@ pub mod controller;
 pub mod device;
 pub mod energy;
 pub mod error;
+pub mod hbm2_pim;
 pub mod kernel;
 pub mod organisation;
 pub mod program;
