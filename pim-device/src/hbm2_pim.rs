@@ -15,7 +15,6 @@
 //! # Ok::<(), pim_device::hbm2_pim::Hbm2PimError>(())
 //! ```
 
-mod bounds;
 pub mod channel;
 pub mod effect;
 pub mod error;

@@ -5,12 +5,13 @@
 
 use sim_core::ClockDomain;
 
+use crate::command::Command;
 use crate::command::Command::{Act, Pre, Rd, RefAb, Wr};
-use crate::constraint::{Constraint, Latency};
+use crate::constraint::{Constraint, at, sum};
 use crate::organisation::Level::{Bank, BankGroup, Rank};
-use crate::organisation::{Level, Organisation};
+use crate::organisation::Organisation;
 use crate::timing::Parameter as P;
-use crate::timing::{Parameter, Timing};
+use crate::timing::Timing;
 
 /// Configuration: an HBM-PIM device and its channel controller.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +23,7 @@ pub struct Hbm2Pim {
     /// Clock and latencies.
     pub timing: Timing,
     /// The timing constraints between commands.
-    pub constraints: Vec<Constraint>,
+    pub constraints: &'static [Constraint],
     /// Requests that the command queue of a rank holds.
     pub command_queue: u32,
     /// 16-bit lanes of a PIM block.
@@ -35,20 +36,6 @@ const CLOCK: ClockDomain = match ClockDomain::new(1_000, 1) {
     None => panic!("a period of zero"),
 };
 
-/// Read latency, write latency, cycles of a burst, and the gap between transfers of two ranks.
-const RL: u32 = 20;
-const WL: u32 = 8;
-const BURST: u32 = 2;
-const RTRS: u32 = 1;
-/// Read to precharge and column to column inside a bank group, as the maker gives them.
-const RTP_L: u32 = 5;
-const CCD_L: u32 = 4;
-
-/// A precharge may follow a read after burst + max(tRTPL, tCCDL) - tCCDL.
-const READ_TO_PRECHARGE: u32 = BURST + (if RTP_L > CCD_L { RTP_L } else { CCD_L }) - CCD_L;
-/// A write may follow a read when the data bus has turned.
-const READ_TO_WRITE: u32 = RL + BURST + RTRS - WL;
-
 impl Hbm2Pim {
     /// The device: 16 channels of 256 MiB per rank, 1 ns clock, 16 GB/s per channel.
     ///
@@ -56,9 +43,9 @@ impl Hbm2Pim {
     /// 4 x tRRDS = 16 = tXAW it could not act.
     pub fn new() -> Self {
         let parameters = [
-            (P::Bl, BURST),
-            (P::Cl, RL),
-            (P::Cwl, WL),
+            (P::Bl, 2),
+            (P::Cl, 20),
+            (P::Cwl, 8),
             (P::RcdRd, 14),
             (P::RcdWr, 10),
             (P::Ras, 33),
@@ -67,10 +54,9 @@ impl Hbm2Pim {
             (P::RrdS, 4),
             (P::RrdL, 6),
             (P::CcdS, 2),
-            (P::CcdL, CCD_L),
-            (P::Rtp, READ_TO_PRECHARGE),
-            (P::Rtw, READ_TO_WRITE),
-            (P::Rtrs, RTRS),
+            (P::CcdL, 4),
+            (P::RtpL, 5),
+            (P::Rtrs, 1),
             (P::Wr, 16),
             (P::WtrL, 9),
             (P::Refi, 3_900),
@@ -80,7 +66,7 @@ impl Hbm2Pim {
             name: "hbm2-pim".to_owned(),
             organisation: ORGANISATION,
             timing: Timing::new("HBM2-PIM 2 Gb/s", CLOCK, &parameters),
-            constraints: CONSTRAINTS.to_vec(),
+            constraints: CONSTRAINTS,
             command_queue: 64,
             lanes: 16,
         }
@@ -129,29 +115,12 @@ const ORGANISATION: Organisation = Organisation {
     granule: 32,
 };
 
-const fn sum(parameters: &'static [Parameter]) -> Latency {
-    Latency { parameters, cycles: 0 }
-}
-
-const fn at(
-    level: Level,
-    preceding: &'static [crate::Command],
-    following: &'static [crate::Command],
-    latency: Latency,
-) -> Constraint {
-    Constraint { level, preceding, following, latency, window: 1, sibling: false }
-}
-
-const fn other_rank(
-    preceding: &'static [crate::Command],
-    following: &'static [crate::Command],
-    latency: Latency,
-) -> Constraint {
-    Constraint { level: Rank, preceding, following, latency, window: 1, sibling: true }
-}
+/// The commands that its controller sends.
+pub(crate) const COMMANDS: &[Command] = &[Act, Pre, Rd, Wr, RefAb];
 
 /// The timing constraints, the same in every mode: in the all-bank modes the controller works with banks 0 and 1 only,
-/// which are of one bank group.
+/// which are of one bank group. tRTPL is not below tCCDL, so that a precharge may follow a read after
+/// burst + max(tRTPL, tCCDL) - tCCDL = burst + tRTPL - tCCDL.
 ///
 /// The write-to-read gap is that of one bank group (tWTRL) for all banks of the rank: the device has no shorter one.
 #[rustfmt::skip]
@@ -163,10 +132,10 @@ const CONSTRAINTS: &[Constraint] = &[
     at(BankGroup, &[Act], &[Act], sum(&[P::RrdL])),
     at(Rank, &[Act], &[Act], sum(&[P::RrdS])),
     at(Bank, &[Pre], &[Act], sum(&[P::Rp])),
-    at(Bank, &[Rd], &[Pre], sum(&[P::Rtp])),
+    at(Bank, &[Rd], &[Pre], sum(&[P::Bl, P::RtpL]).less(&[P::CcdL])),
     at(BankGroup, &[Rd], &[Rd], sum(&[P::CcdL])),
     at(Rank, &[Rd], &[Rd], sum(&[P::CcdS])),
-    at(Rank, &[Rd], &[Wr], sum(&[P::Rtw])),
+    at(Rank, &[Rd], &[Wr], sum(&[P::Cl, P::Bl, P::Rtrs]).less(&[P::Cwl])),
     at(Bank, &[Wr], &[Pre], sum(&[P::Cwl, P::Bl, P::Wr])),
     at(BankGroup, &[Wr], &[Wr], sum(&[P::CcdL])),
     at(Rank, &[Wr], &[Wr], sum(&[P::CcdS])),
@@ -174,9 +143,9 @@ const CONSTRAINTS: &[Constraint] = &[
     at(Rank, &[RefAb], &[Act], sum(&[P::Rfc])),
     // Between ranks only the data bus counts; no reference run sends requests to a second rank. A read may follow a
     // write of another rank at once: its data come later by more than the burst.
-    other_rank(&[Rd], &[Rd], sum(&[P::Bl, P::Rtrs])),
-    other_rank(&[Rd], &[Wr], sum(&[P::Rtw])),
-    other_rank(&[Wr], &[Wr], sum(&[P::Bl, P::Rtrs])),
+    at(Rank, &[Rd], &[Rd], sum(&[P::Bl, P::Rtrs])).siblings(),
+    at(Rank, &[Rd], &[Wr], sum(&[P::Cl, P::Bl, P::Rtrs]).less(&[P::Cwl])).siblings(),
+    at(Rank, &[Wr], &[Wr], sum(&[P::Bl, P::Rtrs])).siblings(),
 ];
 
 #[cfg(test)]
@@ -191,6 +160,5 @@ mod tests {
         assert_eq!(device.organisation.channel_capacity(), Bytes(512 << 20));
         assert_eq!(device.blocks(), 8);
         assert_eq!((device.read_done(), device.write_done()), (23, 10));
-        assert_eq!((READ_TO_PRECHARGE, READ_TO_WRITE), (3, 15));
     }
 }

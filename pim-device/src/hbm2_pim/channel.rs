@@ -4,13 +4,14 @@
 //! else an activation, else a precharge of a row that the first group of requests does not want. The loop goes from one
 //! cycle in which a decision can change to the next; in between nothing can be issued.
 
-use super::bounds::{ACT, Bounds, PRE, RD, WR};
 use super::error::Hbm2PimError;
 use super::mode::{Mode, ModeState};
-use super::queue::Queue;
+use super::queue::{Candidate, Queue};
 use super::request::{Payload, Request, Requests};
 use crate::command::{Command, CommandCounts};
-use crate::device::hbm2_pim::Hbm2Pim;
+use crate::device::hbm2_pim::{COMMANDS, Hbm2Pim};
+use crate::dram::{CommandBus, Place, RuleTable, TimingState};
+use crate::organisation::Level;
 use crate::timing::Parameter;
 
 /// A command that was issued.
@@ -65,7 +66,10 @@ impl Observer for Vec<Issued> {
 pub struct Channel {
     /// Cycles that are over.
     now: u64,
-    bounds: Bounds,
+    timing: TimingState,
+    /// Every bank of the channel, rank by rank.
+    places: Vec<Place>,
+    banks_per_rank: usize,
     queues: Vec<Queue>,
     modes: Vec<ModeState>,
     /// Rank that is tried first.
@@ -107,9 +111,7 @@ enum Decision {
         bank: usize,
         unwanted: bool,
     },
-    Refresh {
-        rank: usize,
-    },
+    Refresh,
     /// Nothing before this cycle, if nothing arrives.
     Wait(u64),
 }
@@ -120,11 +122,16 @@ impl Channel {
         let organisation = &device.organisation;
         let ranks = organisation.ranks.max(1);
         let queue = Queue::new(organisation.banks_per_rank(), device.command_queue);
+        let bus = CommandBus { lengths: &[], two_buses: false };
+        let rules = RuleTable::new(organisation, device.constraints, COMMANDS, bus, |one| device.timing.get(one));
+        let places = (0..organisation.nodes(Level::Bank)).map(|bank| rules.node(Level::Bank, bank)).collect();
         let interval = u64::from(device.timing.get(Parameter::Refi)).max(1);
         let stagger = interval / u64::from(ranks);
         Self {
             now: 0,
-            bounds: Bounds::new(device),
+            timing: TimingState::new(rules),
+            places,
+            banks_per_rank: organisation.banks_per_rank() as usize,
             queues: vec![queue; ranks as usize],
             modes: vec![ModeState::default(); ranks as usize],
             current: 0,
@@ -209,16 +216,28 @@ impl Channel {
         Ok((self.now + 1, Some(issued.command)))
     }
 
+    /// The first cycle for a command to a bank.
+    #[inline]
+    fn ready_at(&self, command: Command, rank: usize, bank: usize) -> u64 {
+        self.timing.ready_at(command, &self.places[rank * self.banks_per_rank + bank])
+    }
+
+    /// A lower bound of that for all banks of a rank.
+    #[inline]
+    fn rank_ready_at(&self, command: Command, rank: usize) -> u64 {
+        self.timing.ready_down_to(command, &self.places[rank * self.banks_per_rank], Level::Rank)
+    }
+
     fn decide(&self) -> Decision {
         let now = self.now;
         let mut wait = u64::MAX;
         if let Some(rank) = self.refresh.wanted {
             let open = self.queues[rank].open;
             if open == 0 {
-                return Decision::Refresh { rank };
+                return Decision::Refresh;
             }
             for bank in bits(open) {
-                let ready = self.bounds.ready_at(PRE, rank, bank);
+                let ready = self.ready_at(Command::Pre, rank, bank);
                 if ready <= now {
                     return Decision::Precharge { rank, bank, unwanted: false };
                 }
@@ -243,29 +262,22 @@ impl Channel {
     /// The oldest request that a column command can serve now.
     fn oldest_column(&self, rank: usize, wait: &mut u64) -> Option<u16> {
         let queue = &self.queues[rank];
-        let mut oldest: Option<(u64, u16)> = None;
-        for (command, banks) in [(RD, queue.readable), (WR, queue.writable)] {
+        let mut oldest: Option<Candidate> = None;
+        for (command, banks) in [(Command::Rd, queue.readable), (Command::Wr, queue.writable)] {
             if banks == 0 {
                 continue;
             }
-            let earliest = self.bounds.rank_ready_at(command, rank);
+            let earliest = self.rank_ready_at(command, rank);
             if earliest > self.now {
                 *wait = earliest.min(*wait);
                 continue;
             }
             for bank in bits(banks) {
-                let ready = self.bounds.ready_at(command, rank, bank);
-                if ready > self.now {
-                    *wait = ready.min(*wait);
-                    continue;
-                }
-                let candidate = if command == RD { queue.read(bank) } else { queue.write(bank) };
-                if oldest.is_none_or(|(arrival, _)| candidate.arrival < arrival) {
-                    oldest = Some((candidate.arrival, candidate.slot));
-                }
+                let candidate = if command == Command::Rd { queue.read(bank) } else { queue.write(bank) };
+                self.prefer(command, rank, bank, candidate, &mut oldest, wait);
             }
         }
-        oldest.map(|(_, slot)| slot)
+        oldest.map(|candidate| candidate.slot)
     }
 
     /// The oldest request whose row can be opened now.
@@ -279,24 +291,38 @@ impl Channel {
         if banks == 0 {
             return None;
         }
-        let earliest = self.bounds.rank_ready_at(ACT, rank);
+        let earliest = self.rank_ready_at(Command::Act, rank);
         if earliest > self.now {
             *wait = earliest.min(*wait);
             return None;
         }
-        let mut oldest: Option<(u64, u16)> = None;
+        let mut oldest: Option<Candidate> = None;
         for bank in bits(banks) {
-            let ready = self.bounds.ready_at(ACT, rank, bank);
-            if ready > self.now {
-                *wait = ready.min(*wait);
-                continue;
-            }
-            let candidate = queue.oldest(bank);
-            if oldest.is_none_or(|(arrival, _)| candidate.arrival < arrival) {
-                oldest = Some((candidate.arrival, candidate.slot));
-            }
+            self.prefer(Command::Act, rank, bank, queue.oldest(bank), &mut oldest, wait);
         }
-        oldest.map(|(_, slot)| slot)
+        oldest.map(|candidate| candidate.slot)
+    }
+
+    /// Takes a candidate in the place of a younger one, or notes when its command may come.
+    #[inline]
+    fn prefer(
+        &self,
+        command: Command,
+        rank: usize,
+        bank: usize,
+        candidate: Candidate,
+        oldest: &mut Option<Candidate>,
+        wait: &mut u64,
+    ) {
+        if oldest.is_some_and(|oldest| oldest.arrival < candidate.arrival) {
+            return;
+        }
+        let ready = self.ready_at(command, rank, bank);
+        if ready > self.now {
+            *wait = ready.min(*wait);
+        } else {
+            *oldest = Some(candidate);
+        }
     }
 
     /// The next bank, in turn, whose row is unwanted and can be closed now.
@@ -306,7 +332,7 @@ impl Channel {
         for (rank, queue) in self.queues.iter().enumerate() {
             let turn = queue.banks() * ranks;
             for bank in bits(queue.open & !queue.wanted) {
-                let ready = self.bounds.ready_at(PRE, rank, bank);
+                let ready = self.ready_at(Command::Pre, rank, bank);
                 if ready > self.now {
                     *wait = ready.min(*wait);
                     continue;
@@ -327,7 +353,7 @@ impl Channel {
                 self.current = rank;
                 let request = self.queues[rank].take(slot);
                 let command = if request.write { Command::Wr } else { Command::Rd };
-                self.bounds.issue(if request.write { WR } else { RD }, rank, usize::from(request.bank), now);
+                self.timing.issue(command, &self.places[rank * self.banks_per_rank + usize::from(request.bank)], now);
                 (command, rank, request.bank, request.row, Some(request))
             }
             Decision::Activate { rank, slot } => {
@@ -335,7 +361,7 @@ impl Channel {
                 let request = self.queues[rank].request(slot);
                 let bank = usize::from(request.bank);
                 self.queues[rank].open_row(bank, request.row);
-                self.bounds.issue(ACT, rank, bank, now);
+                self.timing.issue(Command::Act, &self.places[rank * self.banks_per_rank + bank], now);
                 (Command::Act, rank, request.bank, request.row, Some(request))
             }
             Decision::Precharge { rank, bank, unwanted } => {
@@ -343,13 +369,14 @@ impl Channel {
                     self.last_precharge = bank * self.queues.len() + rank;
                 }
                 let row = self.queues[rank].close_row(bank);
-                self.bounds.issue(PRE, rank, bank, now);
+                self.timing.issue(Command::Pre, &self.places[rank * self.banks_per_rank + bank], now);
                 (Command::Pre, rank, bank as u8, row, None)
             }
             // `Wait` is not issued.
-            Decision::Refresh { .. } | Decision::Wait(_) => {
+            Decision::Refresh | Decision::Wait(_) => {
                 let rank = self.refresh.wanted.take().unwrap_or_default();
-                self.bounds.refresh(rank, now);
+                let place = self.timing.rules().node(Level::Rank, rank as u32);
+                self.timing.issue(Command::RefAb, &place, now);
                 (Command::RefAb, rank, 0, 0, None)
             }
         };

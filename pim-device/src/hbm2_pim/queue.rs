@@ -30,17 +30,25 @@ struct Bank {
     row: u32,
     first: u16,
     last: u16,
-    /// The oldest read and write of the first group that hit the open row and wait for no older request.
-    read: u16,
-    write: u16,
+    /// What the masks of the queue speak of; anything where their bit is not set.
+    read: Candidate,
+    write: Candidate,
+    oldest: Candidate,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Group {
-    /// Requests without mark that are still in the queue.
-    unmarked: u32,
-    /// Whether its last request has arrived.
+    /// Reads and writes that are still in the queue.
+    reads: u32,
+    writes: u32,
+    /// Whether its last request, which carries the mark, has arrived.
     complete: bool,
+}
+
+impl Group {
+    fn count(&mut self, write: bool) -> &mut u32 {
+        if write { &mut self.writes } else { &mut self.reads }
+    }
 }
 
 /// A request of a bank that a command can be made for.
@@ -63,8 +71,7 @@ pub(super) struct Queue {
     groups: VecDeque<Group>,
     /// Number of the first of `groups`.
     first_group: u64,
-    reads: u32,
-    writes: u32,
+    length: usize,
     /// Banks with an open row, one bit each.
     pub(super) open: u32,
     /// Banks with a read that may be issued as far as order is concerned.
@@ -79,7 +86,8 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(banks: u32, capacity: u32) -> Self {
-        let bank = Bank { row: CLOSED, first: NONE, last: NONE, read: NONE, write: NONE };
+        let nothing = Candidate { slot: NONE, arrival: 0 };
+        let bank = Bank { row: CLOSED, first: NONE, last: NONE, read: nothing, write: nothing, oldest: nothing };
         Self {
             slots: Vec::new(),
             free: Vec::new(),
@@ -88,8 +96,7 @@ impl Queue {
             arrived: 0,
             groups: VecDeque::from([Group::default()]),
             first_group: 0,
-            reads: 0,
-            writes: 0,
+            length: 0,
             open: 0,
             readable: 0,
             writable: 0,
@@ -103,33 +110,29 @@ impl Queue {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        (self.reads + self.writes) as usize >= self.capacity
+        self.length >= self.capacity
     }
 
     /// The read that a bank of [`Self::readable`] offers.
     #[inline]
     pub(super) fn read(&self, bank: usize) -> Candidate {
-        self.candidate(self.banks[bank].read)
+        self.banks[bank].read
     }
 
     /// The write that a bank of [`Self::writable`] offers.
     #[inline]
     pub(super) fn write(&self, bank: usize) -> Candidate {
-        self.candidate(self.banks[bank].write)
+        self.banks[bank].write
     }
 
     /// The request for which a bank of [`Self::activable`] would open its row: its oldest.
     #[inline]
     pub(super) fn oldest(&self, bank: usize) -> Candidate {
-        self.candidate(self.banks[bank].first)
+        self.banks[bank].oldest
     }
 
     pub(super) fn request(&self, slot: u16) -> Request {
         self.slots[slot as usize].request
-    }
-
-    fn candidate(&self, slot: u16) -> Candidate {
-        Candidate { slot, arrival: self.slots[slot as usize].arrival }
     }
 
     /// A request arrives.
@@ -140,13 +143,13 @@ impl Queue {
         let group = self.first_group + self.groups.len() as u64 - 1;
         if let Some(back) = self.groups.back_mut() {
             back.complete = request.barrier;
-            back.unmarked += u32::from(!request.barrier);
+            *back.count(request.write) += 1;
         }
         let bank = usize::from(request.bank);
         let previous = self.banks[bank].last;
         let slot = Slot { request, arrival: self.arrived, group, previous, next: NONE };
         self.arrived += 1;
-        *self.count(request.write) += 1;
+        self.length += 1;
         let place = if let Some(place) = self.free.pop() {
             self.slots[place as usize] = slot;
             place
@@ -175,18 +178,20 @@ impl Queue {
             next => self.slots[next as usize].previous = previous,
         }
         self.free.push(place);
-        *self.count(request.write) -= 1;
+        self.length -= 1;
         if request.barrier {
             self.groups.pop_front();
             self.first_group += 1;
+            self.update(bank);
             self.update_all();
         } else {
-            let mut head_is_marked = false;
             if let Some(group) = self.groups.front_mut() {
-                group.unmarked -= 1;
-                head_is_marked = group.complete && group.unmarked == 0;
+                *group.count(request.write) -= 1;
             }
-            if head_is_marked { self.update_all() } else { self.update(bank) }
+            self.update(bank);
+            if self.head_is_marked() {
+                self.update_all();
+            }
         }
         request
     }
@@ -205,18 +210,17 @@ impl Queue {
         row as u16
     }
 
-    fn count(&mut self, write: bool) -> &mut u32 {
-        if write { &mut self.writes } else { &mut self.reads }
-    }
-
     /// Whether all of the first group but its marked last request has left.
     fn head_is_marked(&self) -> bool {
-        self.groups.front().is_some_and(|group| group.complete && group.unmarked == 0)
+        self.groups.front().is_some_and(|group| group.complete && group.reads + group.writes == 1)
     }
 
+    /// Finds again what every bank offers that has requests; the others offer nothing.
     fn update_all(&mut self) {
         for bank in 0..self.banks.len() {
-            self.update(bank);
+            if self.banks[bank].first != NONE {
+                self.update(bank);
+            }
         }
     }
 
@@ -237,8 +241,9 @@ impl Queue {
                 1 => !oldest.request.barrier && head_is_marked,
                 _ => false,
             };
+            self.banks[bank].oldest = Candidate { slot: first, arrival: oldest.arrival };
         } else {
-            let (mut read, mut write) = (NONE, NONE);
+            let Group { reads, writes, .. } = self.groups.front().copied().unwrap_or_default();
             let mut place = first;
             while place != NONE {
                 let slot = &self.slots[place as usize];
@@ -247,19 +252,24 @@ impl Queue {
                 }
                 if u32::from(slot.request.row) == row {
                     wanted = true;
-                    let found = if slot.request.write { &mut write } else { &mut read };
+                    let write = slot.request.write;
+                    let found = if write { writable } else { readable };
                     let may = !slot.request.barrier || head_is_marked;
-                    if *found == NONE && may && !self.waits(place, row) {
-                        *found = place;
+                    if !found && may && !self.waits(place, row) {
+                        let candidate = Candidate { slot: place, arrival: slot.arrival };
+                        let bank = &mut self.banks[bank];
+                        if write {
+                            (writable, bank.write) = (true, candidate);
+                        } else {
+                            (readable, bank.read) = (true, candidate);
+                        }
                     }
-                    if (read != NONE || self.reads == 0) && (write != NONE || self.writes == 0) {
+                    if (readable || reads == 0) && (writable || writes == 0) {
                         break;
                     }
                 }
                 place = slot.next;
             }
-            (readable, writable) = (read != NONE, write != NONE);
-            (self.banks[bank].read, self.banks[bank].write) = (read, write);
         }
         let set = |mask: &mut u32, on: bool| *mask = *mask & !bit | if on { bit } else { 0 };
         set(&mut self.readable, readable);
