@@ -9,9 +9,10 @@ use super::mode::{Mode, ModeState};
 use super::queue::{Candidate, Queue};
 use super::request::{Payload, Request, Requests};
 use crate::command::{Command, CommandCounts};
+use crate::constraint::Constraint;
 use crate::device::hbm2_pim::{COMMANDS, Hbm2Pim};
 use crate::dram::{CommandBus, Place, RuleTable, TimingState};
-use crate::organisation::Level;
+use crate::organisation::{Level, Organisation};
 use crate::timing::Parameter;
 
 /// A command that was issued.
@@ -66,10 +67,14 @@ impl Observer for Vec<Issued> {
 pub struct Channel {
     /// Cycles that are over.
     now: u64,
-    timing: TimingState,
-    /// Every bank of the channel, rank by rank.
+    /// When each rank allows what.
+    timing: Vec<TimingState>,
+    /// The banks of a rank.
     places: Vec<Place>,
-    banks_per_rank: usize,
+    /// The rank as a whole.
+    rank_place: Place,
+    /// What open banks of the other ranks wait for.
+    between_ranks: Vec<BetweenRanks>,
     queues: Vec<Queue>,
     modes: Vec<ModeState>,
     /// Rank that is tried first.
@@ -81,6 +86,14 @@ pub struct Channel {
     write_done: u64,
     /// Statistics.
     counts: CommandCounts,
+}
+
+/// A line of the constraint table between ranks, resolved.
+#[derive(Clone, Copy, Debug)]
+struct BetweenRanks {
+    preceding: &'static [Command],
+    following: &'static [Command],
+    cycles: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -123,15 +136,29 @@ impl Channel {
         let ranks = organisation.ranks.max(1);
         let queue = Queue::new(organisation.banks_per_rank(), device.command_queue);
         let bus = CommandBus { lengths: &[], two_buses: false };
-        let rules = RuleTable::new(organisation, device.constraints, COMMANDS, bus, |one| device.timing.get(one));
-        let places = (0..organisation.nodes(Level::Bank)).map(|bank| rules.node(Level::Bank, bank)).collect();
+        let cycles = |parameter| device.timing.get(parameter);
+        let (siblings, own): (Vec<Constraint>, Vec<Constraint>) =
+            device.constraints.iter().partition(|line| line.sibling);
+        let rank = Organisation { ranks: 1, ..*organisation };
+        let rules = RuleTable::new(&rank, &own, COMMANDS, bus, cycles);
+        let places = (0..rank.nodes(Level::Bank)).map(|bank| rules.node(Level::Bank, bank)).collect();
+        let rank_place = rules.node(Level::Rank, 0);
+        let between_ranks = siblings
+            .iter()
+            .map(|line| BetweenRanks {
+                preceding: line.preceding,
+                following: line.following,
+                cycles: u64::from(line.latency.cycles(cycles)),
+            })
+            .collect();
         let interval = u64::from(device.timing.get(Parameter::Refi)).max(1);
         let stagger = interval / u64::from(ranks);
         Self {
             now: 0,
-            timing: TimingState::new(rules),
+            timing: vec![TimingState::new(rules); ranks as usize],
             places,
-            banks_per_rank: organisation.banks_per_rank() as usize,
+            rank_place,
+            between_ranks,
             queues: vec![queue; ranks as usize],
             modes: vec![ModeState::default(); ranks as usize],
             current: 0,
@@ -168,7 +195,8 @@ impl Channel {
         let (reads, writes) = requests.totals();
         let mut outstanding = reads + writes;
         let mut end = self.now;
-        let mut arriving = requests.iter(&device.organisation).peekable();
+        let mut arriving = requests.iter(&device.organisation);
+        let mut arrival = arriving.next();
         while outstanding > 0 || self.now < end {
             let (mut next, command) = self.cycle(requests, observer)?;
             if let Some(Command::Rd | Command::Wr) = command {
@@ -177,9 +205,13 @@ impl Channel {
                 outstanding -= 1;
             }
             // What arrives now is looked at in the next cycle.
-            if let Some(request) = arriving.next_if(|request| !self.queues[usize::from(request.rank)].is_full()) {
-                self.queues[usize::from(request.rank)].push(request);
-                next = self.now + 1;
+            if let Some(request) = arrival {
+                let queue = &mut self.queues[usize::from(request.rank)];
+                if !queue.is_full() {
+                    queue.push(request);
+                    arrival = arriving.next();
+                    next = self.now + 1;
+                }
             }
             self.now = if outstanding > 0 { next } else { next.min(end) };
         }
@@ -219,13 +251,13 @@ impl Channel {
     /// The first cycle for a command to a bank.
     #[inline]
     fn ready_at(&self, command: Command, rank: usize, bank: usize) -> u64 {
-        self.timing.ready_at(command, &self.places[rank * self.banks_per_rank + bank])
+        self.timing[rank].ready_at(command, &self.places[bank])
     }
 
     /// A lower bound of that for all banks of a rank.
     #[inline]
     fn rank_ready_at(&self, command: Command, rank: usize) -> u64 {
-        self.timing.ready_down_to(command, &self.places[rank * self.banks_per_rank], Level::Rank)
+        self.timing[rank].ready_down_to(command, &self.rank_place, Level::Rank)
     }
 
     fn decide(&self) -> Decision {
@@ -272,9 +304,16 @@ impl Channel {
                 *wait = earliest.min(*wait);
                 continue;
             }
-            for bank in bits(banks) {
-                let candidate = if command == Command::Rd { queue.read(bank) } else { queue.write(bank) };
-                self.prefer(command, rank, bank, candidate, &mut oldest, wait);
+            for candidate in queue.columns(command, banks) {
+                if oldest.is_some_and(|oldest| oldest.arrival < candidate.arrival) {
+                    break;
+                }
+                let ready = self.ready_at(command, rank, candidate.bank);
+                if ready <= self.now {
+                    oldest = Some(candidate);
+                    break;
+                }
+                *wait = ready.min(*wait);
             }
         }
         oldest.map(|candidate| candidate.slot)
@@ -298,30 +337,34 @@ impl Channel {
         }
         let mut oldest: Option<Candidate> = None;
         for bank in bits(banks) {
-            self.prefer(Command::Act, rank, bank, queue.oldest(bank), &mut oldest, wait);
+            let candidate = queue.oldest(bank);
+            if oldest.is_some_and(|oldest| oldest.arrival < candidate.arrival) {
+                continue;
+            }
+            let ready = self.ready_at(Command::Act, rank, bank);
+            if ready <= self.now {
+                oldest = Some(candidate);
+            } else {
+                *wait = ready.min(*wait);
+            }
         }
         oldest.map(|candidate| candidate.slot)
     }
 
-    /// Takes a candidate in the place of a younger one, or notes when its command may come.
+    /// Transfers of one rank keep those of the others off the data bus. Only banks with an open row are told.
     #[inline]
-    fn prefer(
-        &self,
-        command: Command,
-        rank: usize,
-        bank: usize,
-        candidate: Candidate,
-        oldest: &mut Option<Candidate>,
-        wait: &mut u64,
-    ) {
-        if oldest.is_some_and(|oldest| oldest.arrival < candidate.arrival) {
-            return;
-        }
-        let ready = self.ready_at(command, rank, bank);
-        if ready > self.now {
-            *wait = ready.min(*wait);
-        } else {
-            *oldest = Some(candidate);
+    fn delay_other_ranks(&mut self, command: Command, rank: usize) {
+        for (other, queue) in self.queues.iter().enumerate() {
+            if other == rank || queue.open == 0 {
+                continue;
+            }
+            for line in self.between_ranks.iter().filter(|line| line.preceding.contains(&command)) {
+                for bank in bits(queue.open) {
+                    for following in line.following {
+                        self.timing[other].hold(Level::Bank, bank as u32, *following, self.now + line.cycles);
+                    }
+                }
+            }
         }
     }
 
@@ -353,7 +396,8 @@ impl Channel {
                 self.current = rank;
                 let request = self.queues[rank].take(slot);
                 let command = if request.write { Command::Wr } else { Command::Rd };
-                self.timing.issue(command, &self.places[rank * self.banks_per_rank + usize::from(request.bank)], now);
+                self.timing[rank].issue(command, &self.places[usize::from(request.bank)], now);
+                self.delay_other_ranks(command, rank);
                 (command, rank, request.bank, request.row, Some(request))
             }
             Decision::Activate { rank, slot } => {
@@ -361,7 +405,7 @@ impl Channel {
                 let request = self.queues[rank].request(slot);
                 let bank = usize::from(request.bank);
                 self.queues[rank].open_row(bank, request.row);
-                self.timing.issue(Command::Act, &self.places[rank * self.banks_per_rank + bank], now);
+                self.timing[rank].issue(Command::Act, &self.places[bank], now);
                 (Command::Act, rank, request.bank, request.row, Some(request))
             }
             Decision::Precharge { rank, bank, unwanted } => {
@@ -369,14 +413,13 @@ impl Channel {
                     self.last_precharge = bank * self.queues.len() + rank;
                 }
                 let row = self.queues[rank].close_row(bank);
-                self.timing.issue(Command::Pre, &self.places[rank * self.banks_per_rank + bank], now);
+                self.timing[rank].issue(Command::Pre, &self.places[bank], now);
                 (Command::Pre, rank, bank as u8, row, None)
             }
             // `Wait` is not issued.
             Decision::Refresh | Decision::Wait(_) => {
                 let rank = self.refresh.wanted.take().unwrap_or_default();
-                let place = self.timing.rules().node(Level::Rank, rank as u32);
-                self.timing.issue(Command::RefAb, &place, now);
+                self.timing[rank].issue(Command::RefAb, &self.rank_place, now);
                 (Command::RefAb, rank, 0, 0, None)
             }
         };

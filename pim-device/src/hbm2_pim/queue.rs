@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use super::request::Request;
+use crate::command::Command;
 
 /// No slot.
 const NONE: u16 = u16::MAX;
@@ -23,6 +24,9 @@ struct Slot {
     /// Neighbours in the list of its bank.
     previous: u16,
     next: u16,
+    /// Neighbours in the queue.
+    older: u16,
+    younger: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +35,8 @@ struct Bank {
     first: u16,
     last: u16,
     /// What the masks of the queue speak of; anything where their bit is not set.
-    read: Candidate,
-    write: Candidate,
-    oldest: Candidate,
+    read: u16,
+    write: u16,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +58,7 @@ impl Group {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     pub(super) slot: u16,
+    pub(super) bank: usize,
     /// Order of arrival.
     pub(super) arrival: u64,
 }
@@ -67,6 +71,9 @@ pub(super) struct Queue {
     capacity: usize,
     banks: Vec<Bank>,
     arrived: u64,
+    /// The oldest and the youngest.
+    head: u16,
+    tail: u16,
     /// The groups that have requests in the queue; the last is the one that arrives.
     groups: VecDeque<Group>,
     /// Number of the first of `groups`.
@@ -86,14 +93,15 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(banks: u32, capacity: u32) -> Self {
-        let nothing = Candidate { slot: NONE, arrival: 0 };
-        let bank = Bank { row: CLOSED, first: NONE, last: NONE, read: nothing, write: nothing, oldest: nothing };
+        let bank = Bank { row: CLOSED, first: NONE, last: NONE, read: NONE, write: NONE };
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             capacity: capacity as usize,
             banks: vec![bank; banks as usize],
             arrived: 0,
+            head: NONE,
+            tail: NONE,
             groups: VecDeque::from([Group::default()]),
             first_group: 0,
             length: 0,
@@ -113,22 +121,31 @@ impl Queue {
         self.length >= self.capacity
     }
 
-    /// The read that a bank of [`Self::readable`] offers.
+    /// The columns that `banks` of [`Self::readable`] or [`Self::writable`] offer, the oldest first.
     #[inline]
-    pub(super) fn read(&self, bank: usize) -> Candidate {
-        self.banks[bank].read
-    }
-
-    /// The write that a bank of [`Self::writable`] offers.
-    #[inline]
-    pub(super) fn write(&self, bank: usize) -> Candidate {
-        self.banks[bank].write
+    pub(super) fn columns(&self, command: Command, mut banks: u32) -> impl Iterator<Item = Candidate> + '_ {
+        let mut place = self.head;
+        std::iter::from_fn(move || {
+            while banks != 0 && place != NONE {
+                let slot = &self.slots[place as usize];
+                let bank = usize::from(slot.request.bank);
+                let offered = if command == Command::Rd { self.banks[bank].read } else { self.banks[bank].write };
+                let this = place;
+                place = slot.younger;
+                if banks >> bank & 1 == 1 && offered == this {
+                    banks &= !(1 << bank);
+                    return Some(Candidate { slot: this, bank, arrival: slot.arrival });
+                }
+            }
+            None
+        })
     }
 
     /// The request for which a bank of [`Self::activable`] would open its row: its oldest.
     #[inline]
     pub(super) fn oldest(&self, bank: usize) -> Candidate {
-        self.banks[bank].oldest
+        let slot = self.banks[bank].first;
+        Candidate { slot, bank, arrival: self.slots[slot as usize].arrival }
     }
 
     pub(super) fn request(&self, slot: u16) -> Request {
@@ -147,7 +164,8 @@ impl Queue {
         }
         let bank = usize::from(request.bank);
         let previous = self.banks[bank].last;
-        let slot = Slot { request, arrival: self.arrived, group, previous, next: NONE };
+        let older = self.tail;
+        let slot = Slot { request, arrival: self.arrived, group, previous, next: NONE, older, younger: NONE };
         self.arrived += 1;
         self.length += 1;
         let place = if let Some(place) = self.free.pop() {
@@ -162,12 +180,21 @@ impl Queue {
             previous => self.slots[previous as usize].next = place,
         }
         self.banks[bank].last = place;
-        self.update(bank);
+        match older {
+            NONE => self.head = place,
+            older => self.slots[older as usize].younger = place,
+        }
+        self.tail = place;
+        // A bank that offers something older offers nothing else for a younger request.
+        let offers = if request.write { self.writable } else { self.readable };
+        if offers >> bank & 1 == 0 && (previous == NONE || self.open >> bank & 1 == 1) {
+            self.update(bank);
+        }
     }
 
     /// A request leaves for its bank.
     pub(super) fn take(&mut self, place: u16) -> Request {
-        let Slot { request, previous, next, .. } = self.slots[place as usize];
+        let Slot { request, previous, next, older, younger, .. } = self.slots[place as usize];
         let bank = usize::from(request.bank);
         match previous {
             NONE => self.banks[bank].first = next,
@@ -176,6 +203,14 @@ impl Queue {
         match next {
             NONE => self.banks[bank].last = previous,
             next => self.slots[next as usize].previous = previous,
+        }
+        match older {
+            NONE => self.head = younger,
+            older => self.slots[older as usize].younger = younger,
+        }
+        match younger {
+            NONE => self.tail = older,
+            younger => self.slots[younger as usize].older = older,
         }
         self.free.push(place);
         self.length -= 1;
@@ -241,7 +276,6 @@ impl Queue {
                 1 => !oldest.request.barrier && head_is_marked,
                 _ => false,
             };
-            self.banks[bank].oldest = Candidate { slot: first, arrival: oldest.arrival };
         } else {
             let Group { reads, writes, .. } = self.groups.front().copied().unwrap_or_default();
             let mut place = first;
@@ -256,12 +290,11 @@ impl Queue {
                     let found = if write { writable } else { readable };
                     let may = !slot.request.barrier || head_is_marked;
                     if !found && may && !self.waits(place, row) {
-                        let candidate = Candidate { slot: place, arrival: slot.arrival };
                         let bank = &mut self.banks[bank];
                         if write {
-                            (writable, bank.write) = (true, candidate);
+                            (writable, bank.write) = (true, place);
                         } else {
-                            (readable, bank.read) = (true, candidate);
+                            (readable, bank.read) = (true, place);
                         }
                     }
                     if (readable || reads == 0) && (writable || writes == 0) {
