@@ -73,6 +73,9 @@ pub struct Channel {
     places: Vec<Place>,
     /// The rank as a whole.
     rank_place: Place,
+    banks_per_group: usize,
+    /// A bit for each bank of the first bank group.
+    bank_group: u32,
     /// What open banks of the other ranks wait for.
     between_ranks: Vec<BetweenRanks>,
     queues: Vec<Queue>,
@@ -158,6 +161,8 @@ impl Channel {
             timing: vec![TimingState::new(rules); ranks as usize],
             places,
             rank_place,
+            banks_per_group: organisation.banks.max(1) as usize,
+            bank_group: (1 << organisation.banks) - 1,
             between_ranks,
             queues: vec![queue; ranks as usize],
             modes: vec![ModeState::default(); ranks as usize],
@@ -254,12 +259,6 @@ impl Channel {
         self.timing[rank].ready_at(command, &self.places[bank])
     }
 
-    /// A lower bound of that for all banks of a rank.
-    #[inline]
-    fn rank_ready_at(&self, command: Command, rank: usize) -> u64 {
-        self.timing[rank].ready_down_to(command, &self.rank_place, Level::Rank)
-    }
-
     fn decide(&self) -> Decision {
         let now = self.now;
         let mut wait = u64::MAX;
@@ -276,14 +275,29 @@ impl Channel {
                 wait = wait.min(ready);
             }
         }
-        for step in 0..self.queues.len() {
-            let rank = (self.current + step) % self.queues.len();
-            if let Some(slot) = self.oldest_column(rank, &mut wait) {
+        let ranks = self.queues.len();
+        let mut rank = self.current;
+        for _ in 0..ranks {
+            let queue = &self.queues[rank];
+            let column = match (queue.readable, queue.writable) {
+                (0, 0) => None,
+                (banks, 0) => self.oldest_column(Command::Rd, rank, banks, &mut wait),
+                (0, banks) => self.oldest_column(Command::Wr, rank, banks, &mut wait),
+                (reads, writes) => {
+                    let read = self.oldest_column(Command::Rd, rank, reads, &mut wait);
+                    let write = self.oldest_column(Command::Wr, rank, writes, &mut wait);
+                    read.into_iter().chain(write).min_by_key(|candidate| candidate.arrival)
+                }
+            };
+            if let Some(Candidate { slot, .. }) = column {
                 return Decision::Column { rank, slot };
             }
-            if let Some(slot) = self.oldest_activation(rank, &mut wait) {
+            if queue.activable != 0
+                && let Some(slot) = self.oldest_activation(rank, &mut wait)
+            {
                 return Decision::Activate { rank, slot };
             }
+            rank = if rank + 1 == ranks { 0 } else { rank + 1 };
         }
         match self.next_precharge(&mut wait) {
             Some((rank, bank)) => Decision::Precharge { rank, bank, unwanted: true },
@@ -291,32 +305,33 @@ impl Channel {
         }
     }
 
-    /// The oldest request that a column command can serve now.
-    fn oldest_column(&self, rank: usize, wait: &mut u64) -> Option<u16> {
-        let queue = &self.queues[rank];
-        let mut oldest: Option<Candidate> = None;
-        for (command, banks) in [(Command::Rd, queue.readable), (Command::Wr, queue.writable)] {
-            if banks == 0 {
-                continue;
-            }
-            let earliest = self.rank_ready_at(command, rank);
+    /// The oldest request of some banks that this column command can serve now.
+    #[inline]
+    fn oldest_column(&self, command: Command, rank: usize, mut banks: u32, wait: &mut u64) -> Option<Candidate> {
+        let (queue, timing) = (&self.queues[rank], &self.timing[rank]);
+        let earliest = timing.ready_down_to(command, &self.rank_place, Level::Rank);
+        if earliest > self.now {
+            *wait = earliest.min(*wait);
+            return None;
+        }
+        let mut after = None;
+        while let Some(candidate) = queue.next_column(command, banks, after) {
+            let place = &self.places[candidate.bank];
+            let earliest = timing.ready_down_to(command, place, Level::BankGroup);
             if earliest > self.now {
                 *wait = earliest.min(*wait);
-                continue;
-            }
-            for candidate in queue.columns(command, banks) {
-                if oldest.is_some_and(|oldest| oldest.arrival < candidate.arrival) {
-                    break;
-                }
-                let ready = self.ready_at(command, rank, candidate.bank);
+                banks &= !(self.bank_group << (candidate.bank / self.banks_per_group * self.banks_per_group));
+            } else {
+                let ready = timing.ready_at(command, place);
                 if ready <= self.now {
-                    oldest = Some(candidate);
-                    break;
+                    return Some(candidate);
                 }
                 *wait = ready.min(*wait);
+                banks &= !(1 << candidate.bank);
             }
+            after = Some(candidate);
         }
-        oldest.map(|candidate| candidate.slot)
+        None
     }
 
     /// The oldest request whose row can be opened now.
@@ -330,7 +345,7 @@ impl Channel {
         if banks == 0 {
             return None;
         }
-        let earliest = self.rank_ready_at(Command::Act, rank);
+        let earliest = self.timing[rank].ready_down_to(Command::Act, &self.rank_place, Level::Rank);
         if earliest > self.now {
             *wait = earliest.min(*wait);
             return None;
@@ -373,8 +388,12 @@ impl Channel {
         let ranks = self.queues.len();
         let mut nearest: Option<(usize, usize, usize)> = None;
         for (rank, queue) in self.queues.iter().enumerate() {
+            let unwanted = queue.open & !queue.wanted;
+            if unwanted == 0 {
+                continue;
+            }
             let turn = queue.banks() * ranks;
-            for bank in bits(queue.open & !queue.wanted) {
+            for bank in bits(unwanted) {
                 let ready = self.ready_at(Command::Pre, rank, bank);
                 if ready > self.now {
                     *wait = ready.min(*wait);

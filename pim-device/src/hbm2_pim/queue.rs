@@ -121,24 +121,23 @@ impl Queue {
         self.length >= self.capacity
     }
 
-    /// The columns that `banks` of [`Self::readable`] or [`Self::writable`] offer, the oldest first.
+    /// What `banks` of [`Self::readable`] or [`Self::writable`] offer, one after the other, the oldest first.
     #[inline]
-    pub(super) fn columns(&self, command: Command, mut banks: u32) -> impl Iterator<Item = Candidate> + '_ {
-        let mut place = self.head;
-        std::iter::from_fn(move || {
-            while banks != 0 && place != NONE {
-                let slot = &self.slots[place as usize];
-                let bank = usize::from(slot.request.bank);
-                let offered = if command == Command::Rd { self.banks[bank].read } else { self.banks[bank].write };
-                let this = place;
-                place = slot.younger;
-                if banks >> bank & 1 == 1 && offered == this {
-                    banks &= !(1 << bank);
-                    return Some(Candidate { slot: this, bank, arrival: slot.arrival });
-                }
+    pub(super) fn next_column(&self, command: Command, banks: u32, after: Option<Candidate>) -> Option<Candidate> {
+        if banks == 0 {
+            return None;
+        }
+        let mut place = after.map_or(self.head, |candidate| self.slots[candidate.slot as usize].younger);
+        while place != NONE {
+            let slot = &self.slots[place as usize];
+            let bank = usize::from(slot.request.bank);
+            let offered = if command == Command::Rd { self.banks[bank].read } else { self.banks[bank].write };
+            if banks >> bank & 1 == 1 && offered == place {
+                return Some(Candidate { slot: place, bank, arrival: slot.arrival });
             }
-            None
-        })
+            place = slot.younger;
+        }
+        None
     }
 
     /// The request for which a bank of [`Self::activable`] would open its row: its oldest.
@@ -220,15 +219,31 @@ impl Queue {
             self.update(bank);
             self.update_all();
         } else {
+            let mut others = 0;
             if let Some(group) = self.groups.front_mut() {
                 *group.count(request.write) -= 1;
+                others = *group.count(!request.write);
             }
-            self.update(bank);
+            if others == 0 && previous == NONE && self.follows(&request, next) {
+                let bank = &mut self.banks[bank];
+                *(if request.write { &mut bank.write } else { &mut bank.read }) = next;
+            } else {
+                self.update(bank);
+            }
             if self.head_is_marked() {
                 self.update_all();
             }
         }
         request
+    }
+
+    /// Whether a request of the bank simply takes the place of the one that has left, its first.
+    #[inline]
+    fn follows(&self, left: &Request, next: u16) -> bool {
+        next != NONE && {
+            let Slot { request, group, .. } = &self.slots[next as usize];
+            *group == self.first_group && !request.barrier && (request.row, request.write) == (left.row, left.write)
+        }
     }
 
     pub(super) fn open_row(&mut self, bank: usize, row: u16) {
