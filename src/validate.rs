@@ -16,6 +16,7 @@
 
 pub mod error;
 pub mod golden;
+pub mod hbm_pim;
 pub mod outcome;
 pub mod queueing;
 pub mod report;
@@ -62,7 +63,7 @@ pub trait Suite: Sync {
 }
 
 /// All suites, in the order in which they run.
-pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing];
+pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing, &hbm_pim::HbmPimGolden, &hbm_pim::HbmPimKernels];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.
 ///

@@ -2,6 +2,8 @@
 //!
 //! All kernels but those without PIM send the same requests to every channel.
 
+use std::fmt;
+
 use super::error::Hbm2PimError;
 use super::isa::Arithmetic::{Add, Mac, Mul};
 use super::isa::Operand::{EvenBank, GrfA, GrfB, OddBank};
@@ -27,7 +29,7 @@ const ELEMENTWISE_TILE: u64 = 128;
 const ZERO_ROW: u16 = 1_000;
 /// Rows of the operands of element-wise kernels.
 const ROWS_ELEMENTWISE: [u16; 3] = [0, 128, 256];
-/// The most requests that a channel is sent in one kernel: some hundred times the largest of the reference.
+/// The most requests that a channel is sent in one kernel: sixty times the largest of the reference.
 const MOST_REQUESTS: u128 = 1 << 24;
 
 /// What is computed.
@@ -88,6 +90,14 @@ pub struct Kernel {
     pub channels: u32,
 }
 
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { outputs, inputs, batch, channels, .. } = self;
+        let pim = if self.pim { "pim" } else { "nopim" };
+        write!(f, "{} {pim} {outputs}x{inputs}, batch {batch}, {channels} channels", self.operation.name())
+    }
+}
+
 /// The requests of some channels that are sent the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelClass {
@@ -98,6 +108,9 @@ pub struct ChannelClass {
 }
 
 impl Kernel {
+    /// The most channels: a thousand stacks and more.
+    pub const MOST_CHANNELS: u32 = 1 << 16;
+
     /// The requests, by classes of channels.
     ///
     /// # Errors
@@ -142,6 +155,10 @@ impl Kernel {
     /// What every kernel has: channels and batch, neither zero.
     fn common(&self) -> Result<(u64, u64), Hbm2PimError> {
         let channels = Self::multiple("channels", u64::from(self.channels), 1)?;
+        if self.channels > Self::MOST_CHANNELS {
+            let problem = format!("at most {}", Self::MOST_CHANNELS);
+            return Err(Hbm2PimError::Dimension { dimension: "channels", value: channels, problem });
+        }
         let batch = Self::multiple("batch", self.batch, 1)?;
         if !self.operation.is_gemv() && batch != 1 {
             let problem = "element-wise kernels have no batch: must be 1".to_owned();

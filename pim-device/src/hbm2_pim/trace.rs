@@ -54,6 +54,27 @@ pub const COLUMNS: [&str; 13] = [
     "tag",
 ];
 
+/// Every event that a row can have.
+pub const EVENTS: [&str; 17] = [
+    "ACTIVATE",
+    "PRECHARGE",
+    "READ",
+    "WRITE",
+    "REF",
+    "BWRITE_CRF",
+    "BWRITE_GRF_A",
+    "BWRITE_GRF_B",
+    "BWRITE_SRF",
+    "GRF_A_ZEROIZE",
+    "GRF_B_ZEROIZE",
+    "HAB",
+    "HAB_PIM",
+    "HAB mode",
+    "SB mode",
+    "BANK_TO_PIM",
+    "PIM_TO_BANK",
+];
+
 impl TraceRow {
     /// Its fields, in the order of [`COLUMNS`].
     pub fn fields(&self, banks_per_group: u32) -> [String; 13] {
