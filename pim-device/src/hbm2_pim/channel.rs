@@ -111,6 +111,9 @@ struct Refresh {
     wanted: Option<usize>,
 }
 
+/// No cycle.
+const NEVER: u64 = u64::MAX;
+
 /// What a decision found.
 #[derive(Clone, Copy, Debug)]
 enum Decision {
@@ -218,6 +221,11 @@ impl Channel {
                     next = self.now + 1;
                 }
             }
+            // Rows that are open for a marked request while an older one waits for another row are closed by a refresh.
+            if next == NEVER && outstanding > 0 && self.queues.iter().all(|queue| queue.open == 0) {
+                return Err(Hbm2PimError::Stuck { cycle: self.now, requests: outstanding });
+            }
+            next = next.min(self.refresh.at.max(self.now + 1));
             self.now = if outstanding > 0 { next } else { next.min(end) };
         }
         Ok(end)
@@ -230,12 +238,13 @@ impl Channel {
     pub fn idle_until(&mut self, cycle: u64, observer: &mut impl Observer) -> Result<(), Hbm2PimError> {
         while self.now < cycle {
             let (next, _) = self.cycle(&Requests::default(), observer)?;
-            self.now = next.min(cycle);
+            self.now = next.min(self.refresh.at.max(self.now + 1)).min(cycle);
         }
         Ok(())
     }
 
-    /// The present cycle: the next one in which something can be issued if nothing arrives, and what was issued.
+    /// The present cycle: the next one in which something can be issued if nothing arrives ([`NEVER`] where only
+    /// refreshes are to come), and what was issued.
     fn cycle(
         &mut self,
         requests: &Requests,
@@ -246,7 +255,7 @@ impl Channel {
         }
         let decision = self.decide();
         if let Decision::Wait(until) = decision {
-            return Ok((until.min(self.refresh.at).max(self.now + 1), None));
+            return Ok((until.max(self.now + 1), None));
         }
         let issued = self.issue(decision, requests);
         observer.issued(&issued, requests)?;
@@ -261,7 +270,7 @@ impl Channel {
 
     fn decide(&self) -> Decision {
         let now = self.now;
-        let mut wait = u64::MAX;
+        let mut wait = NEVER;
         if let Some(rank) = self.refresh.wanted {
             let open = self.queues[rank].open;
             if open == 0 {

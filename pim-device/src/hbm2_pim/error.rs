@@ -18,6 +18,14 @@ pub enum Hbm2PimError {
         /// How many there are.
         limit: u64,
     },
+    /// A request cannot be served: in the all-bank modes only banks 0 and 1 are activated.
+    #[error("hbm2-pim: from cycle {cycle} on none of the {requests} requests that are left can be served")]
+    Stuck {
+        /// When this was found.
+        cycle: u64,
+        /// Requests that are left.
+        requests: u64,
+    },
     /// A word of a program is no instruction.
     #[error("hbm2-pim: {0}")]
     Decode(#[from] DecodeError),

@@ -5,6 +5,7 @@ mod audit;
 mod closed_form;
 mod common;
 mod dram_timing;
+mod hbm2_pim;
 mod laws;
 mod oracle;
 mod program;
