@@ -222,7 +222,8 @@ impl Kernel {
         let input_tiles = Self::multiple("in_dim", self.inputs, lanes)?.div_ceil(TILE_INPUTS);
         let output_tiles = Self::multiple("out_dim", self.outputs, 1)?.div_ceil(TILE_OUTPUTS * channels);
         let tiles = u128::from(input_tiles) * u128::from(output_tiles);
-        self.limit((tiles * 9 + u128::from(output_tiles) * 2) * u128::from(STEP) * u128::from(batch))?;
+        let each = (tiles * 9 + u128::from(output_tiles) * 2) * u128::from(STEP);
+        self.limit(each.saturating_mul(u128::from(batch)))?;
         let tree = self.operation == Operation::GemvTree;
 
         let mut requests = Requests::default();
