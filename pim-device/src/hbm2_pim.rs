@@ -18,6 +18,7 @@
 pub mod channel;
 pub mod effect;
 pub mod error;
+pub mod fp16;
 pub mod isa;
 pub mod kernel;
 pub mod mode;
@@ -26,6 +27,7 @@ pub mod request;
 mod run;
 pub mod sequencer;
 pub mod trace;
+pub mod values;
 
 pub use crate::device::hbm2_pim::Hbm2Pim;
 pub use channel::{Channel, Issued, Observer};
