@@ -16,11 +16,11 @@ pub enum Effect {
     /// Data go to or come from one bank, or from registers that no program reads.
     Access,
     /// Instructions are written: the burst of the CRF.
-    Crf(usize),
+    Crf(u8),
     /// A register GRF_A of all blocks is written.
-    GrfA(usize),
+    GrfA(u8),
     /// A register GRF_B of all blocks is written.
-    GrfB(usize),
+    GrfB(u8),
     /// The scalar registers of all blocks are written.
     Srf,
     /// The control register is written.
@@ -79,7 +79,7 @@ impl RankProgram {
         let payload = issued.request.and_then(|request| requests.runs.get(request.run as usize));
         let payload = payload.map_or(Payload::Data, |run| run.payload);
         let column = issued.column;
-        let from = |first: u8| usize::from(column - first);
+        let from = |first: u8| column - first;
         Ok(Some(match column {
             COLUMN_CONTROL if issued.bank == 0 => {
                 if let Payload::Control(control) = payload {
@@ -93,9 +93,9 @@ impl RankProgram {
             COLUMN_SRF => Effect::Srf,
             COLUMN_CRF..COLUMN_GRF_A => {
                 if let Payload::Crf(first) = payload {
-                    let burst = usize::from(first) + from(COLUMN_CRF);
+                    let burst = usize::from(first) + usize::from(from(COLUMN_CRF));
                     let words = requests.crf.get(burst).unwrap_or(&[0; CRF_BURST]);
-                    self.sequencer.write(from(COLUMN_CRF), words)?;
+                    self.sequencer.write(usize::from(from(COLUMN_CRF)), words)?;
                 }
                 Effect::Crf(from(COLUMN_CRF))
             }

@@ -173,10 +173,10 @@ impl Instruction {
         Self::Nop { extra: commands.saturating_sub(1) }
     }
 
-    /// A jump back by `offset` - 1 instructions, `count` times. A negative count is stored in 17 bits, as the device
-    /// does: the loop over no odd tiles has -1, which becomes 131,071.
-    pub const fn jump(count: i64, offset: u16) -> Self {
-        Self::Jump { count: (count as u32) & JUMP_COUNT, offset }
+    /// A jump back by `offset` - 1 instructions, so that what lies between is executed so many times: its count is one
+    /// less. Counts have 17 bits, so that -1 becomes 131,071.
+    pub const fn jump(times: u64, offset: u16) -> Self {
+        Self::Jump { count: times.wrapping_sub(1) as u32 & JUMP_COUNT, offset }
     }
 
     /// dst = f(src0, src1), register numbers from the column.

@@ -234,22 +234,22 @@ impl Kernel {
         }
         park(&mut requests, device, [Label::StartParkIn, Label::ParkIn, Label::EndParkIn]);
         to_all_bank(&mut requests);
-        let loops = |tiles: u64| tiles as i64 * STEP as i64 - 1;
         let mac = |bank| Instruction::auto(Mac, GrfB, GrfA, bank);
         let nop = Instruction::nop(STEP as u16);
         if tree {
             let clear = Instruction::auto(Mul, GrfB, GrfB, EvenBank);
             let mut program = Vec::new();
             for bank in [EvenBank, OddBank] {
-                program.extend([mac(bank), Instruction::jump(loops(1), 2), nop, clear]);
+                program.extend([mac(bank), Instruction::jump(STEP, 2), nop, clear]);
             }
             if input_tiles > 2 {
-                program.push(Instruction::jump(input_tiles.div_ceil(2) as i64 - 1, 9));
+                program.push(Instruction::jump(input_tiles.div_ceil(2), 9));
             }
             program.push(Instruction::Exit);
             load(&mut requests, &program);
         } else {
-            let (even, odd) = (loops(input_tiles.div_ceil(2)), loops(input_tiles / 2));
+            // Without an odd tile the count is -1: the loop would go on, but nothing is left to be read.
+            let (even, odd) = (STEP * input_tiles.div_ceil(2), STEP * (input_tiles / 2));
             load(
                 &mut requests,
                 &[
@@ -319,7 +319,7 @@ impl Kernel {
             program.push(nop);
         }
         if tiles > 1 {
-            program.push(Instruction::jump(tiles as i64 - 1, program.len() as u16 + 1));
+            program.push(Instruction::jump(tiles, program.len() as u16 + 1));
         }
         program.push(Instruction::Exit);
 

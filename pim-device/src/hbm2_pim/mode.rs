@@ -51,6 +51,7 @@ impl Mode {
 
 /// What the control register is set to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Bits of one register.
 pub struct Control {
     /// PIM mode, or else all-bank mode (`pim_op`, byte 0).
     pub pim: bool,

@@ -30,7 +30,7 @@ pub struct TraceRow {
     /// Column, in bursts.
     pub column: Option<u8>,
     /// Register, or burst of the CRF.
-    pub index: Option<usize>,
+    pub index: Option<u8>,
     /// The instruction and its place.
     pub instruction: String,
     /// Label of the request for which a row is opened, with `BAR` where it ends a group.

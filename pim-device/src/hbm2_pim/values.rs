@@ -101,8 +101,8 @@ impl Observer for Values {
                 }
             }
             Effect::Crf(_) => {}
-            Effect::GrfA(index) => rank.blocks.iter_mut().for_each(|block| block.grf_a[index & 7] = data),
-            Effect::GrfB(index) => rank.blocks.iter_mut().for_each(|block| block.grf_b[index & 7] = data),
+            Effect::GrfA(index) => rank.blocks.iter_mut().for_each(|block| block.grf_a[usize::from(index & 7)] = data),
+            Effect::GrfB(index) => rank.blocks.iter_mut().for_each(|block| block.grf_b[usize::from(index & 7)] = data),
             Effect::Srf => rank.blocks.iter_mut().for_each(|block| block.srf = data),
             Effect::Control(control) => {
                 for block in &mut rank.blocks {

@@ -1,7 +1,7 @@
 //! Suite `hbm-pim-golden`: every row of the traces of one channel.
 
 use pim_device::hbm2_pim::trace::{COLUMNS, EVENTS};
-use pim_device::hbm2_pim::{Hbm2Pim, Kernel, Mode, TraceRow, trace};
+use pim_device::hbm2_pim::{Hbm2Pim, Kernel, Mode, Requests, TraceRow, trace};
 
 use super::{known_operations, mode, on_one_channel, operation};
 use crate::validate::error::ValidateError;
@@ -37,12 +37,11 @@ impl Suite for HbmPimGolden {
     }
 
     fn run(&self, options: &Options) -> Result<Outcome, ValidateError> {
-        let (folder, files) = match &options.reference {
-            Some(folder) => (folder.display().to_string(), files(folder, "csv")?),
-            None => {
-                let shipped = SHIPPED.map(|(name, text)| GoldenFile::shipped(SHIPPED_PATH, name, text));
-                (SHIPPED_PATH.to_owned(), shipped.to_vec())
-            }
+        let (folder, files) = if let Some(folder) = &options.reference {
+            (folder.display().to_string(), files(folder, "csv")?)
+        } else {
+            let shipped = SHIPPED.map(|(name, text)| GoldenFile::shipped(SHIPPED_PATH, name, text));
+            (SHIPPED_PATH.to_owned(), shipped.to_vec())
         };
         validate(&folder, &files, &Hbm2Pim::new())
     }
@@ -61,7 +60,7 @@ pub(super) fn validate(folder: &str, files: &[GoldenFile], device: &Hbm2Pim) -> 
     for (file, kernel, reference) in asked {
         let wrong = |problem: String| file.wrong(problem, "give dimensions that the kernel can have on one channel");
         let classes = kernel.classes(&device).map_err(|error| wrong(error.to_string()))?;
-        let requests = classes.iter().flat_map(|class| &class.phases).map(|phase| phase.totals());
+        let requests = classes.iter().flat_map(|class| &class.phases).map(Requests::totals);
         let requests: u64 = requests.map(|(reads, writes)| reads + writes).sum();
         if requests > MOST_REQUESTS {
             return Err(wrong(format!("{requests} requests are more than are traced, {MOST_REQUESTS}")));
@@ -150,9 +149,9 @@ fn ours(row: &TraceRow, device: &Hbm2Pim) -> Issued {
             maybe(row.bank.map(i64::from)),
             maybe(row.row.map(i64::from)),
             maybe(row.column.map(i64::from)),
-            maybe(row.index.map(|index| index as i64)),
-            row.issue_cycle as i64,
-            row.printed_cycle as i64,
+            maybe(row.index.map(i64::from)),
+            row.issue_cycle.cast_signed(),
+            row.printed_cycle.cast_signed(),
             i64::from(row.tag.ends_with("BAR")),
         ],
     }

@@ -16,8 +16,8 @@ fn check(instruction: Instruction, word: u32, text: &str) {
 fn are_words_and_texts_as_described() {
     use Operand::{EvenBank, GrfA, GrfB, OddBank, SrfA, SrfM};
     check(Instruction::nop(8), 7, "NOP 8x");
-    check(Instruction::jump(7, 2), 14 << 28 | 7 << 11 | 2, "JUMP 7x [PC - 2]");
-    check(Instruction::jump(-1, 2), 14 << 28 | 131_071 << 11 | 2, "JUMP 131071x [PC - 2]");
+    check(Instruction::jump(8, 2), 14 << 28 | 7 << 11 | 2, "JUMP 7x [PC - 2]");
+    check(Instruction::jump(0, 2), 14 << 28 | 131_071 << 11 | 2, "JUMP 131071x [PC - 2]");
     check(Instruction::Exit, 15 << 28, "EXIT");
     let mac = Instruction::auto(Arithmetic::Mac, GrfB, GrfA, EvenBank);
     check(mac, 3 << 28 | 5 << 25 | 4 << 22 | 2 << 19 | 1 << 15, "MAC GRF_B[0], GRF_A[0], EVEN_BANK, auto");
@@ -99,7 +99,7 @@ fn mac() -> Instruction {
 
 #[test]
 fn does_a_jump_load_its_count_and_fall_through() {
-    let program = [mac(), Instruction::jump(3, 2), Instruction::nop(2), Instruction::Exit];
+    let program = [mac(), Instruction::jump(4, 2), Instruction::nop(2), Instruction::Exit];
     // The MAC takes 8 commands, four times; then NOP two, and EXIT.
     assert_eq!(places(&program, 100), (vec![(0, 32), (2, 2)], 4));
 }
@@ -107,11 +107,11 @@ fn does_a_jump_load_its_count_and_fall_through() {
 #[test]
 fn does_a_jump_that_is_met_again_fall_through_at_once() {
     // Both loops in sequence have a count each; an outer jump around them reloads every time.
-    let inner = [mac(), Instruction::jump(1, 2), mac(), Instruction::jump(1, 2), Instruction::jump(1, 5)];
+    let inner = [mac(), Instruction::jump(2, 2), mac(), Instruction::jump(2, 2), Instruction::jump(2, 5)];
     let (places, _) = places(&inner, 96);
     assert_eq!(places, vec![(0, 16), (2, 16), (0, 16), (2, 16), (0, 16), (2, 16)]);
     // With none in between it is not loaded again.
-    let alone = [Instruction::nop(1), Instruction::jump(1, 2), Instruction::nop(1), Instruction::Exit];
+    let alone = [Instruction::nop(1), Instruction::jump(2, 2), Instruction::nop(1), Instruction::Exit];
     let mut sequencer = sequencer(&alone);
     let mut run = || std::iter::from_fn(|| sequencer.step(&mut Vec::new()).unwrap()).count();
     assert_eq!(run(), 3);
@@ -119,7 +119,7 @@ fn does_a_jump_that_is_met_again_fall_through_at_once() {
 
 #[test]
 fn does_a_count_of_minus_one_run_the_loop_131_072_times() {
-    let program = [Instruction::nop(1), Instruction::jump(-1, 2), Instruction::Exit];
+    let program = [Instruction::nop(1), Instruction::jump(0, 2), Instruction::Exit];
     assert_eq!(places(&program, 200_000), (vec![(0, 131_072)], 131_072));
 }
 
@@ -136,9 +136,9 @@ fn is_exit_seen_before_the_next_command() {
 
 #[test]
 fn are_jumps_to_nowhere_refused() {
-    let before = sequencer(&[Instruction::jump(1, 2)]).step(&mut Vec::new());
+    let before = sequencer(&[Instruction::jump(2, 2)]).step(&mut Vec::new());
     assert_eq!(before, Err(Hbm2PimError::Jump { place: 0 }));
     // Two JUMPs that lead to each other load their counts in turn, and never end.
-    let endless = [Instruction::jump(2, 0), Instruction::jump(2, 2)];
+    let endless = [Instruction::jump(3, 0), Instruction::jump(3, 2)];
     assert!(sequencer(&endless).step(&mut Vec::new()).is_err());
 }

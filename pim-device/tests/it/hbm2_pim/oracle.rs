@@ -10,6 +10,7 @@ use pim_device::hbm2_pim::{Hbm2Pim, Issued, Request, Requests};
 
 /// Rules of the controller. All are on in [`Rules::ALL`].
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // A switch for each rule.
 pub(crate) struct Rules {
     /// Once the marked request of a group is at the head, rows of the next group are opened.
     pub(crate) opens_past_a_marked_head: bool,
@@ -251,9 +252,10 @@ impl Oracle {
             let (bank, rank) = (place / ranks, place % ranks);
             let marked = usize::from(self.rules.marked_keeps_its_row);
             let queue = &self.ranks[rank].queue;
-            let window = match self.rules.closes_rows_of_later_groups {
-                true => (self.first_mark(rank) + marked).min(queue.len()),
-                false => queue.len(),
+            let window = if self.rules.closes_rows_of_later_groups {
+                (self.first_mark(rank) + marked).min(queue.len())
+            } else {
+                queue.len()
             };
             let Bank { row: Some(row), pre, .. } = self.ranks[rank].banks[bank] else { continue };
             let wanted = queue[..window].iter().any(|request| usize::from(request.bank) == bank && request.row == row);
