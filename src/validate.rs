@@ -18,6 +18,7 @@ pub mod attacc;
 pub mod dram;
 pub mod error;
 pub mod golden;
+pub mod hbm_pim;
 pub mod outcome;
 mod parallel;
 pub mod queueing;
@@ -65,8 +66,15 @@ pub trait Suite: Sync {
 }
 
 /// All suites, in the order in which they run.
-pub static SUITES: &[&dyn Suite] =
-    &[&queueing::Queueing, &dram::DramGolden, &dram::DramTotals, &attacc::Golden, &attacc::Attention];
+pub static SUITES: &[&dyn Suite] = &[
+    &queueing::Queueing,
+    &dram::DramGolden,
+    &dram::DramTotals,
+    &attacc::Golden,
+    &attacc::Attention,
+    &hbm_pim::HbmPimGolden,
+    &hbm_pim::HbmPimKernels,
+];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.
 ///

@@ -1,5 +1,7 @@
 //! PIM devices: everything that tells one from another, as data.
 
+pub mod hbm2_pim;
+
 use sim_core::{Bytes, Cycles, Rate};
 
 use crate::energy::EnergyFigures;

@@ -28,6 +28,7 @@ pub mod device;
 pub mod dram;
 pub mod energy;
 pub mod error;
+pub mod hbm2_pim;
 pub mod kernel;
 pub mod organisation;
 pub mod program;

@@ -89,8 +89,10 @@ pub struct Entry {
     pub kind: Kind,
     /// Other names that are understood.
     pub aliases: Vec<String>,
-    /// Whether enough is known to simulate it. The others are listed for their figures.
+    /// Whether enough is known to simulate it in a system. The others are listed for their figures.
     pub simulated: bool,
+    /// Why it cannot be simulated, where there is more to say than that too little is known.
+    pub why_not: Option<String>,
     /// The figures, in the order of the file.
     pub figures: Vec<Figure>,
 }
@@ -304,13 +306,18 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<Vec<Entry>, String> {
             let Value::Object(fields) = value else {
                 return Err(format!("{name} is not a table"));
             };
-            let mut entry = Entry { name, kind, aliases: Vec::new(), simulated: true, figures: Vec::new() };
+            let mut entry =
+                Entry { name, kind, aliases: Vec::new(), simulated: true, why_not: None, figures: Vec::new() };
             for (key, value) in fields {
                 match (key.as_str(), value) {
                     ("aliases", Value::Array(aliases)) => {
                         entry.aliases.extend(aliases.iter().filter_map(Value::as_str).map(str::to_owned));
                     }
                     ("simulated", Value::Bool(simulated)) => entry.simulated = simulated,
+                    ("simulated", Value::String(why)) => {
+                        entry.simulated = false;
+                        entry.why_not = Some(why);
+                    }
                     (_, Value::Object(figure)) => {
                         let figure =
                             read_figure(&key, &figure).map_err(|why| format!("{}.{key}: {why}", entry.name))?;

@@ -166,7 +166,11 @@ fn figures(entry: &Entry) -> String {
         table.add_row([key, figure.written(), figure.kind.to_string(), source]);
     }
     let names = if entry.aliases.is_empty() { String::new() } else { format!(", also {}", entry.aliases.join(", ")) };
-    let fate = if entry.simulated { "* read by the simulator." } else { "Too little is known to simulate it." };
+    let fate = match (entry.simulated, &entry.why_not) {
+        (true, _) => "* read by the simulator.".to_owned(),
+        (false, None) => "Too little is known to simulate it.".to_owned(),
+        (false, Some(why)) => format!("It cannot be part of a system: {why}."),
+    };
     format!("{} ({}{names})\n{}\n{fate}\n", entry.name, entry.kind, text(table))
 }
 

@@ -495,6 +495,7 @@ fn device(kind: Kind, node: &Node, path: &str) -> Result<Setting, Fault> {
         Ok(entry) => Problem::NotSimulated {
             kind: kind.to_string(),
             name: entry.name.clone(),
+            why: entry.why_not.clone(),
             allowed: Catalogue::embedded()
                 .of(kind)
                 .filter(|entry| entry.simulated)

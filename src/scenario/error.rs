@@ -132,13 +132,21 @@ pub enum Problem {
         /// What was looked for, and where.
         unknown: UnknownName,
     },
-    /// A device of which too little is known.
-    #[error("too little is known of the {kind} `{name}` to simulate it")]
+    /// A device that is only listed.
+    #[error(
+        "{}",
+        why.as_ref().map_or_else(
+            || format!("too little is known of the {kind} `{name}` to simulate it"),
+            |why| format!("the {kind} `{name}` cannot be part of a system: {why}"),
+        )
+    )]
     NotSimulated {
         /// The list that it is in.
         kind: String,
         /// Its name.
         name: String,
+        /// Why not, where there is more to say than that too little is known.
+        why: Option<String>,
         /// Those that can be.
         allowed: Vec<String>,
     },

@@ -352,3 +352,38 @@ fn a_run_that_fails_leaves_what_was_there() {
     message(directory.path(), &sets, &["would fit"]);
     assert_eq!(fs::read_to_string(out.join("summary.json")).unwrap(), "of yesterday");
 }
+
+/// A reference of the HBM-PIM suites that cannot be computed.
+#[track_caller]
+fn hbm_pim(suite: &str, name: &str, text: &str, wanted: &[&str]) -> String {
+    let directory = directory(&[(name, text.as_bytes())]);
+    let reference = if suite == "hbm-pim-golden" { "." } else { name };
+    message(directory.path(), &["validate", "--suite", suite, "--reference", reference, "--out", "out"], wanted)
+}
+
+#[test]
+fn kernels_of_hbm_pim_that_cannot_be() {
+    let head =
+        "kernel,mode,out_dim,in_dim,batch,channels,ranks_per_channel,cycles,cycles_read_phase,total_reads,total_writes";
+    let table = |row: &str| format!("{head}\n{row}\n");
+    let refused = |row: &str, wanted: &[&str]| hbm_pim("hbm-pim-kernels", "k.csv", &table(row), wanted);
+    insta::assert_snapshot!(refused("gemm,pim,64,256,1,1,1,1138,0,160,33", &["k.csv:2:1", "gemm", "gemvtree"]));
+    refused("gemv,pim,64,many,1,1,1,1138,0,160,33", &["k.csv:2:13", "many", "whole number"]);
+    refused("gemv,pim,64,256,1,1,1,1138", &["k.csv:2:1", "8 fields"]);
+    refused("gemv,pim,0,256,1,1,1,1138,0,160,33", &["k.csv:2:10", "out_dim = 0"]);
+    let huge = "18446744073709551600";
+    refused(&format!("gemv,pim,{huge},{huge},{huge},1,1,1138,0,160,33"), &["k.csv:2:10", "requests to a channel"]);
+}
+
+#[test]
+fn traces_of_hbm_pim_that_cannot_be() {
+    let head = "issue_cycle,rank_cycle,printed_cycle,event,mode_before,rank,bankgroup,bank,row,col,reg_or_crf_idx,pim_instruction,tag";
+    let name = "trace_gemv_64x256_pim.csv";
+    let refused = |row: &str, wanted: &[&str]| hbm_pim("hbm-pim-golden", name, &format!("{head}\n{row}\n"), wanted);
+    insta::assert_snapshot!(refused("1,2,2,OPEN,SB,0,0,0,4096,0,,,", &["trace_gemv_64x256_pim.csv:2:7", "OPEN"]));
+    refused("1,two,2,READ,SB,0,0,0,4096,0,,,", &["2:3", "two"]);
+    refused("1,2,2,READ,SB,0", &["2:1", "6 fields"]);
+    let text = format!("{head}\n1,2,2,READ,SB,0,0,0,4096,0,,,\n");
+    hbm_pim("hbm-pim-golden", "trace_gemm_64x256_pim.csv", &text, &["gemm", "gemvtree"]);
+    hbm_pim("hbm-pim-golden", "trace_gemv_64x0_pim.csv", &text, &["in_dim = 0"]);
+}

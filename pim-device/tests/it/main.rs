@@ -7,6 +7,7 @@ mod closed_form;
 mod common;
 mod dram_oracle;
 mod dram_timing;
+mod hbm2_pim;
 mod laws;
 mod oracle;
 mod program;

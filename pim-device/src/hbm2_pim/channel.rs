@@ -1,0 +1,495 @@
+//! The controller of one channel: which command it issues in which cycle.
+//!
+//! In every cycle it issues at most one command: a refresh that is due, else the oldest column command that may go,
+//! else an activation, else a precharge of a row that the first group of requests does not want. The loop goes from one
+//! cycle in which a decision can change to the next; in between nothing can be issued.
+
+use super::error::Hbm2PimError;
+use super::mode::{Mode, ModeState};
+use super::queue::{Candidate, Queue};
+use super::request::{Payload, Request, Requests};
+use crate::command::{Command, CommandCounts};
+use crate::constraint::Constraint;
+use crate::device::hbm2_pim::{COMMANDS, Hbm2Pim};
+use crate::dram::{CommandBus, Place, RuleTable, TimingState};
+use crate::organisation::{Level, Organisation};
+use crate::timing::Parameter;
+
+/// A command that was issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The cycle of the decision; the command reaches the rank one later.
+    pub cycle: u64,
+    /// ACT, PRE, RD, WR or REFab.
+    pub command: Command,
+    /// Rank of the channel.
+    pub rank: u8,
+    /// Bank of the rank; 0 for REFab.
+    pub bank: u8,
+    /// Row that is opened, closed, read or written.
+    pub row: u16,
+    /// Column of the request, in bursts; 0 for PRE and REFab.
+    pub column: u8,
+    /// The rank's mode when the command reaches it.
+    pub mode: Mode,
+    /// The rank's mode afterwards.
+    pub mode_after: Mode,
+    /// The request that a column command serves or a row is opened for.
+    pub request: Option<Request>,
+}
+
+/// Is told of every command, in order.
+pub trait Observer {
+    /// A command was issued for a request of `requests`.
+    ///
+    /// # Errors
+    /// Whatever cannot be observed; it ends the run.
+    fn issued(&mut self, issued: &Issued, requests: &Requests) -> Result<(), Hbm2PimError>;
+}
+
+/// Nobody looks: times only.
+impl Observer for () {
+    fn issued(&mut self, _: &Issued, _: &Requests) -> Result<(), Hbm2PimError> {
+        Ok(())
+    }
+}
+
+/// Commands are kept as they are.
+impl Observer for Vec<Issued> {
+    fn issued(&mut self, issued: &Issued, _: &Requests) -> Result<(), Hbm2PimError> {
+        self.push(*issued);
+        Ok(())
+    }
+}
+
+/// State: a channel with its controller.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    /// Cycles that are over.
+    now: u64,
+    /// When each rank allows what.
+    timing: Vec<TimingState>,
+    /// The banks of a rank.
+    places: Vec<Place>,
+    /// The rank as a whole.
+    rank_place: Place,
+    banks_per_group: usize,
+    /// A bit for each bank of the first bank group.
+    bank_group: u32,
+    /// What open banks of the other ranks wait for.
+    between_ranks: Vec<BetweenRanks>,
+    queues: Vec<Queue>,
+    modes: Vec<ModeState>,
+    /// Rank that is tried first.
+    current: usize,
+    /// Rank and bank of the last precharge of an unwanted row, as bank x ranks + rank.
+    last_precharge: usize,
+    refresh: Refresh,
+    read_done: u64,
+    write_done: u64,
+    /// Statistics.
+    counts: CommandCounts,
+}
+
+/// A line of the constraint table between ranks, resolved.
+#[derive(Clone, Copy, Debug)]
+struct BetweenRanks {
+    preceding: &'static [Command],
+    following: &'static [Command],
+    cycles: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Refresh {
+    /// When the next timer fires, and of which rank.
+    at: u64,
+    turn: usize,
+    /// The first time of each rank is so much after the one before.
+    stagger: u64,
+    interval: u64,
+    /// The rank that waits for its refresh.
+    wanted: Option<usize>,
+}
+
+/// No cycle.
+const NEVER: u64 = u64::MAX;
+
+/// What a decision found.
+#[derive(Clone, Copy, Debug)]
+enum Decision {
+    Column {
+        rank: usize,
+        slot: u16,
+    },
+    Activate {
+        rank: usize,
+        slot: u16,
+    },
+    Precharge {
+        rank: usize,
+        bank: usize,
+        unwanted: bool,
+    },
+    Refresh,
+    /// Nothing before this cycle, if nothing arrives.
+    Wait(u64),
+}
+
+impl Channel {
+    /// A channel that has just been started: all banks closed, cycle 0.
+    pub fn new(device: &Hbm2Pim) -> Self {
+        let organisation = &device.organisation;
+        let ranks = organisation.ranks.max(1);
+        let queue = Queue::new(organisation.banks_per_rank(), device.command_queue);
+        let bus = CommandBus { lengths: &[], two_buses: false };
+        let cycles = |parameter| device.timing.get(parameter);
+        let (siblings, own): (Vec<Constraint>, Vec<Constraint>) =
+            device.constraints.iter().partition(|line| line.sibling);
+        let rank = Organisation { ranks: 1, ..*organisation };
+        let rules = RuleTable::new(&rank, &own, COMMANDS, bus, cycles);
+        let places = (0..rank.nodes(Level::Bank)).map(|bank| rules.node(Level::Bank, bank)).collect();
+        let rank_place = rules.node(Level::Rank, 0);
+        let between_ranks = siblings
+            .iter()
+            .map(|line| BetweenRanks {
+                preceding: line.preceding,
+                following: line.following,
+                cycles: u64::from(line.latency.cycles(cycles)),
+            })
+            .collect();
+        let interval = u64::from(device.timing.get(Parameter::Refi)).max(1);
+        let stagger = interval / u64::from(ranks);
+        Self {
+            now: 0,
+            timing: vec![TimingState::new(rules); ranks as usize],
+            places,
+            rank_place,
+            banks_per_group: organisation.banks.max(1) as usize,
+            bank_group: (1 << organisation.banks) - 1,
+            between_ranks,
+            queues: vec![queue; ranks as usize],
+            modes: vec![ModeState::default(); ranks as usize],
+            current: 0,
+            last_precharge: 0,
+            refresh: Refresh { at: stagger, turn: 0, stagger, interval, wanted: None },
+            read_done: device.read_done(),
+            write_done: device.write_done(),
+            counts: CommandCounts::default(),
+        }
+    }
+
+    /// Cycles since the start.
+    pub const fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// How many of each command were issued.
+    pub const fn counts(&self) -> &CommandCounts {
+        &self.counts
+    }
+
+    /// Serves requests that are all there in this cycle, and returns the cycle after the one in which the last is
+    /// complete.
+    ///
+    /// # Errors
+    /// [`Hbm2PimError`] for requests outside of the channel, and what the observer refuses.
+    pub fn run(
+        &mut self,
+        device: &Hbm2Pim,
+        requests: &Requests,
+        observer: &mut impl Observer,
+    ) -> Result<u64, Hbm2PimError> {
+        requests.check(device)?;
+        let (reads, writes) = requests.totals();
+        let mut outstanding = reads + writes;
+        let mut end = self.now;
+        let mut arriving = requests.iter(&device.organisation);
+        let mut arrival = arriving.next();
+        while outstanding > 0 || self.now < end {
+            let (mut next, command) = self.cycle(requests, observer)?;
+            if let Some(Command::Rd | Command::Wr) = command {
+                let latency = if command == Some(Command::Rd) { self.read_done } else { self.write_done };
+                end = end.max(self.now + latency + 1);
+                outstanding -= 1;
+            }
+            // What arrives now is looked at in the next cycle.
+            if let Some(request) = arrival {
+                let queue = &mut self.queues[usize::from(request.rank)];
+                if !queue.is_full() {
+                    queue.push(request);
+                    arrival = arriving.next();
+                    next = self.now + 1;
+                }
+            }
+            // Rows that are open for a marked request while an older one waits for another row are closed by a refresh.
+            if next == NEVER && outstanding > 0 && self.queues.iter().all(|queue| queue.open == 0) {
+                return Err(Hbm2PimError::Stuck { cycle: self.now, requests: outstanding });
+            }
+            next = next.min(self.refresh.at.max(self.now + 1));
+            self.now = if outstanding > 0 { next } else { next.min(end) };
+        }
+        Ok(end)
+    }
+
+    /// Lets the channel go on without requests until `cycle`: refreshes, and precharges of rows that nobody wants.
+    ///
+    /// # Errors
+    /// What the observer refuses.
+    pub fn idle_until(&mut self, cycle: u64, observer: &mut impl Observer) -> Result<(), Hbm2PimError> {
+        while self.now < cycle {
+            let (next, _) = self.cycle(&Requests::default(), observer)?;
+            self.now = next.min(self.refresh.at.max(self.now + 1)).min(cycle);
+        }
+        Ok(())
+    }
+
+    /// The present cycle: the next one in which something can be issued if nothing arrives ([`NEVER`] where only
+    /// refreshes are to come), and what was issued.
+    fn cycle(
+        &mut self,
+        requests: &Requests,
+        observer: &mut impl Observer,
+    ) -> Result<(u64, Option<Command>), Hbm2PimError> {
+        if self.now >= self.refresh.at {
+            self.refresh.fire(self.queues.len());
+        }
+        let decision = self.decide();
+        if let Decision::Wait(until) = decision {
+            return Ok((until.max(self.now + 1), None));
+        }
+        let issued = self.issue(decision, requests);
+        observer.issued(&issued, requests)?;
+        Ok((self.now + 1, Some(issued.command)))
+    }
+
+    /// The first cycle for a command to a bank.
+    #[inline]
+    fn ready_at(&self, command: Command, rank: usize, bank: usize) -> u64 {
+        self.timing[rank].ready_at(command, &self.places[bank])
+    }
+
+    fn decide(&self) -> Decision {
+        let now = self.now;
+        let mut wait = NEVER;
+        if let Some(rank) = self.refresh.wanted {
+            let open = self.queues[rank].open;
+            if open == 0 {
+                return Decision::Refresh;
+            }
+            for bank in bits(open) {
+                let ready = self.ready_at(Command::Pre, rank, bank);
+                if ready <= now {
+                    return Decision::Precharge { rank, bank, unwanted: false };
+                }
+                wait = wait.min(ready);
+            }
+        }
+        let ranks = self.queues.len();
+        let mut rank = self.current;
+        for _ in 0..ranks {
+            let queue = &self.queues[rank];
+            let column = match (queue.readable, queue.writable) {
+                (0, 0) => None,
+                (banks, 0) => self.oldest_column(Command::Rd, rank, banks, &mut wait),
+                (0, banks) => self.oldest_column(Command::Wr, rank, banks, &mut wait),
+                (reads, writes) => {
+                    let read = self.oldest_column(Command::Rd, rank, reads, &mut wait);
+                    let write = self.oldest_column(Command::Wr, rank, writes, &mut wait);
+                    read.into_iter().chain(write).min_by_key(|candidate| candidate.arrival)
+                }
+            };
+            if let Some(Candidate { slot, .. }) = column {
+                return Decision::Column { rank, slot };
+            }
+            if queue.activable != 0
+                && let Some(slot) = self.oldest_activation(rank, &mut wait)
+            {
+                return Decision::Activate { rank, slot };
+            }
+            rank = if rank + 1 == ranks { 0 } else { rank + 1 };
+        }
+        match self.next_precharge(&mut wait) {
+            Some((rank, bank)) => Decision::Precharge { rank, bank, unwanted: true },
+            None => Decision::Wait(wait),
+        }
+    }
+
+    /// The oldest request of some banks that this column command can serve now.
+    #[inline]
+    fn oldest_column(&self, command: Command, rank: usize, mut banks: u32, wait: &mut u64) -> Option<Candidate> {
+        let (queue, timing) = (&self.queues[rank], &self.timing[rank]);
+        let earliest = timing.ready_down_to(command, &self.rank_place, Level::Rank);
+        if earliest > self.now {
+            *wait = earliest.min(*wait);
+            return None;
+        }
+        let mut after = None;
+        while let Some(candidate) = queue.next_column(command, banks, after) {
+            let place = &self.places[candidate.bank];
+            let earliest = timing.ready_down_to(command, place, Level::BankGroup);
+            if earliest > self.now {
+                *wait = earliest.min(*wait);
+                banks &= !(self.bank_group << (candidate.bank / self.banks_per_group * self.banks_per_group));
+            } else {
+                let ready = timing.ready_at(command, place);
+                if ready <= self.now {
+                    return Some(candidate);
+                }
+                *wait = ready.min(*wait);
+                banks &= !(1 << candidate.bank);
+            }
+            after = Some(candidate);
+        }
+        None
+    }
+
+    /// The oldest request whose row can be opened now.
+    fn oldest_activation(&self, rank: usize, wait: &mut u64) -> Option<u16> {
+        let queue = &self.queues[rank];
+        let mut banks = queue.activable;
+        if self.modes[rank].mode() != Mode::SingleBank {
+            // Each stands for all banks of its parity.
+            banks &= 0b11;
+        }
+        if banks == 0 {
+            return None;
+        }
+        let earliest = self.timing[rank].ready_down_to(Command::Act, &self.rank_place, Level::Rank);
+        if earliest > self.now {
+            *wait = earliest.min(*wait);
+            return None;
+        }
+        let mut oldest: Option<Candidate> = None;
+        for bank in bits(banks) {
+            let candidate = queue.oldest(bank);
+            if oldest.is_some_and(|oldest| oldest.arrival < candidate.arrival) {
+                continue;
+            }
+            let ready = self.ready_at(Command::Act, rank, bank);
+            if ready <= self.now {
+                oldest = Some(candidate);
+            } else {
+                *wait = ready.min(*wait);
+            }
+        }
+        oldest.map(|candidate| candidate.slot)
+    }
+
+    /// Transfers of one rank keep those of the others off the data bus. Only banks with an open row are told.
+    #[inline]
+    fn delay_other_ranks(&mut self, command: Command, rank: usize) {
+        for (other, queue) in self.queues.iter().enumerate() {
+            if other == rank || queue.open == 0 {
+                continue;
+            }
+            for line in self.between_ranks.iter().filter(|line| line.preceding.contains(&command)) {
+                for bank in bits(queue.open) {
+                    for following in line.following {
+                        self.timing[other].hold(Level::Bank, bank as u32, *following, self.now + line.cycles);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next bank, in turn, whose row is unwanted and can be closed now.
+    fn next_precharge(&self, wait: &mut u64) -> Option<(usize, usize)> {
+        let ranks = self.queues.len();
+        let mut nearest: Option<(usize, usize, usize)> = None;
+        for (rank, queue) in self.queues.iter().enumerate() {
+            let unwanted = queue.open & !queue.wanted;
+            if unwanted == 0 {
+                continue;
+            }
+            let turn = queue.banks() * ranks;
+            for bank in bits(unwanted) {
+                let ready = self.ready_at(Command::Pre, rank, bank);
+                if ready > self.now {
+                    *wait = ready.min(*wait);
+                    continue;
+                }
+                let distance = (bank * ranks + rank + turn - self.last_precharge) % turn;
+                if nearest.is_none_or(|(least, ..)| distance < least) {
+                    nearest = Some((distance, rank, bank));
+                }
+            }
+        }
+        nearest.map(|(_, rank, bank)| (rank, bank))
+    }
+
+    fn issue(&mut self, decision: Decision, requests: &Requests) -> Issued {
+        let now = self.now;
+        let (command, rank, bank, row, request) = match decision {
+            Decision::Column { rank, slot } => {
+                self.current = rank;
+                let request = self.queues[rank].take(slot);
+                let command = if request.write { Command::Wr } else { Command::Rd };
+                self.timing[rank].issue(command, &self.places[usize::from(request.bank)], now);
+                self.delay_other_ranks(command, rank);
+                (command, rank, request.bank, request.row, Some(request))
+            }
+            Decision::Activate { rank, slot } => {
+                self.current = rank;
+                let request = self.queues[rank].request(slot);
+                let bank = usize::from(request.bank);
+                self.queues[rank].open_row(bank, request.row);
+                self.timing[rank].issue(Command::Act, &self.places[bank], now);
+                (Command::Act, rank, request.bank, request.row, Some(request))
+            }
+            Decision::Precharge { rank, bank, unwanted } => {
+                if unwanted {
+                    self.last_precharge = bank * self.queues.len() + rank;
+                }
+                let row = self.queues[rank].close_row(bank);
+                self.timing[rank].issue(Command::Pre, &self.places[bank], now);
+                (Command::Pre, rank, bank as u8, row, None)
+            }
+            // `Wait` is not issued.
+            Decision::Refresh | Decision::Wait(_) => {
+                let rank = self.refresh.wanted.take().unwrap_or_default();
+                self.timing[rank].issue(Command::RefAb, &self.rank_place, now);
+                (Command::RefAb, rank, 0, 0, None)
+            }
+        };
+        self.counts[command] += 1;
+        let mode = self.modes[rank].mode();
+        let column = request.map_or(0, |request| request.column);
+        match command {
+            Command::Act => self.modes[rank].activate(bank, row, column),
+            Command::Pre => self.modes[rank].precharge(bank, row),
+            Command::Wr => {
+                let payload = request.and_then(|request| requests.runs.get(request.run as usize));
+                if let Some(Payload::Control(control)) = payload.map(|run| run.payload) {
+                    self.modes[rank].control(bank, row, column, control);
+                }
+            }
+            _ => {}
+        }
+        let mode_after = self.modes[rank].mode();
+        Issued { cycle: now, command, rank: rank as u8, bank, row, column, mode, mode_after, request }
+    }
+}
+
+impl Refresh {
+    /// The timer of the rank whose turn it is has run out. A rank that still waits is forgotten: there is one flag.
+    fn fire(&mut self, ranks: usize) {
+        self.wanted = Some(self.turn);
+        self.turn += 1;
+        self.at += self.stagger;
+        if self.turn == ranks {
+            self.turn = 0;
+            // The staggers may add up to less than the interval.
+            self.at += self.interval - self.stagger * ranks as u64;
+        }
+    }
+}
+
+/// The numbers of the bits that are set, ascending.
+#[inline]
+fn bits(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (mask != 0).then(|| mask.trailing_zeros() as usize);
+        mask &= mask.wrapping_sub(1);
+        bit
+    })
+}
