@@ -100,6 +100,13 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
         Command::MacSb => bank_groups * granule_bits * (figures.cell + figures.bank_group),
         Command::MacPb => pseudo_channels * granule_bits * (figures.cell + path),
         Command::Rd | Command::RdA | Command::Wr | Command::WrA => granule_bits * (figures.cell + path),
+        Command::RdCp | Command::WrCp => granule_bits * (figures.cell + path),
+        // Two banks of a bank group are read, a third is written.
+        Command::EwMul => 3 * bank_groups * granule_bits * (figures.cell + figures.bank_group),
+        Command::Af => banks * granule_bits * figures.cell,
+        Command::WrAb => granule_bits * path + banks * granule_bits * figures.cell,
+        // Accumulators: a granule over the external bus, no cell.
+        Command::RdMac | Command::RdAf | Command::WrMac => granule_bits * path,
         // A move carries a granule in every pseudo-channel.
         Command::WrGb | Command::MvSb | Command::MvGb => pseudo_channels * granule_bits * path,
         Command::RefAb | Command::RfmAb => banks * restored * page_bits * figures.activation,
