@@ -15,6 +15,7 @@
 //! ```
 
 pub mod error;
+pub mod golden;
 pub mod outcome;
 pub mod queueing;
 pub mod report;

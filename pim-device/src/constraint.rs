@@ -17,14 +17,44 @@ use crate::timing::Parameter as P;
 pub struct Latency {
     /// Parameters that are added.
     pub parameters: &'static [Parameter],
+    /// Parameters that are taken away: a write's data may come nCWL after it, so it may be sent so much earlier.
+    pub minus: &'static [Parameter],
     /// Cycles that are added.
     pub cycles: u32,
 }
 
 impl Latency {
-    /// In cycles, where `cycles_of` says what a parameter is.
+    /// The sum of these parameters.
+    pub const fn sum(parameters: &'static [Parameter]) -> Self {
+        Self { parameters, minus: &[], cycles: 0 }
+    }
+
+    /// So many cycles, whatever the device.
+    pub const fn fixed(cycles: u32) -> Self {
+        Self { parameters: &[], minus: &[], cycles }
+    }
+
+    /// The same less these parameters.
+    #[must_use]
+    pub const fn less(self, minus: &'static [Parameter]) -> Self {
+        Self { minus, ..self }
+    }
+
+    /// The same and so many cycles.
+    #[must_use]
+    pub const fn plus(self, cycles: u32) -> Self {
+        Self { cycles: self.cycles + cycles, ..self }
+    }
+
+    /// In cycles, where `cycles_of` says what a parameter is; 0 where more is taken away than added.
     pub fn cycles(&self, cycles_of: impl Fn(Parameter) -> u32) -> u32 {
-        self.parameters.iter().map(|&parameter| cycles_of(parameter)).sum::<u32>() + self.cycles
+        self.signed_cycles(cycles_of).max(0) as u32
+    }
+
+    /// In cycles, below zero where more is taken away than added.
+    pub fn signed_cycles(&self, cycles_of: impl Fn(Parameter) -> u32) -> i64 {
+        let sum = |parameters: &[Parameter]| parameters.iter().map(|&one| i64::from(cycles_of(one))).sum::<i64>();
+        sum(self.parameters) - sum(self.minus) + i64::from(self.cycles)
     }
 }
 
@@ -45,11 +75,12 @@ pub struct Constraint {
     pub sibling: bool,
 }
 
-const fn sum(parameters: &'static [Parameter]) -> Latency {
-    Latency { parameters, cycles: 0 }
+pub(crate) const fn sum(parameters: &'static [Parameter]) -> Latency {
+    Latency::sum(parameters)
 }
 
-const fn at(
+/// A constraint between two commands at the same node.
+pub(crate) const fn at(
     level: Level,
     preceding: &'static [Command],
     following: &'static [Command],
@@ -58,8 +89,20 @@ const fn at(
     Constraint { level, preceding, following, latency, window: 1, sibling: false }
 }
 
+impl Constraint {
+    /// The same, counted from the `window`-th last preceding command.
+    pub(crate) const fn window(self, window: u8) -> Self {
+        Self { window, ..self }
+    }
+
+    /// The same at the other nodes below the same parent.
+    pub(crate) const fn siblings(self) -> Self {
+        Self { sibling: true, ..self }
+    }
+}
+
 /// Two cycles on the row bus: an activation is sent in two halves.
-const HALVES: Latency = Latency { parameters: &[], cycles: 2 };
+const HALVES: Latency = Latency::fixed(2);
 /// Everything that uses the data path between buffer die and banks.
 const DATA: &[Command] = &[WrGb, MvSb, MvGb, Wr];
 /// Every command.

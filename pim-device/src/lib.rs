@@ -25,6 +25,7 @@ pub mod command;
 pub mod constraint;
 pub mod controller;
 pub mod device;
+pub mod dram;
 pub mod energy;
 pub mod error;
 pub mod kernel;

@@ -1,6 +1,14 @@
 //! DRAM timing parameters, in cycles of the channel clock.
 
+pub mod ddr4;
+pub mod ddr5;
+pub mod gddr6;
+pub mod hbm2;
 pub mod hbm3;
+pub mod hbm3_jedec;
+pub mod hbm4;
+pub mod lpddr5;
+pub mod standard;
 
 use sim_core::ClockDomain;
 

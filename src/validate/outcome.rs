@@ -25,8 +25,17 @@ impl Case {
     }
 }
 
+/// How many parts of the cases are equal, where a case is a list: the commands of golden runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Equal ones.
+    pub equal: usize,
+    /// All.
+    pub total: usize,
+}
+
 /// The result of one suite.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// The suite's name.
     pub suite: String,
@@ -38,6 +47,8 @@ pub struct Outcome {
     pub extra_columns: Vec<String>,
     /// Every case, in the order of the reference.
     pub cases: Vec<Case>,
+    /// Where cases are lists: what [`Self::exact`] counts instead of whole cases.
+    pub parts: Option<Parts>,
     /// What must hold, by name.
     pub bound: Vec<(String, f64)>,
     /// What was found, by name; beside the relative errors.
@@ -49,8 +60,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// How many cases count as equal.
+    /// How many cases count as equal; where cases are lists, how many of their parts do.
     pub fn exact(&self) -> usize {
+        self.parts.map_or_else(|| self.exact_cases(), |parts| parts.equal)
+    }
+
+    /// How many cases count as equal, each as a whole.
+    pub fn exact_cases(&self) -> usize {
         self.cases.iter().filter(|case| case.exact).count()
     }
 
@@ -75,18 +91,10 @@ mod tests {
     #[test]
     fn are_errors_relative_and_ordered() {
         let cases = [1.0, 1.5, 0.9, 1.0].map(|ours| case(1.0, ours)).to_vec();
-        let outcome = Outcome {
-            suite: String::new(),
-            reference: String::new(),
-            columns: Vec::new(),
-            extra_columns: Vec::new(),
-            cases,
-            bound: Vec::new(),
-            found: Vec::new(),
-            notes: Vec::new(),
-            passed: true,
-        };
+        let outcome = Outcome { cases, passed: true, ..Outcome::default() };
         assert_eq!(outcome.exact(), 2);
+        let golden = Outcome { parts: Some(Parts { equal: 7, total: 9 }), ..outcome.clone() };
+        assert_eq!((golden.exact(), golden.exact_cases()), (7, 2));
         assert!(outcome.error_at(0.5).abs() < 1e-12);
         assert!((outcome.error_at(0.75) - 0.1).abs() < 1e-12);
         assert!((outcome.error_at(1.0) - 0.5).abs() < 1e-12);

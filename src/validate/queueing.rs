@@ -239,6 +239,7 @@ fn outcome(table: &Table, effort: Effort, rows: &[Asked], judgements: Vec<Judgem
         columns: table.columns().to_vec(),
         extra_columns: ["standard_error", "sigma", "note"].map(str::to_owned).to_vec(),
         cases: cases.collect(),
+        parts: None,
         bound: vec![
             named("most_within_sigma", effort.most_within),
             named("share_within", MOST),

@@ -44,11 +44,14 @@ pub fn json(outcomes: &[Outcome]) -> Value {
     let suites: Vec<Value> = outcomes
         .iter()
         .map(|outcome| {
+            // A reference whose cases are lists says beside the cases how many parts `exact` is out of.
+            let parts = outcome.parts.map(|parts| parts.total);
             json!({
                 "suite": outcome.suite,
                 "reference": outcome.reference,
                 "cases": outcome.cases.len(),
                 "exact": outcome.exact(),
+                "exact_of": parts.unwrap_or(outcome.cases.len()),
                 "median_error": outcome.error_at(0.5),
                 "p95_error": outcome.error_at(0.95),
                 "max_error": outcome.error_at(1.0),
@@ -96,6 +99,7 @@ pub fn write(directory: &Path, outcomes: &[Outcome]) -> Result<(), ValidateError
 mod tests {
     use super::*;
     use crate::validate::Case;
+    use crate::validate::outcome::Parts;
 
     fn outcome() -> Outcome {
         let case = |ours: f64| Case {
@@ -112,6 +116,7 @@ mod tests {
             columns: vec!["model".to_owned(), "value".to_owned()],
             extra_columns: vec!["sigma".to_owned()],
             cases: vec![case(2.0), case(2.5)],
+            parts: None,
             bound: vec![("sigma_max".to_owned(), 5.0)],
             found: vec![("sigma_max".to_owned(), f64::INFINITY)],
             notes: vec!["one line".to_owned()],
@@ -130,7 +135,13 @@ mod tests {
         let json = json(&[outcome()]);
         let suite = &json["suites"][0];
         assert_eq!(suite["cases"], 2);
-        assert_eq!(suite["exact"], 1);
+        assert_eq!((&suite["exact"], &suite["exact_of"]), (&Value::from(1), &Value::from(2)));
+        let golden = Outcome { parts: Some(Parts { equal: 5, total: 6 }), ..outcome() };
+        let golden = super::json(&[golden]);
+        assert_eq!(
+            (&golden["suites"][0]["exact"], &golden["suites"][0]["exact_of"]),
+            (&Value::from(5), &Value::from(6))
+        );
         assert_eq!(suite["median_error"], 0.0);
         assert_eq!(suite["p95_error"], 0.25);
         assert_eq!(suite["max_error"], 0.25);
