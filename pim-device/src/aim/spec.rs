@@ -44,7 +44,7 @@ impl AimSpec {
         let parameters = [
             (P::Bl, 2), (P::Cl, 50), (P::Cwl, 6),
             (P::RcdRd, 36), (P::RcdMac, 56), (P::RcdEwMul, 25), (P::RcdAf, 86), (P::RcdRdCp, 66),
-            (P::RcdWr, 28), (P::RcdWrCp, 48), (P::Rp, 32), (P::Ras, 54), (P::Rc, 89), (P::Wr, 33), (P::Rtp, 12),
+            (P::RcdWr, 28), (P::RcdWrCp, 48), (P::Rp, 32), (P::Ras, 54), (P::Wr, 33), (P::Rtp, 12),
             (P::CcdS, 2), (P::CcdL, 2), (P::RrdS, 5), (P::RrdL, 6), (P::WtrS, 9), (P::WtrL, 11),
             (P::ClReg, 0), (P::CwlReg, 1), (P::CwlGb, 1), (P::WPre, 1), (P::Mod, 32),
         ];
@@ -62,7 +62,7 @@ impl AimSpec {
             },
             timing: Timing::new("GDDR6_AiM_timing", CLOCK, &parameters),
             accumulators: 32,
-            queue: 65,
+            queue: 33,
             element: 2,
         }
     }
