@@ -115,6 +115,8 @@ pub(super) struct Sent {
 pub(super) struct Channel {
     timing: TimingState,
     banks: Banks,
+    /// The row that is open in every bank, where there is one and it is known.
+    open_row: Option<u32>,
     /// In the mode for registers rather than banks.
     registers: bool,
     /// The first tick at which the command bus is free.
@@ -143,6 +145,7 @@ impl Channel {
         Self {
             timing: TimingState::new(Arc::clone(&shared.rules)),
             banks: Banks::new(shared.rules.organisation()),
+            open_row: None,
             registers: false,
             free: 0,
             runs: VecDeque::new(),
@@ -215,12 +218,7 @@ impl Channel {
     }
 
     /// An ordinary access that arrives at `tick`; when it is queued.
-    pub(super) fn access(
-        &mut self,
-        shared: &Shared,
-        (command, bank, row): (Command, u8, u32),
-        tick: Tick,
-    ) -> Tick {
+    pub(super) fn access(&mut self, shared: &Shared, (command, bank, row): (Command, u8, u32), tick: Tick) -> Tick {
         let mut tick = tick.max(self.ordered_until + 1);
         self.advance(shared, tick);
         if command == Command::Rd && !self.writes.is_empty() {
@@ -239,6 +237,30 @@ impl Channel {
         let queue = if command == Command::Rd { &mut self.reads } else { &mut self.writes };
         queue.push(access);
         tick
+    }
+
+    /// Whether an access that comes at `tick` is issued at once.
+    pub(super) fn is_immediate(&self, shared: &Shared, (command, bank, row): (Command, u8, u32), tick: Tick) -> bool {
+        self.is_idle()
+            && !self.registers
+            && self.free.max(self.ordered_until + 1) <= tick
+            && self.banks.is_open(usize::from(bank), row)
+            && self.ready(shared, command, bank) <= tick
+    }
+
+    /// An access that [`Self::is_immediate`].
+    pub(super) fn access_at_once(&mut self, shared: &Shared, (command, bank, row): (Command, u8, u32), tick: Tick) {
+        self.draining = command == Command::Wr;
+        self.issue(shared, command, bank, row, tick, tick);
+        self.finish(shared, command, tick);
+    }
+
+    /// `count` more accesses of this kind were issued as soon as they came, the last of them at `tick`.
+    pub(super) fn accessed(&mut self, shared: &Shared, (command, bank): (Command, u8), count: u64, tick: Tick) {
+        self.timing.issue(command, &Self::place(shared, command, bank), tick);
+        self.statistics.idle += tick - self.previous;
+        self.account(command, tick, 0, count);
+        self.finish(shared, command, tick);
     }
 
     fn queue(&self, command: Command) -> &[Access] {
@@ -358,6 +380,12 @@ impl Channel {
         match command {
             Command::RdCp | Command::WrCp => self.next_at_bank(command, bank, row),
             Command::MacAb | Command::EwMul | Command::Af | Command::WrAb => {
+                if let Some(open) = self.open_row {
+                    return if open == row { command } else { Command::PreA };
+                }
+                if self.banks.all_closed(&shared.all) {
+                    return Command::ActAb;
+                }
                 let mut closed = false;
                 for bank in 0..shared.banks.len() {
                     if !self.banks.is_open(bank, row) {
@@ -374,12 +402,7 @@ impl Channel {
     }
 
     /// Brings one ordered command that was there at `asked` to its issue, and says when that was.
-    fn order_one(
-        &mut self,
-        shared: &Shared,
-        (command, bank, row): (Command, u8, u32),
-        asked: Tick,
-    ) -> Tick {
+    fn order_one(&mut self, shared: &Shared, (command, bank, row): (Command, u8, u32), asked: Tick) -> Tick {
         let registers = matches!(command, Command::WrGb | Command::WrMac | Command::RdMac | Command::RdAf);
         let mut tick = asked.max(self.free);
         loop {
@@ -430,10 +453,22 @@ impl Channel {
     fn issue(&mut self, shared: &Shared, command: Command, bank: u8, row: u32, tick: Tick, asked: Tick) {
         self.timing.issue(command, &Self::place(shared, command, bank), tick);
         match command {
-            Command::Act => self.banks.open(usize::from(bank), row),
-            Command::ActAb => (0..shared.banks.len()).for_each(|bank| self.banks.open(bank, row)),
-            Command::Pre => self.banks.close(usize::from(bank)),
-            Command::PreA | Command::WrAb => self.banks.close_all(&shared.all),
+            Command::Act => {
+                self.banks.open(usize::from(bank), row);
+                self.open_row = None;
+            }
+            Command::ActAb => {
+                (0..shared.banks.len()).for_each(|bank| self.banks.open(bank, row));
+                self.open_row = Some(row);
+            }
+            Command::Pre => {
+                self.banks.close(usize::from(bank));
+                self.open_row = None;
+            }
+            Command::PreA | Command::WrAb => {
+                self.banks.close_all(&shared.all);
+                self.open_row = None;
+            }
             _ => {}
         }
         let idle = asked.saturating_sub(self.previous).min(tick - self.previous);

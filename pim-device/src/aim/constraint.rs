@@ -19,13 +19,11 @@ use crate::organisation::Level::{Bank, BankGroup, Channel};
 use crate::timing::Parameter as P;
 
 /// The commands that the controller sends.
-pub const COMMANDS: &[Command] = &[
-    Act, ActAb, Pre, PreA, Rd, Wr, MacAb, EwMul, Af, RdCp, WrCp, WrGb, RdMac, RdAf, WrMac, WrAb, SetM,
-];
+pub const COMMANDS: &[Command] =
+    &[Act, ActAb, Pre, PreA, Rd, Wr, MacAb, EwMul, Af, RdCp, WrCp, WrGb, RdMac, RdAf, WrMac, WrAb, SetM];
 
 /// Everything but the mode switch itself.
-const WORK: &[Command] =
-    &[Act, ActAb, Pre, PreA, Rd, Wr, MacAb, EwMul, Af, RdCp, WrCp, WrGb, RdMac, RdAf, WrMac, WrAb];
+const WORK: &[Command] = &[Act, ActAb, Pre, PreA, Rd, Wr, MacAb, EwMul, Af, RdCp, WrCp, WrGb, RdMac, RdAf, WrMac, WrAb];
 
 /// From a read to a write on the external bus: the read's data, three cycles, the preamble, less the write's latency.
 const fn turn(read: &'static [P], write: &'static [P]) -> Latency {

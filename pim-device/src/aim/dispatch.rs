@@ -255,12 +255,31 @@ impl Dispatcher {
         let mut left = accesses.columns;
         while left > 0 {
             let begin = self.tick;
+            let mut at_once = true;
             for &(group, bank) in &places {
                 let channel = &mut self.groups[group].channel;
-                self.tick = channel.access(&self.shared, (command, bank, accesses.row), self.tick) + 1;
+                let access = (command, bank, accesses.row);
+                if channel.is_immediate(&self.shared, access, self.tick) {
+                    channel.access_at_once(&self.shared, access, self.tick);
+                } else {
+                    at_once = false;
+                    self.tick = channel.access(&self.shared, access, self.tick);
+                }
+                self.tick += 1;
             }
             self.dispatched += places.len() as u64;
             left -= 1;
+            if at_once && left > 0 && left + 1 < accesses.columns {
+                // Nothing is queued anywhere, the rows are open, and no two accesses come closer than they did: all
+                // others are issued as they come.
+                let (period, times) = (self.tick - begin, u64::from(left));
+                for (tick, &(group, bank)) in (begin + period * times..).zip(&places) {
+                    self.groups[group].channel.accessed(&self.shared, (command, bank), times, tick);
+                }
+                self.tick += period * times;
+                self.dispatched += places.len() as u64 * times;
+                return;
+            }
             for &group in &touched {
                 self.groups[group].channel.advance(&self.shared, self.tick);
             }

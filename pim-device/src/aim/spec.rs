@@ -37,8 +37,8 @@ impl AimSpec {
     ///
     /// Source: organisation `GDDR6_AiM_org` and timing `GDDR6_AiM_timing` of the AiM simulator
     /// (github.com/arkhadem/aim_simulator, MIT licence). Its nRRDS and nRRDL are those that it sets for a 16-bit channel,
-    /// not the 11 of the preset. `queue` is its buffers' 64 entries and one. `accumulators` is what the traces of CENT (ASPLOS
-    /// 2025) use of a bank between two mode switches.
+    /// not the 11 of the preset. `queue` is its buffers' 32 entries (those of Ramulator 2.0; later versions have 64) and
+    /// one. `accumulators` is what the traces of CENT (ASPLOS 2025) use of a bank between two mode switches.
     pub fn gddr6_aim() -> Self {
         #[rustfmt::skip]
         let parameters = [
