@@ -14,6 +14,7 @@
 //! # Ok::<(), pimscope::validate::ValidateError>(())
 //! ```
 
+pub mod aim;
 pub mod error;
 pub mod golden;
 pub mod outcome;
@@ -62,7 +63,7 @@ pub trait Suite: Sync {
 }
 
 /// All suites, in the order in which they run.
-pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing];
+pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing, &aim::AimBlocks];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.
 ///

@@ -183,7 +183,7 @@ impl Channel {
                 let last = first + run.gap * left;
                 self.timing.issue(command, &place, last);
                 self.account(command, last, last - first, left);
-                self.finish(shared, command, last);
+                self.finish(shared, command, last, left);
                 left = 0;
             }
             self.note(shared, run);
@@ -203,17 +203,20 @@ impl Channel {
         self.free = taken + 1;
         self.ordered_until = taken;
         self.note(shared, Run { first: taken, gap: 1, count: 1 });
+        // Answers are given in the order of issue, so that the barrier's place is here ...
+        let (before, reads) = (self.answered, self.statistics.commands[Command::Rd]);
         let mut answered = taken;
         loop {
-            let earliest = (taken + 1).max(self.answered + 1).max(self.completed + 1);
+            let earliest = (taken + 1).max(before + 1).max(self.completed + 1);
             if earliest <= answered {
                 break;
             }
             answered = earliest;
-            // What is being opened goes on, and may complete later.
+            // ... but what is being opened goes on, and a write among it is waited for.
             self.advance(shared, answered);
         }
-        self.answered = answered;
+        let later = self.statistics.commands[Command::Rd] - reads;
+        self.answered = if later > 0 { self.answered.max(answered + later) } else { answered };
         Sent { queued: self.queued(shared, tick), answered: Some(answered) }
     }
 
@@ -252,15 +255,21 @@ impl Channel {
     pub(super) fn access_at_once(&mut self, shared: &Shared, (command, bank, row): (Command, u8, u32), tick: Tick) {
         self.draining = command == Command::Wr;
         self.issue(shared, command, bank, row, tick, tick);
-        self.finish(shared, command, tick);
+        self.finish(shared, command, tick, 1);
     }
 
-    /// `count` more accesses of this kind were issued as soon as they came, the last of them at `tick`.
+    /// `count` more reads were answered, no more than one a tick.
+    pub(super) const fn answer(&mut self, count: u64) {
+        self.answered += count;
+    }
+
+    /// `count` more accesses of this kind were issued as soon as they came, the last of them at `tick`. The answers of
+    /// reads but the last have been counted by [`Self::answer`].
     pub(super) fn accessed(&mut self, shared: &Shared, (command, bank): (Command, u8), count: u64, tick: Tick) {
         self.timing.issue(command, &Self::place(shared, command, bank), tick);
         self.statistics.idle += tick - self.previous;
         self.account(command, tick, 0, count);
-        self.finish(shared, command, tick);
+        self.finish(shared, command, tick, 0);
     }
 
     fn queue(&self, command: Command) -> &[Access] {
@@ -339,7 +348,7 @@ impl Channel {
         self.issue(shared, command, access.bank, access.row, tick, access.arrived);
         if command == access.command {
             self.opening.remove(index);
-            self.finish(shared, command, tick);
+            self.finish(shared, command, tick, 1);
         }
     }
 
@@ -358,7 +367,7 @@ impl Channel {
         match command {
             Command::Act => self.opening.push(access),
             Command::Pre => {}
-            _ => self.finish(shared, command, tick),
+            _ => self.finish(shared, command, tick, 1),
         }
     }
 
@@ -434,7 +443,7 @@ impl Channel {
             }
             tick += 1;
         }
-        self.finish(shared, command, tick);
+        self.finish(shared, command, tick, 1);
         self.ordered_until = tick;
         tick
     }
@@ -482,11 +491,12 @@ impl Channel {
         self.previous = tick;
     }
 
-    /// What follows from the issue of a command that was asked for.
-    fn finish(&mut self, shared: &Shared, command: Command, tick: Tick) {
+    /// What follows from the issue of `count` commands that were asked for, the last at `tick`.
+    fn finish(&mut self, shared: &Shared, command: Command, tick: Tick, count: u64) {
         let completed = tick + shared.completion[command.index()];
         if matches!(command, Command::Rd | Command::RdMac | Command::RdAf) {
-            self.answered = completed.max(self.answered + 1);
+            // One answer a tick.
+            self.answered = completed.max(self.answered + count);
         } else {
             self.completed = self.completed.max(completed);
         }

@@ -273,6 +273,9 @@ impl Dispatcher {
                 // Nothing is queued anywhere, the rows are open, and no two accesses come closer than they did: all
                 // others are issued as they come.
                 let (period, times) = (self.tick - begin, u64::from(left));
+                if command == Command::Rd {
+                    places.iter().for_each(|(group, _)| self.groups[*group].channel.answer(times));
+                }
                 for (tick, &(group, bank)) in (begin + period * times..).zip(&places) {
                     self.groups[group].channel.accessed(&self.shared, (command, bank), times, tick);
                 }
@@ -308,7 +311,8 @@ impl Dispatcher {
 
     fn result(mut self, device: &AimSpec, phases: &[(&'static str, Tick)]) -> AimExecution {
         let end = self.tick - 1;
-        for group in &self.groups {
+        for group in &mut self.groups {
+            group.channel.advance(&self.shared, self.tick);
             Self::credit(&mut self.statistics, group.members, &group.channel.statistics);
         }
         let mut commands = CommandCounts::default();
