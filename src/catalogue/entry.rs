@@ -89,7 +89,7 @@ pub struct Entry {
     pub kind: Kind,
     /// Other names that are understood.
     pub aliases: Vec<String>,
-    /// Whether enough is known to simulate it. The others are listed for their figures.
+    /// Whether scenarios can use it. The others are listed for their figures.
     pub simulated: bool,
     /// The figures, in the order of the file.
     pub figures: Vec<Figure>,

@@ -132,8 +132,8 @@ pub enum Problem {
         /// What was looked for, and where.
         unknown: UnknownName,
     },
-    /// A device of which too little is known.
-    #[error("too little is known of the {kind} `{name}` to simulate it")]
+    /// A device of which too little is known, or on which no scenario can place work yet.
+    #[error("the {kind} `{name}` is listed for its figures; scenarios cannot use it yet")]
     NotSimulated {
         /// The list that it is in.
         kind: String,

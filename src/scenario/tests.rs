@@ -328,6 +328,7 @@ fn what_is_wrong_in_a_file_is_shown_in_its_place() {
         ("too_many_new_tokens", replaced("new_tokens = 4", "new_tokens = 32001")),
         ("device_typo", replaced("H100-SXM-80GB", "H100-SMX-80GB")),
         ("not_simulated", replaced("Xeon-8480+", "Grace")),
+        ("pim_not_simulated", replaced("hbm3-pim-bank", "gddr6-aim")),
         ("word_typo", replaced("home = \"host\"", "home = \"hots\"")),
         ("later", replaced("\"decode\"", "\"requests\"")),
         ("codec_later", replaced("codec = \"fp16\"", "codec = \"pq\"")),
