@@ -196,7 +196,7 @@ impl Channel {
     pub(super) fn barrier(&mut self, shared: &Shared, tick: Tick) -> Sent {
         let tick = self.let_accesses_go(shared, tick);
         let mut taken = tick.max(self.free);
-        while let Some(access) = self.first_ready(shared, &self.opening, taken) {
+        while let (Some(access), _) = self.first_ready(shared, &self.opening, taken) {
             self.serve_opening(shared, access, taken);
             taken += 1;
         }
@@ -301,7 +301,8 @@ impl Channel {
     /// One tick of the accesses at [`Self::free`], or a leap to the next at which something can happen.
     fn step(&mut self, shared: &Shared, until: Tick) {
         let tick = self.free;
-        if let Some(access) = self.first_ready(shared, &self.opening, tick) {
+        let (ready, opening_wakes) = self.first_ready(shared, &self.opening, tick);
+        if let Some(access) = ready {
             self.serve_opening(shared, access, tick);
             self.free = tick + 1;
             return;
@@ -313,7 +314,8 @@ impl Channel {
             self.draining = false;
         }
         let queue = if self.draining { &self.writes } else { &self.reads };
-        if let Some(index) = self.first_ready(shared, queue, tick) {
+        let (ready, wakes) = self.first_ready(shared, queue, tick);
+        if let Some(index) = ready {
             let access = queue[index];
             let command = self.next_of_access(access);
             if !(command == Command::Pre && self.is_bank_opening(access.bank)) {
@@ -322,16 +324,22 @@ impl Channel {
                 return;
             }
         }
-        let waiting = self.opening.iter().chain(queue);
-        let ready = waiting.map(|access| self.ready(shared, self.next_of_access(*access), access.bank));
-        self.free = ready.filter(|ready| *ready > tick).min().unwrap_or(tick + 1).min(until);
+        self.free = opening_wakes.min(wakes).min(until);
     }
 
-    /// The first come of those that are ready.
-    fn first_ready(&self, shared: &Shared, accesses: &[Access], tick: Tick) -> Option<usize> {
-        let ready = |access: &Access| self.ready(shared, self.next_of_access(*access), access.bank) <= tick;
-        let ready = accesses.iter().enumerate().filter(|(_, access)| ready(access));
-        ready.min_by_key(|(index, access)| (access.arrived, *index)).map(|(index, _)| index)
+    /// The first come of those that are ready, and when the next of the others is.
+    fn first_ready(&self, shared: &Shared, accesses: &[Access], tick: Tick) -> (Option<usize>, Tick) {
+        let mut first: Option<usize> = None;
+        let mut next = Tick::MAX;
+        for (index, access) in accesses.iter().enumerate() {
+            let ready = self.ready(shared, self.next_of_access(*access), access.bank);
+            if ready > tick {
+                next = next.min(ready);
+            } else if first.is_none_or(|first| access.arrived < accesses[first].arrived) {
+                first = Some(index);
+            }
+        }
+        (first, next)
     }
 
     fn is_bank_opening(&self, bank: u8) -> bool {
@@ -417,13 +425,13 @@ impl Channel {
         loop {
             let mut wake = Tick::MAX;
             if !self.opening.is_empty() {
-                if let Some(access) = self.first_ready(shared, &self.opening, tick) {
+                let (ready, wakes) = self.first_ready(shared, &self.opening, tick);
+                if let Some(access) = ready {
                     self.serve_opening(shared, access, tick);
                     tick += 1;
                     continue;
                 }
-                let ready = |access: &Access| self.ready(shared, self.next_of_access(*access), access.bank);
-                wake = self.opening.iter().map(ready).min().unwrap_or(Tick::MAX);
+                wake = wakes;
             }
             let next = self.next_of_ordered(shared, command, bank, row);
             let ready = self.ready(shared, next, bank);

@@ -274,7 +274,9 @@ impl Dispatcher {
                 // others are issued as they come.
                 let (period, times) = (self.tick - begin, u64::from(left));
                 if command == Command::Rd {
-                    places.iter().for_each(|(group, _)| self.groups[*group].channel.answer(times));
+                    for (group, _) in &places {
+                        self.groups[*group].channel.answer(times);
+                    }
                 }
                 for (tick, &(group, bank)) in (begin + period * times..).zip(&places) {
                     self.groups[group].channel.accessed(&self.shared, (command, bank), times, tick);
@@ -286,7 +288,8 @@ impl Dispatcher {
             for &group in &touched {
                 self.groups[group].channel.advance(&self.shared, self.tick);
             }
-            if left < 2 || places.is_empty() {
+            // In most programs rows are open in the second round, and the leap above is near.
+            if left < 2 || places.is_empty() || left + 1 >= accesses.columns {
                 continue;
             }
             // Two rounds that end in the same state: all others do.

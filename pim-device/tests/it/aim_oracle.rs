@@ -184,7 +184,7 @@ impl PlainChannel {
         let entries = device.queue as usize - 1;
         let waiting = self.writes.len();
         if self.draining {
-            self.draining = !(waiting * 10 < entries * 2 && !self.reads.is_empty());
+            self.draining = waiting * 10 >= entries * 2 || self.reads.is_empty();
         } else {
             self.draining = waiting * 10 > entries * 8 || self.reads.is_empty();
         }
@@ -316,7 +316,9 @@ fn plain(device: &AimSpec, program: &AimProgram) -> (u64, CommandCounts) {
         tick += 1;
     }
     let mut counts = CommandCounts::default();
-    device_channels.iter().for_each(|channel| counts += channel.counts);
+    for channel in &device_channels {
+        counts += channel.counts;
+    }
     (tick - 1, counts)
 }
 
@@ -329,7 +331,9 @@ fn small(channels: u32, queue: u32) -> AimSpec {
 
 fn program(instructions: &[Instruction]) -> AimProgram {
     let mut program = AimProgram::new();
-    instructions.iter().for_each(|instruction| program.push(instruction.clone()));
+    for instruction in instructions {
+        program.push(instruction.clone());
+    }
     program
 }
 
