@@ -14,6 +14,7 @@
 //! # Ok::<(), pimscope::validate::ValidateError>(())
 //! ```
 
+pub mod aim;
 pub mod attacc;
 pub mod dram;
 pub mod error;
@@ -74,6 +75,7 @@ pub static SUITES: &[&dyn Suite] = &[
     &attacc::Attention,
     &hbm_pim::HbmPimGolden,
     &hbm_pim::HbmPimKernels,
+    &aim::AimBlocks,
 ];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.

@@ -67,6 +67,23 @@ pub enum Command {
     PrePb,
     /// Set the head that is worked on.
     SetH,
+    /// Copy a granule from an open row of one bank to the global buffer (AiM).
+    RdCp,
+    /// Copy a granule from the global buffer to an open row of one bank (AiM).
+    WrCp,
+    /// In every bank group, multiply a granule of the first bank by one of the second, element by element, into the
+    /// third (AiM).
+    EwMul,
+    /// Apply the activation function, a table in a row of every bank, to all accumulators (AiM).
+    Af,
+    /// Read the accumulators of all banks (AiM).
+    RdMac,
+    /// Read the results of the activation function of all banks (AiM).
+    RdAf,
+    /// Write the accumulators of all banks (AiM).
+    WrMac,
+    /// Write one granule to an open row of every bank, and precharge all (AiM).
+    WrAb,
 }
 
 /// The two command buses of an HBM channel: each takes one command per cycle.
@@ -80,7 +97,7 @@ pub enum Bus {
 
 impl Command {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 37] = [
         Self::ActAb,
         Self::MacAb,
         Self::PreA,
@@ -110,6 +127,14 @@ impl Command {
         Self::MacPb,
         Self::PrePb,
         Self::SetH,
+        Self::RdCp,
+        Self::WrCp,
+        Self::EwMul,
+        Self::Af,
+        Self::RdMac,
+        Self::RdAf,
+        Self::WrMac,
+        Self::WrAb,
     ];
 
     /// Its place in [`Self::ALL`].
@@ -148,7 +173,15 @@ impl Command {
             | Self::CasWr
             | Self::MacSb
             | Self::MacPb
-            | Self::SetH => Bus::Column,
+            | Self::SetH
+            | Self::RdCp
+            | Self::WrCp
+            | Self::EwMul
+            | Self::Af
+            | Self::RdMac
+            | Self::RdAf
+            | Self::WrMac
+            | Self::WrAb => Bus::Column,
         }
     }
 
@@ -162,7 +195,13 @@ impl Command {
             | Self::Sfm
             | Self::SetM
             | Self::RfmAb
-            | Self::SetH => Level::Channel,
+            | Self::SetH
+            | Self::EwMul
+            | Self::Af
+            | Self::RdMac
+            | Self::RdAf
+            | Self::WrMac
+            | Self::WrAb => Level::Channel,
             Self::WrGb
             | Self::MvSb
             | Self::MvGb
@@ -183,7 +222,9 @@ impl Command {
             | Self::PreSb
             | Self::ActPb
             | Self::MacPb
-            | Self::PrePb => Level::Bank,
+            | Self::PrePb
+            | Self::RdCp
+            | Self::WrCp => Level::Bank,
         }
     }
 
@@ -219,6 +260,14 @@ impl Command {
             Self::MacPb => "MACPB",
             Self::PrePb => "PREPB",
             Self::SetH => "SETH",
+            Self::RdCp => "RDCP",
+            Self::WrCp => "WRCP",
+            Self::EwMul => "EWMUL",
+            Self::Af => "AF",
+            Self::RdMac => "RDMAC",
+            Self::RdAf => "RDAF",
+            Self::WrMac => "WRMAC",
+            Self::WrAb => "WRAB",
         }
     }
 }
@@ -262,12 +311,18 @@ impl Address {
 }
 
 /// Statistics: how many of each command were issued.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandCounts {
     counts: [u64; Command::ALL.len()],
     /// MACAB commands, each counted once per query that it serves: what is multiplied, where [`Command::MacAb`] is
     /// what is read.
     pub mac_queries: u64,
+}
+
+impl Default for CommandCounts {
+    fn default() -> Self {
+        Self { counts: [0; Command::ALL.len()], mac_queries: 0 }
+    }
 }
 
 impl CommandCounts {

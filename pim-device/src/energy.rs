@@ -95,11 +95,18 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
         Command::ActPb => pseudo_channels * page_bits * figures.activation,
         Command::Act | Command::Act2 => page_bits * figures.activation,
         // The multiply-adds are counted per query in `energy`.
-        Command::MacAb => banks * granule_bits * figures.cell,
+        Command::MacAb | Command::Af => banks * granule_bits * figures.cell,
         // Further from the bank, the PE costs the way to it.
         Command::MacSb => bank_groups * granule_bits * (figures.cell + figures.bank_group),
         Command::MacPb => pseudo_channels * granule_bits * (figures.cell + path),
-        Command::Rd | Command::RdA | Command::Wr | Command::WrA => granule_bits * (figures.cell + path),
+        Command::Rd | Command::RdA | Command::Wr | Command::WrA | Command::RdCp | Command::WrCp => {
+            granule_bits * (figures.cell + path)
+        }
+        // Two banks of a bank group are read, a third is written.
+        Command::EwMul => 3 * bank_groups * granule_bits * (figures.cell + figures.bank_group),
+        Command::WrAb => granule_bits * path + banks * granule_bits * figures.cell,
+        // Accumulators: a granule over the external bus, no cell.
+        Command::RdMac | Command::RdAf | Command::WrMac => granule_bits * path,
         // A move carries a granule in every pseudo-channel.
         Command::WrGb | Command::MvSb | Command::MvGb => pseudo_channels * granule_bits * path,
         Command::RefAb | Command::RfmAb => banks * restored * page_bits * figures.activation,

@@ -21,6 +21,7 @@
 //! # Ok::<(), pim_device::ProgramError>(())
 //! ```
 
+pub mod aim;
 pub mod command;
 pub mod constraint;
 pub mod controller;

@@ -106,6 +106,7 @@ fn aliases_and_either_case_are_understood() {
     check(Kind::Link, "gen5x16", "PCIe5x16");
     check(Kind::Link, "NVLink4(H100/H200)", "NVLink4");
     check(Kind::Pim, "HBM3-PIM-bank", "hbm3-pim-bank");
+    check(Kind::Pim, "GDDR6-AiM", "gddr6-aim");
 }
 
 #[test]

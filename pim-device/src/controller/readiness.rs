@@ -59,8 +59,8 @@ impl Readiness {
     pub(crate) fn new(device: &DeviceSpec, table: &[Constraint]) -> Self {
         let organisation = device.organisation;
         let mut sets: Vec<&[Command]> = Vec::new();
-        let mut rules: [Vec<Rule>; Command::ALL.len()] = Default::default();
-        let mut noted: [Vec<(u8, u16)>; Command::ALL.len()] = Default::default();
+        let mut rules: [Vec<Rule>; Command::ALL.len()] = std::array::from_fn(|_| Vec::new());
+        let mut noted: [Vec<(u8, u16)>; Command::ALL.len()] = std::array::from_fn(|_| Vec::new());
         let mut windows = Vec::new();
         for constraint in table {
             let cycles = i64::from(constraint.latency.cycles(|parameter| device.cycles(parameter)));

@@ -18,7 +18,7 @@ const CLOSED: u32 = u32::MAX;
 const ACTIVATING: u32 = u32::MAX - 1;
 
 /// State: what every bank of a channel holds. Rows are below 2^32 - 2.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Banks {
     rows: Vec<u32>,
     /// Banks that are not closed.

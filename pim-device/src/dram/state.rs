@@ -1,5 +1,7 @@
 //! When each command may be issued where: the state that follows from what was issued.
 
+use std::sync::Arc;
+
 use crate::command::Command;
 use crate::organisation::Level;
 
@@ -20,7 +22,7 @@ pub struct Spot {
 /// others; they never go back, so an answer of [`Self::ready_at`] stays a lower bound.
 #[derive(Clone, Debug)]
 pub struct TimingState {
-    rules: RuleTable,
+    rules: Arc<RuleTable>,
     /// For each command a row of nodes, widest level first; 0 for "any time".
     earliest: Vec<Tick>,
     /// For each window rule and node: a position, and the ticks at which each of the last commands stops counting.
@@ -28,14 +30,15 @@ pub struct TimingState {
 }
 
 impl TimingState {
-    /// Nothing has been issued.
-    pub fn new(rules: RuleTable) -> Self {
+    /// Nothing has been issued. Channels may share a table.
+    pub fn new(rules: impl Into<Arc<RuleTable>>) -> Self {
+        let rules = rules.into();
         let (earliest, history) = (vec![0; rules.entries()], vec![0; rules.history as usize]);
         Self { rules, earliest, history }
     }
 
     /// The table.
-    pub const fn rules(&self) -> &RuleTable {
+    pub fn rules(&self) -> &RuleTable {
         &self.rules
     }
 
@@ -126,7 +129,11 @@ impl TimingState {
     #[inline]
     pub fn issue(&mut self, command: Command, place: &Place, tick: Tick) {
         let effects = &self.rules.effects[self.rules.id(command)];
-        if place.level < Level::Bank as u8 {
+        // Rules are ordered by level, so the last one tells whether any is about nodes below the place.
+        let plain = effects.windows.is_empty()
+            && effects.siblings.is_empty()
+            && effects.own.last().is_none_or(|rule| rule.level <= place.level);
+        if place.level < Level::Bank as u8 && !plain {
             self.issue_all(command, place, tick);
             return;
         }
@@ -200,5 +207,25 @@ impl TimingState {
     pub fn hold(&mut self, level: Level, node: u32, command: Command, tick: Tick) {
         let id = self.rules.id(command);
         self.raise(level as u8, node, id, tick);
+    }
+
+    /// Whether this state at `tick` allows what `other` allows at `its_tick`, now and later. `false` where there are
+    /// rules with windows, whose memory is not compared.
+    pub fn is_same_at(&self, tick: Tick, other: &Self, its_tick: Tick) -> bool {
+        let later = |state: &Self, entry: usize, tick: Tick| state.earliest[entry].saturating_sub(tick);
+        self.history.is_empty()
+            && other.history.is_empty()
+            && self.earliest.len() == other.earliest.len()
+            && (0..self.earliest.len()).all(|entry| later(self, entry, tick) == later(other, entry, its_tick))
+    }
+
+    /// Moves everything that is not yet allowed at `tick` by `ticks`: what repeats with a period has gone on for so long.
+    /// Rules with windows are not moved.
+    pub fn forward(&mut self, tick: Tick, ticks: Tick) {
+        for entry in &mut self.earliest {
+            if *entry > tick {
+                *entry += ticks;
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! What a channel does over whole programs, and what its actor makes of it.
 
 mod actor;
+mod aim;
+mod aim_oracle;
 mod attacc;
 mod audit;
 mod closed_form;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use pim_device::PowerLimit;
 use pim_device::controller::fifo_pim::{Fan, FifoPim, Issue, Run, Setup, StreamError, Target};
 use pim_device::timing::hbm3;
-use pim_device::PowerLimit;
 
 use super::super::error::ValidateError;
 use super::super::golden::{self, Asked, GoldenFile, Issued};

@@ -313,22 +313,37 @@ impl Trace {
             self.pieces.push(a.macs(a.keys).requests(0, 1));
         }
         self.fence();
-        self.steps(a.steps, |step| a.score(step), a.score_results(), |step, pieces| {
-            if step < a.steps {
-                pieces.push(b.queries().slice(step, a.steps));
-            }
-        });
+        self.steps(
+            a.steps,
+            |step| a.score(step),
+            a.score_results(),
+            |step, pieces| {
+                if step < a.steps {
+                    pieces.push(b.queries().slice(step, a.steps));
+                }
+            },
+        );
         let in_second_half = |list: Piece, step: u64, steps: u64| {
             (steps / 2..steps).contains(&step).then(|| list.slice(step - steps / 2, steps.div_ceil(2)))
         };
-        self.steps(a.steps, |step| b.score(step), b.score_results(), |step, pieces| {
-            pieces.extend((step == 0).then(|| a.softmax()));
-            pieces.extend(in_second_half(a.probabilities(), step, a.steps));
-        });
-        self.steps(a.chunks, |step| a.context(step), a.context_results(), |step, pieces| {
-            pieces.extend((step == 0).then(|| b.softmax()));
-            pieces.extend(in_second_half(b.probabilities(), step, a.chunks));
-        });
+        self.steps(
+            a.steps,
+            |step| b.score(step),
+            b.score_results(),
+            |step, pieces| {
+                pieces.extend((step == 0).then(|| a.softmax()));
+                pieces.extend(in_second_half(a.probabilities(), step, a.steps));
+            },
+        );
+        self.steps(
+            a.chunks,
+            |step| a.context(step),
+            a.context_results(),
+            |step, pieces| {
+                pieces.extend((step == 0).then(|| b.softmax()));
+                pieces.extend(in_second_half(b.probabilities(), step, a.chunks));
+            },
+        );
         // The second head's context is meant; the first one's is what the generators write.
         self.steps(a.chunks, |step| a.context(step), a.context_results(), |_, _| {});
     }

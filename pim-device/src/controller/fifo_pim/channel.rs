@@ -7,8 +7,8 @@ use crate::organisation::Organisation;
 
 use super::config::Config;
 use super::queue::{Entry, Queue};
-use super::rules::{BankSet, Banks, Effect, Need};
 use super::rows::OpenRows;
+use super::rules::{BankSet, Banks, Effect, Need};
 use super::timers::{Node, Timers};
 use super::{Issue, Target};
 

@@ -45,7 +45,8 @@ impl Config {
             needs[rule.command.index()] = rule.need;
             needing |= u32::from(matches!(rule.need, Need::Open { .. })) << rule.command as u32;
         }
-        let sets = (0..organisation.banks_per_channel()).map(|bank| Banks::ALL.map(|kind| kind.set(organisation, bank)));
+        let sets =
+            (0..organisation.banks_per_channel()).map(|bank| Banks::ALL.map(|kind| kind.set(organisation, bank)));
         let interval = u64::from(timing.get(Parameter::Refi));
         Self {
             organisation: *organisation,

@@ -143,10 +143,10 @@ const fn bit(command: Command) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PowerLimit;
     use crate::command::Command::{Act, ActAb, MacAb, MacPb, MacSb, MvSb, PreA, PrePb, PreSb, RefAb, Sfm, Wr};
     use crate::constraint::attacc::RULES;
     use crate::timing::hbm3::gbps_5_2;
-    use crate::PowerLimit;
 
     const NOW: u64 = 10_000;
     /// The node of pseudo-channel 1 as a whole, as refreshes address it.

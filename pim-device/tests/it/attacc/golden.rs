@@ -16,7 +16,8 @@ pub(super) struct Run {
 }
 
 fn text(name: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../validation/attacc/golden").join(name)).unwrap()
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../validation/attacc/golden").join(name))
+        .unwrap()
 }
 
 fn own(word: &str) -> Option<Command> {

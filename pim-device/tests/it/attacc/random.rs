@@ -78,7 +78,13 @@ fn check(timing: &Timing, refresh: bool, trace: &[(Line, u8)]) -> Result<(), Tes
     prop_assert_eq!(run.end, end);
     let ours = log(&run);
     let differs = ours.iter().zip(&commands).position(|(ours, theirs)| ours != theirs);
-    prop_assert!(differs.is_none(), "{:?}: {:?}, here {:?}", differs, commands[differs.unwrap()], ours[differs.unwrap()]);
+    prop_assert!(
+        differs.is_none(),
+        "{:?}: {:?}, here {:?}",
+        differs,
+        commands[differs.unwrap()],
+        ours[differs.unwrap()]
+    );
     prop_assert_eq!(ours.len(), commands.len());
     Ok(())
 }
