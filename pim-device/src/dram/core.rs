@@ -215,12 +215,12 @@ impl Core {
     #[inline]
     fn check(&self, request: &Request) -> Result<(), DramError> {
         let (address, organisation) = (&request.address, &self.organisation);
-        let inside = (u32::from(address.pseudo_channel) < organisation.pseudo_channels)
-            & (u32::from(address.rank) < organisation.ranks)
-            & (u32::from(address.bank_group) < organisation.bank_groups)
-            & (u32::from(address.bank) < organisation.banks)
-            & (address.row < organisation.rows)
-            & (request.column < organisation.columns);
+        let inside = u32::from(address.pseudo_channel) < organisation.pseudo_channels
+            && u32::from(address.rank) < organisation.ranks
+            && u32::from(address.bank_group) < organisation.bank_groups
+            && u32::from(address.bank) < organisation.banks
+            && address.row < organisation.rows
+            && request.column < organisation.columns;
         if inside { Ok(()) } else { Err(DramError::outside(request, organisation)) }
     }
 
