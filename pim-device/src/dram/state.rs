@@ -6,7 +6,7 @@ use crate::command::Command;
 use crate::organisation::Level;
 
 use super::Tick;
-use super::rules::{LEVELS, Place, RuleTable, WindowRule};
+use super::rules::{LEVELS, Place, Rule, RuleTable, WindowRule};
 
 /// Configuration: a command at a place, looked up in a [`TimingState`]. For controllers that ask for the same ones again
 /// and again.
@@ -109,6 +109,23 @@ impl TimingState {
     pub fn ready_at_spot(&self, spot: &Spot) -> Tick {
         let entries = spot.entries.iter().take(usize::from(spot.count));
         entries.fold(0, |ready, &entry| ready.max(self.earliest[entry as usize]))
+    }
+
+    /// Where and by how much [`Self::issue`] moves ticks; `None` where more is to be done than this.
+    pub fn moves(&self, command: Command, place: &Place) -> Option<Vec<(u32, u32)>> {
+        let effects = &self.rules.effects[self.rules.id(command)];
+        let plain = place.level == Level::Bank as u8 && effects.windows.is_empty() && effects.siblings.is_empty();
+        let entry = |rule: &Rule| rule.row + place.path[usize::from(rule.level)];
+        plain.then(|| effects.own.iter().map(|rule| (entry(rule), rule.latency)).collect())
+    }
+
+    /// [`Self::issue`] for what [`Self::moves`] has looked up.
+    #[inline]
+    pub fn issue_moves(&mut self, moves: &[(u32, u32)], tick: Tick) {
+        for &(entry, latency) in moves {
+            let entry = &mut self.earliest[entry as usize];
+            *entry = (*entry).max(tick + Tick::from(latency));
+        }
     }
 
     #[cold]

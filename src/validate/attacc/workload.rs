@@ -104,14 +104,25 @@ impl Counter {
     /// Goes on to the next request.
     #[inline]
     fn step(&mut self, grid: &Grid) {
-        for (digit, (count, bytes)) in self.digits.iter_mut().zip(grid.0) {
-            *digit += 1;
-            self.offset += bytes;
-            if *digit < count {
+        let (count, bytes) = grid.0[0];
+        self.digits[0] += 1;
+        self.offset += bytes;
+        if self.digits[0] == count {
+            self.carry(grid);
+        }
+    }
+
+    /// The least digit has come to its end.
+    fn carry(&mut self, grid: &Grid) {
+        for digit in 0..self.digits.len() - 1 {
+            let (count, bytes) = grid.0[digit];
+            if self.digits[digit] < count {
                 return;
             }
             self.offset -= count * bytes;
-            *digit = 0;
+            self.digits[digit] = 0;
+            self.digits[digit + 1] += 1;
+            self.offset += grid.0[digit + 1].1;
         }
     }
 }
@@ -380,7 +391,9 @@ impl Trace {
 
     /// The requests, in order.
     pub(super) fn fans(&self) -> Fans<'_> {
-        Fans { rest: self.pieces.iter(), current: None }
+        const NOTHING: Piece = Piece::new(None, 0, Grid([(NO_END, 0); 4]), CHANNELS, 0);
+        let counter = Counter { offset: 0, digits: [0; 4] };
+        Fans { rest: self.pieces.iter(), piece: &NOTHING, lines: 0, channel: 0, counter }
     }
 }
 
@@ -388,16 +401,27 @@ impl Trace {
 #[derive(Clone, Debug)]
 pub(super) struct Fans<'a> {
     rest: std::slice::Iter<'a, Piece>,
-    current: Option<Current<'a>>,
-}
-
-/// Where in the trace it is.
-#[derive(Clone, Debug)]
-struct Current<'a> {
     piece: &'a Piece,
+    /// Lines of the piece that are left, the channel of the first of them, and its request.
     lines: u64,
     channel: u64,
     counter: Counter,
+}
+
+impl Fans<'_> {
+    /// Begins the next piece that is not empty. Whether there is one.
+    fn begin(&mut self) -> bool {
+        for piece in self.rest.by_ref() {
+            if piece.from < piece.to {
+                self.piece = piece;
+                self.lines = piece.to - piece.from;
+                self.channel = piece.from % piece.channels;
+                self.counter = piece.grid.at(piece.from / piece.channels);
+                return true;
+            }
+        }
+        false
+    }
 }
 
 impl Iterator for Fans<'_> {
@@ -405,28 +429,20 @@ impl Iterator for Fans<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Fan> {
-        loop {
-            if let Some(current) = &mut self.current
-                && current.lines > 0
-            {
-                let Current { piece, lines, channel: first, counter } = current;
-                // A slice may begin and end between two channels of a request.
-                let channels = (piece.channels - *first).min(*lines);
-                let (address, column) = address::decode(piece.base + counter.offset);
-                let fan = Fan {
-                    request: Request { command: piece.command, address, column },
-                    channels: *first as u8..=(*first + channels - 1) as u8,
-                };
-                *lines -= channels;
-                *first = 0;
-                counter.step(&piece.grid);
-                return Some(fan);
-            }
-            let piece = self.rest.next()?;
-            let (request, channel) = (piece.from / piece.channels, piece.from % piece.channels);
-            self.current =
-                Some(Current { piece, lines: piece.to - piece.from, channel, counter: piece.grid.at(request) });
+        if self.lines == 0 && !self.begin() {
+            return None;
         }
+        // A slice may begin and end between two channels of a request.
+        let lines = (self.piece.channels - self.channel).min(self.lines);
+        let (address, column) = address::decode(self.piece.base + self.counter.offset);
+        let fan = Fan {
+            request: Request { command: self.piece.command, address, column },
+            channels: self.channel as u8..=(self.channel + lines - 1) as u8,
+        };
+        self.lines -= lines;
+        self.channel = 0;
+        self.counter.step(&self.piece.grid);
+        Some(fan)
     }
 }
 

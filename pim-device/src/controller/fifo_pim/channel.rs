@@ -194,6 +194,11 @@ impl Channel {
         if now < self.next_refresh && self.only_pim() {
             return self.tick_pim(config, now);
         }
+        self.tick_all(config, now)
+    }
+
+    #[inline(never)]
+    fn tick_all(&mut self, config: &Config, now: u64) -> u64 {
         if now >= self.next_refresh {
             self.next_refresh += config.refresh_interval.unwrap_or(u64::MAX);
             let banks = config.organisation.banks_per_channel();
@@ -223,6 +228,51 @@ impl Channel {
     /// A cycle in which there are only PIM requests: what [`Self::tick`] does, without a look at the other queues.
     #[inline]
     fn tick_pim(&mut self, config: &Config, now: u64) -> u64 {
+        if let Some((command, bank)) = self.pim.first_column(config)
+            && self.timers.ready(command, bank) <= now
+        {
+            return self.tick_column(config, command, bank, now);
+        }
+        self.tick_pim_slots(config, now)
+    }
+
+    /// Such a cycle that begins with the column command of the first request, as most do: what
+    /// [`Self::tick_pim_slots`] does for it.
+    #[inline]
+    fn tick_column(&mut self, config: &Config, command: Command, bank: Node, now: u64) -> u64 {
+        if self.log.is_some() {
+            let slot = self.pim.head_slot() as u8;
+            let first = Candidate { source: Source::Pim, slot, command: Some(command), bank, ready: true };
+            self.note(config, now, &first);
+        }
+        self.changed = true;
+        self.commands[command] += 1;
+        self.completed += 1;
+        self.timers.issue(command, bank, now);
+        self.pim.remove_first_column(config, command, bank);
+        if self.pim.is_empty() {
+            return self.next_refresh;
+        }
+        if self.pim.may_offer(config, Bus::Row) {
+            self.slot_pim(config, now, Takes::Only(Bus::Row));
+        } else if self.pim.starts_with_barrier() {
+            self.drop_barrier();
+        }
+        if self.pim.starts_with_barrier() {
+            return now + 1;
+        }
+        if let Some(command) = self.pim.only_command() {
+            // What holds it back in the whole channel is mostly enough to know.
+            let bound = self.timers.ready_at_channel(command);
+            if bound > now {
+                return bound.min(self.next_refresh);
+            }
+        }
+        self.pim.next_change(&self.timers, now, true, self.next_refresh)
+    }
+
+    #[inline(never)]
+    fn tick_pim_slots(&mut self, config: &Config, now: u64) -> u64 {
         let first = self.slot_pim(config, now, Takes::Anything);
         if self.pim.is_empty() {
             return self.next_refresh;
@@ -242,7 +292,7 @@ impl Channel {
     /// One slot of such a cycle. Returns the command that it issued: where none is, no queue is left to name another.
     #[inline]
     fn slot_pim(&mut self, config: &Config, now: u64, takes: Takes) -> Option<Command> {
-        self.drop_barrier(config);
+        self.drop_barrier();
         let offered = match takes {
             Takes::Anything => true,
             Takes::Only(bus) => self.pim.offers(config, bus),
@@ -264,8 +314,8 @@ impl Channel {
     }
 
     #[inline]
-    fn drop_barrier(&mut self, config: &Config) {
-        if self.pim.drop_barrier(config) {
+    fn drop_barrier(&mut self) {
+        if self.pim.drop_barrier() {
             self.completed += 1;
             self.changed = true;
         }
@@ -303,7 +353,7 @@ impl Channel {
                 return Some(Candidate { source: Source::Refresh, slot: 0, command: Some(command), bank, ready });
             }
         }
-        self.drop_barrier(config);
+        self.drop_barrier();
         let offered = match takes {
             Takes::Anything => true,
             Takes::Only(bus) => self.pim.offers(config, bus),
@@ -328,7 +378,7 @@ impl Channel {
         Some(Candidate { ready: candidate.ready && fits, ..candidate })
     }
 
-    #[inline(always)]
+    #[inline]
     fn best(&mut self, source: Source, now: u64) -> Option<Candidate> {
         let queue = match source {
             Source::Active => &mut self.active,
@@ -373,7 +423,7 @@ impl Channel {
         let Some(command) = command else {
             self.barriers += 1;
             self.completed += 1;
-            self.pim.remove(config, slot);
+            self.pim.remove(slot);
             return;
         };
         self.commands[command] += 1;
@@ -388,14 +438,14 @@ impl Channel {
         let Some(queue) = self.queue(source) else { return };
         let entry = *queue.entry(slot);
         if entry.own == Some(command) {
-            queue.remove(config, slot);
+            queue.remove(slot);
             self.completed += 1;
             if command == Command::Rd {
                 self.read_done_at(now + config.read_latency);
             }
         } else if config.effect(command) == Effect::Open(Banks::Addressed) && self.active.len() <= FULL_ABOVE {
             // The bank is now open for this request: it goes before the others.
-            let entry = self.queue(source).map_or(entry, |queue| queue.remove(config, slot));
+            let entry = self.queue(source).map_or(entry, |queue| queue.remove(slot));
             self.active.push(config, entry);
         }
         self.move_rows(config, command, bank, entry.row);
@@ -418,16 +468,20 @@ impl Channel {
     /// What a command does to rows, and what that changes for those who wait.
     #[inline]
     fn move_rows(&mut self, config: &Config, command: Command, bank: Node, row: u32) {
-        let (opens, banks) = match config.effect(command) {
+        let (opens, kind) = match config.effect(command) {
             Effect::Nothing => return,
-            Effect::Open(banks) => (true, config.set(banks, bank)),
-            Effect::Close(banks) => (false, config.set(banks, bank)),
+            Effect::Open(banks) => (true, banks),
+            Effect::Close(banks) => (false, banks),
         };
-        self.move_banks(config, opens, banks, row);
+        self.move_banks(config, opens, kind, bank, row);
     }
 
     #[inline(never)]
-    fn move_banks(&mut self, config: &Config, opens: bool, banks: BankSet, row: u32) {
+    fn move_banks(&mut self, config: &Config, opens: bool, kind: Banks, bank: Node, row: u32) {
+        let banks = config.set(kind, bank);
+        // Few banks: of the requests that need their row in few only those of these banks can have changed.
+        let few = matches!(kind, Banks::Addressed | Banks::EachPseudoChannel);
+        let near = few.then(|| config.set(Banks::EachPseudoChannel, bank));
         if opens {
             self.rows.activate(row, banks);
         } else {
@@ -435,7 +489,7 @@ impl Channel {
         }
         for queue in [&mut self.active, &mut self.pim, &mut self.reads, &mut self.writes] {
             if !queue.is_empty() {
-                look_again(config, &self.rows, queue, banks, opens);
+                look_again(config, &self.rows, queue, (banks, near), opens);
             }
         }
     }
@@ -493,9 +547,16 @@ fn next(config: &Config, rows: &OpenRows, own: Command, bank: Node, row: u32) ->
 }
 
 /// Finds out anew what has to come next for every request that needs a row in one of these banks. Where rows have been
-/// opened, nothing changes for those that had theirs.
-fn look_again(config: &Config, rows: &OpenRows, queue: &mut Queue, moved: BankSet, opened: bool) {
-    for slot in queue.without_row(opened) {
+/// opened, nothing changes for those that had theirs. `near` are the banks of those requests that need a row in few
+/// banks and that can have changed, if not all.
+fn look_again(
+    config: &Config,
+    rows: &OpenRows,
+    queue: &mut Queue,
+    (moved, near): (BankSet, Option<BankSet>),
+    opened: bool,
+) {
+    for slot in queue.without_row(opened, near) {
         let entry = queue.entry(slot);
         let (bank, row) = (entry.bank, entry.row);
         let Some(own) = entry.own else { continue };

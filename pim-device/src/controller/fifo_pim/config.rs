@@ -17,6 +17,8 @@ pub(super) struct Config {
     /// Commands that open or close rows, and that need one; a bit each.
     moving: u32,
     needing: u32,
+    /// Commands whose requests need a row in banks of several bank groups; a bit each.
+    wide: u32,
     /// Commands by their bus; a bit each.
     by_bus: [u32; 2],
     /// By bank and kind of set.
@@ -32,7 +34,7 @@ impl Config {
         let mut buses = [None; Command::ALL.len()];
         let mut effects = [Effect::Nothing; Command::ALL.len()];
         let mut needs = [Need::Nothing; Command::ALL.len()];
-        let (mut moving, mut needing, mut by_bus) = (0, 0, [0; 2]);
+        let (mut moving, mut needing, mut wide, mut by_bus) = (0, 0, 0, [0; 2]);
         for rule in rules.commands {
             buses[rule.command.index()] = rule.bus;
             effects[rule.command.index()] = rule.effect;
@@ -45,6 +47,10 @@ impl Config {
             needs[rule.command.index()] = rule.need;
             needing |= u32::from(matches!(rule.need, Need::Open { .. })) << rule.command as u32;
         }
+        for rule in rules.requests {
+            let is_wide = matches!(rule.need, Need::Open { banks: Banks::SameIndex | Banks::All, .. });
+            wide |= u32::from(is_wide) << rule.command as u32;
+        }
         let sets =
             (0..organisation.banks_per_channel()).map(|bank| Banks::ALL.map(|kind| kind.set(organisation, bank)));
         let interval = u64::from(timing.get(Parameter::Refi));
@@ -55,6 +61,7 @@ impl Config {
             needs,
             moving,
             needing,
+            wide,
             by_bus,
             sets: sets.collect(),
             read_latency: u64::from(timing.get(Parameter::Cl)) + u64::from(timing.get(Parameter::Bl)),
@@ -89,10 +96,22 @@ impl Config {
         self.moving >> command as u32 & 1 != 0
     }
 
+    /// Whether a command goes over the column bus and leaves rows as they are.
+    #[inline]
+    pub(super) const fn is_plain_column(&self, command: Command) -> bool {
+        (self.by_bus[Bus::Column as usize] & !self.moving) >> command as u32 & 1 != 0
+    }
+
     /// Whether a request of this command needs an open row.
     #[inline]
     pub(super) const fn needs_row(&self, command: Command) -> bool {
         self.needing >> command as u32 & 1 != 0
+    }
+
+    /// Whether a request of this command needs its row in banks of several bank groups.
+    #[inline]
+    pub(super) const fn is_wide(&self, command: Command) -> bool {
+        self.wide >> command as u32 & 1 != 0
     }
 
     /// The banks that a command at this bank works on. `bank` may also be a whole pseudo-channel; then only

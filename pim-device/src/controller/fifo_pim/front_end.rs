@@ -82,23 +82,27 @@ impl Splits {
 /// Channels that do the same, side by side.
 #[derive(Debug)]
 struct Groups {
-    splits: Splits,
     /// By channel.
     of: Vec<u8>,
+    /// By channel: its group where it is the first of it, and where it is the last.
+    begins: Vec<Option<u8>>,
+    ends: Vec<Option<u8>>,
     count: usize,
 }
 
 impl Groups {
-    fn new(channels: u32, mut splits: Splits) -> Self {
-        splits.insert(0);
-        let mut of = Vec::new();
-        let mut count = 0;
-        for channel in 0..channels.min(u128::BITS - 1) {
-            count += usize::from(splits.contains(channel));
-            of.push((count - 1) as u8);
+    fn new(channels: u32, splits: Splits) -> Self {
+        let channels = channels.min(u128::BITS);
+        let (mut of, mut begins, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        let mut count = 0_u8;
+        for channel in 0..channels {
+            let begin = channel == 0 || splits.contains(channel);
+            count += u8::from(begin);
+            of.push(count - 1);
+            begins.push(begin.then_some(count - 1));
+            ends.push((channel + 1 == channels || splits.contains(channel + 1)).then_some(count - 1));
         }
-        splits.insert(of.len() as u8);
-        Self { splits, of, count }
+        Self { of, begins, ends, count: count.into() }
     }
 }
 
@@ -126,6 +130,7 @@ impl FrontEnd<'_> {
         self.enter(stream.next(), &mut entering)?;
         // Every channel looks at its empty queues in the first cycle.
         let mut wakes = vec![1; self.channels.len()];
+        let mut soonest = 1;
         let (mut now, mut served, mut look) = (1, 0, STALLED);
         loop {
             while let Some(request) = &mut entering {
@@ -135,8 +140,11 @@ impl FrontEnd<'_> {
                         if !channel.has_room(request.source) {
                             break;
                         }
-                        let wake = &mut wakes[request.next];
-                        *wake = channel.accept(config, request.entry, now).min(*wake);
+                        let wake = channel.accept(config, request.entry, now);
+                        if wake < wakes[request.next] {
+                            wakes[request.next] = wake;
+                            soonest = soonest.min(wake);
+                        }
                     }
                     request.next += 1;
                 }
@@ -145,13 +153,16 @@ impl FrontEnd<'_> {
                 }
                 self.enter(stream.next(), &mut entering)?;
             }
-            let mut next = u64::MAX;
-            for (channel, wake) in self.channels.iter_mut().zip(&mut wakes) {
-                if *wake <= now {
-                    *wake = channel.tick(config, now);
+            if soonest <= now {
+                soonest = u64::MAX;
+                for (channel, wake) in self.channels.iter_mut().zip(&mut wakes) {
+                    if *wake <= now {
+                        *wake = channel.tick(config, now);
+                    }
+                    soonest = soonest.min(*wake);
                 }
-                next = next.min(*wake);
             }
+            let mut next = soonest;
             match &entering {
                 Some(request) if self.channels[request.next].has_room(request.source) => next = now + 1,
                 Some(_) => {}
@@ -191,17 +202,15 @@ impl FrontEnd<'_> {
         let (Some(bank), true) = (self.setup.config.bank(address, column), command.is_none_or(has)) else {
             return Err(StreamError::NoSuchPlace { index: self.index, request });
         };
-        let (first, last) = (*channels.start(), *channels.end());
-        let (next, last) = if channels.is_empty() {
-            (1, 0)
-        } else if let Some(&group) = self.groups.of.get(usize::from(last)) {
-            if !self.groups.splits.contains(first.into()) || !self.groups.splits.contains(u32::from(last) + 1) {
-                return Err(StreamError::Split { index: self.index });
+        let (first, last) = (usize::from(*channels.start()), usize::from(*channels.end()));
+        let (next, last) = match (self.groups.begins.get(first), self.groups.ends.get(last)) {
+            _ if channels.is_empty() => (1, 0),
+            (Some(&Some(first)), Some(&Some(last))) => (usize::from(first), usize::from(last)),
+            (Some(_), Some(_)) => return Err(StreamError::Split { index: self.index }),
+            _ => {
+                let channels = self.setup.config.organisation.channels;
+                return Err(StreamError::NoSuchChannel { index: self.index, channel: last as u8, channels });
             }
-            (usize::from(self.groups.of[usize::from(first)]), usize::from(group))
-        } else {
-            let channels = self.setup.config.organisation.channels;
-            return Err(StreamError::NoSuchChannel { index: self.index, channel: last, channels });
         };
         self.index += 1;
         let entry = Entry::new(command, bank, address.row, column);

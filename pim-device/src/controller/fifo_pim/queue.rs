@@ -7,6 +7,7 @@
 use crate::command::{Bus, Command};
 
 use super::config::Config;
+use super::rules::BankSet;
 use super::timers::{Node, Timers};
 
 /// Slots of the ring; more than twice the entries that a queue takes.
@@ -59,6 +60,8 @@ pub(super) struct Queue {
     hits: u64,
     /// Entries in whose bank a hit waits.
     covered: u64,
+    /// Entries that need a row in banks of several bank groups.
+    wide: u64,
     /// Entries whose next command opens or closes rows: they may pass a barrier.
     hoisted: u64,
     /// Entries by their next command, and which of these are not empty.
@@ -81,6 +84,7 @@ impl Queue {
             hits: 0,
             covered: 0,
             hoisted: 0,
+            wide: 0,
             next: [0; Command::ALL.len()],
             commands: 0,
             at: vec![0; banks],
@@ -104,10 +108,19 @@ impl Queue {
     }
 
     /// The slots, in no order, of the requests that need a row and have to have it opened or closed before; with
-    /// `only` false also of those that have it.
+    /// `only` false also of those that have it. Of those that need it in few banks only those to a bank of `near`.
     #[inline]
-    pub(super) fn without_row(&self, only: bool) -> impl Iterator<Item = usize> + use<> {
-        bits(if only { self.hoisted } else { self.hoisted | self.hits })
+    pub(super) fn without_row(&self, only: bool, near: Option<BankSet>) -> impl Iterator<Item = usize> + use<> {
+        let mut requests = if only { self.hoisted } else { self.hoisted | self.hits };
+        if let Some(mut banks) = near {
+            let mut there = self.wide;
+            while banks != 0 {
+                there |= self.at[banks.trailing_zeros() as usize];
+                banks &= banks - 1;
+            }
+            requests &= there;
+        }
+        bits(requests)
     }
 
     /// Whether an entry goes to this bank.
@@ -122,7 +135,7 @@ impl Queue {
     }
 
     #[inline]
-    const fn head_slot(&self) -> usize {
+    pub(super) const fn head_slot(&self) -> usize {
         (self.head % SLOTS) as usize
     }
 
@@ -140,9 +153,12 @@ impl Queue {
         self.entries[slot] = entry;
         self.live |= bit;
         self.len += 1;
-        if entry.own.is_none() {
+        let Some(own) = entry.own else {
             self.barriers |= bit;
             return;
+        };
+        if config.is_wide(own) {
+            self.wide |= bit;
         }
         let bank = usize::from(entry.bank);
         self.at[bank] |= bit;
@@ -169,7 +185,7 @@ impl Queue {
     fn close_gaps(&mut self, config: &Config) {
         let entries: Vec<Entry> = in_order(self.live, self.head_slot()).map(|slot| self.entries[slot]).collect();
         while self.live != 0 {
-            self.remove(config, self.head_slot());
+            self.remove(self.head_slot());
         }
         for entry in entries {
             self.push(config, entry);
@@ -178,10 +194,11 @@ impl Queue {
 
     /// Takes an entry out.
     #[inline]
-    pub(super) fn remove(&mut self, config: &Config, slot: usize) -> Entry {
+    pub(super) fn remove(&mut self, slot: usize) -> Entry {
         let bit = 1 << slot;
         let entry = *self.entry(slot);
         self.live &= !bit;
+        self.wide &= !bit;
         self.len -= 1;
         if entry.own.is_none() {
             self.barriers &= !bit;
@@ -242,12 +259,59 @@ impl Queue {
         }
     }
 
+    /// The next command of the first request and its bank, where it is the request's own, and one that only goes over
+    /// the column bus.
+    #[inline]
+    pub(super) fn first_column(&self, config: &Config) -> Option<(Command, Node)> {
+        let entry = &self.entries[self.head_slot()];
+        let plain = self.live != 0 && entry.own == Some(entry.next) && config.is_plain_column(entry.next);
+        plain.then_some((entry.next, entry.bank))
+    }
+
+    /// Takes out what [`Self::first_column`] has found: the same as [`Self::remove`].
+    #[inline]
+    pub(super) fn remove_first_column(&mut self, config: &Config, command: Command, bank: Node) {
+        let slot = self.head_slot();
+        let gone = !(1 << slot);
+        self.live &= gone;
+        self.wide &= gone;
+        self.len -= 1;
+        let alike = &mut self.next[command as usize];
+        *alike &= gone;
+        if *alike == 0 {
+            self.commands &= !(1 << command as u32);
+        }
+        self.covered &= gone;
+        let at = &mut self.at[usize::from(bank)];
+        *at &= gone;
+        if config.needs_row(command) {
+            self.hits &= gone;
+            let hits = &mut self.hits_at[usize::from(bank)];
+            *hits -= 1;
+            if *hits == 0 {
+                self.covered &= !*at;
+            }
+        }
+        let distance = self.live.rotate_right(slot as u32).trailing_zeros();
+        self.head = if self.live == 0 { self.tail } else { self.head + u64::from(distance) };
+    }
+
+    /// The command that is next for all requests, where it is one.
+    #[inline]
+    pub(super) const fn only_command(&self) -> Option<Command> {
+        if self.commands != 0 && self.commands & (self.commands - 1) == 0 {
+            Some(Command::ALL[self.commands.trailing_zeros() as usize])
+        } else {
+            None
+        }
+    }
+
     /// Takes a barrier away that stands first. Whether there was one.
     #[inline]
-    pub(super) fn drop_barrier(&mut self, config: &Config) -> bool {
+    pub(super) fn drop_barrier(&mut self) -> bool {
         let first = self.starts_with_barrier();
         if first {
-            self.remove(config, self.head_slot());
+            self.remove(self.head_slot());
         }
         first
     }
@@ -268,8 +332,13 @@ impl Queue {
         (before | self.hoisted) & self.live & !self.barriers & (self.hits | !self.covered)
     }
 
-    /// Whether an entry whose next command goes over this bus could be the best one.
+    /// Whether there is an entry at all whose next command goes over this bus.
     #[inline]
+    pub(super) const fn may_offer(&self, config: &Config, bus: Bus) -> bool {
+        self.commands & config.commands_of(bus) != 0
+    }
+
+    /// Whether an entry whose next command goes over this bus could be the best one.
     pub(super) fn offers(&self, config: &Config, bus: Bus) -> bool {
         let commands = self.commands & config.commands_of(bus);
         commands != 0 && {
@@ -324,14 +393,6 @@ impl Queue {
     pub(super) fn next_change(&mut self, timers: &Timers, now: u64, changed: bool, limit: u64) -> u64 {
         if self.live == 0 {
             return limit;
-        }
-        if self.commands & self.commands.wrapping_sub(1) == 0 {
-            // One command for all: what holds it back in the whole channel is mostly enough.
-            let command = self.entries[self.head_slot()].next;
-            let bound = timers.ready_at_channel(command);
-            if bound > now {
-                return bound.min(limit);
-            }
         }
         let mut soonest = limit;
         let relevant = self.eligible() | 1 << self.head_slot();

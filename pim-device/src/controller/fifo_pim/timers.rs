@@ -47,6 +47,8 @@ pub(super) struct Timers {
     places: Arc<[Place]>,
     /// By command and node: what holds it back, down to the level to which it is checked.
     spots: Arc<[[Spot; Command::ALL.len()]]>,
+    /// By command and node: what it holds back; `None` where the table has to be asked.
+    moves: Arc<[[Option<Box<[(u32, u32)]>>; Command::ALL.len()]]>,
     /// By command: what holds it back anywhere in the channel.
     channel: Arc<[Spot; Command::ALL.len()]>,
     held: Vec<Held>,
@@ -67,11 +69,14 @@ impl Timers {
         let timing = TimingState::new(table);
         let nothing = || [Spot::default(); Command::ALL.len()];
         let (mut spots, mut channel) = (vec![nothing(); places.len()], nothing());
+        let mut moves: Vec<[Option<Box<[(u32, u32)]>>; Command::ALL.len()]> =
+            places.iter().map(|_| std::array::from_fn(|_| None)).collect();
         for rule in rules.commands {
             let command = rule.command;
             channel[command.index()] = timing.spot(command, &places[0], Level::Channel);
-            for (spots, place) in spots.iter_mut().zip(places.iter()) {
-                spots[command.index()] = timing.spot(command, place, rule.checked_to);
+            for (node, place) in places.iter().enumerate() {
+                spots[node][command.index()] = timing.spot(command, place, rule.checked_to);
+                moves[node][command.index()] = timing.moves(command, place).map(Vec::into_boxed_slice);
             }
         }
         let mut held = Vec::new();
@@ -93,6 +98,7 @@ impl Timers {
             timing,
             places,
             spots: spots.into(),
+            moves: moves.into(),
             channel: Arc::new(channel),
             holding: bits(&mut held.iter().map(|held| held.preceding)),
             waiting: bits(&mut held.iter().map(|held| held.following)),
@@ -122,7 +128,11 @@ impl Timers {
     /// A command is issued to a node.
     #[inline]
     pub(super) fn issue(&mut self, command: Command, node: Node, now: u64) {
-        self.timing.issue(command, &self.places[usize::from(node)], now);
+        if let Some(moves) = &self.moves[usize::from(node)][command.index()] {
+            self.timing.issue_moves(moves, now);
+        } else {
+            self.timing.issue(command, &self.places[usize::from(node)], now);
+        }
         if self.holding & bit(command) == 0 {
             return;
         }
