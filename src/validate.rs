@@ -15,6 +15,9 @@
 //! ```
 
 pub mod error;
+pub mod kv_costs;
+pub mod kv_golden;
+mod kv_reference;
 pub mod outcome;
 pub mod queueing;
 pub mod report;
@@ -61,7 +64,7 @@ pub trait Suite: Sync {
 }
 
 /// All suites, in the order in which they run.
-pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing];
+pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing, &kv_golden::KvGolden, &kv_costs::KvCosts];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.
 ///

@@ -33,9 +33,9 @@ impl Workspace {
         self.complete.then_some(&self.probabilities[..])
     }
 
-    /// How many tokens the last call of [`attend`](super::EncodedHead::attend) chose, with [`super::Keeps::Choice`].
-    pub fn chosen(&self) -> usize {
-        self.chosen.len()
+    /// The tokens that the last call of [`attend`](super::EncodedHead::attend) chose, with [`super::Keeps::Choice`].
+    pub fn chosen(&self) -> &[u32] {
+        &self.chosen
     }
 }
 
