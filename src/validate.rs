@@ -15,6 +15,7 @@
 //! ```
 
 pub mod error;
+pub mod kv_attention;
 pub mod kv_costs;
 pub mod kv_golden;
 mod kv_reference;
@@ -64,7 +65,8 @@ pub trait Suite: Sync {
 }
 
 /// All suites, in the order in which they run.
-pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing, &kv_golden::KvGolden, &kv_costs::KvCosts];
+pub static SUITES: &[&dyn Suite] =
+    &[&queueing::Queueing, &kv_golden::KvGolden, &kv_costs::KvCosts, &kv_attention::KvAttentionError];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.
 ///
