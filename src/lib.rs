@@ -29,6 +29,7 @@ pub mod cli;
 pub mod control;
 pub mod output;
 mod parallel;
+pub mod quantize;
 pub mod run;
 pub mod scenario;
 pub mod system;

@@ -149,6 +149,29 @@ pub struct Importance<'a> {
     pub observed_queries: usize,
 }
 
+/// What a codec has to know about the tokens of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing but keys and values.
+    Nothing,
+    /// [`Importance::accumulated`].
+    Accumulated,
+    /// [`Importance::observed`].
+    Observed,
+}
+
+impl Needs {
+    /// [`CodecError::Missing`] for a codec that does not get it.
+    pub fn missing(self, codec: &dyn Codec) -> CodecError {
+        let needs = match self {
+            Self::Nothing => "nothing",
+            Self::Accumulated => "the attention that each token drew, which this input does not say",
+            Self::Observed => "the attention of the last queries, which this input does not say",
+        };
+        CodecError::Missing { codec: text(codec), needs }
+    }
+}
+
 /// One KV head of one sequence when its prompt has been read: what a codec stores.
 #[derive(Clone, Copy, Debug)]
 pub struct Prefill<'a> {
@@ -281,9 +304,9 @@ pub trait Codec: fmt::Debug + Send + Sync {
         pages.whole(self.stored_bytes(head, tokens))
     }
 
-    /// Whether the codec looks at the last queries of a prompt ([`Importance::observed`]).
-    fn observes(&self) -> bool {
-        false
+    /// What the codec has to know about a prompt.
+    fn needs(&self) -> Needs {
+        Needs::Nothing
     }
 
     /// Whether the parameters go with so many tokens of so many elements.

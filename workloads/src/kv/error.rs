@@ -64,11 +64,6 @@ impl CodecError {
         Self::Shape { codec: super::text(codec), problem: problem.to_string(), remedy: remedy.into() }
     }
 
-    /// Nobody says which tokens are important.
-    pub(crate) fn missing(codec: &dyn super::Codec, needs: &'static str) -> Self {
-        Self::Missing { codec: super::text(codec), needs }
-    }
-
     /// What to do about it.
     pub fn remedy(&self) -> String {
         match self {

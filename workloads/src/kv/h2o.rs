@@ -7,7 +7,7 @@ use super::attention::Workspace;
 use super::parameters::Share;
 use super::selection::{Kept, highest};
 use super::streaming::attend_kept;
-use super::{Codec, CodecCost, CodecError, EncodedHead, HeadShape, Keeps, Parameters, Prefill, Work, fp16};
+use super::{Codec, CodecCost, CodecError, EncodedHead, HeadShape, Keeps, Needs, Parameters, Prefill, Work, fp16};
 use crate::product;
 
 /// Half of the kept tokens are those that have drawn most attention, half the newest.
@@ -72,9 +72,12 @@ impl Codec for H2o {
         })
     }
 
+    fn needs(&self) -> Needs {
+        Needs::Accumulated
+    }
+
     fn encode(&self, prefill: &Prefill<'_>) -> Result<Box<dyn EncodedHead>, CodecError> {
-        let needs = "the attention that each token drew, which this input does not say";
-        let accumulated = prefill.importance.accumulated.ok_or_else(|| CodecError::missing(self, needs))?;
+        let accumulated = prefill.importance.accumulated.ok_or_else(|| self.needs().missing(self))?;
         let tokens = prefill.tokens();
         let kept = self.keep.of(tokens);
         let recent = kept - kept / 2;

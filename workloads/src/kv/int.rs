@@ -74,6 +74,10 @@ impl Codec for Int {
         quantise(head, 1, self.stored_bytes(head, 1))
     }
 
+    fn check(&self, _tokens: usize, head_dim: usize) -> Result<(), CodecError> {
+        check_group(self, self.group(head_dim as u32) as usize, head_dim)
+    }
+
     fn encode(&self, prefill: &Prefill<'_>) -> Result<Box<dyn EncodedHead>, CodecError> {
         let head_dim = prefill.head_dim;
         let group = self.group(head_dim as u32) as usize;

@@ -88,6 +88,10 @@ impl Codec for Kivi {
         Work::near(into).plus(quantise(head, 1, self.coded_bytes(head, 1)))
     }
 
+    fn check(&self, _tokens: usize, head_dim: usize) -> Result<(), CodecError> {
+        check_group(self, self.group as usize, head_dim)
+    }
+
     fn encode(&self, prefill: &Prefill<'_>) -> Result<Box<dyn EncodedHead>, CodecError> {
         let head_dim = prefill.head_dim;
         check_group(self, self.group as usize, head_dim)?;

@@ -55,11 +55,14 @@ impl Codec for KvquantLike {
         format!("bits={},outliers={}", self.bits, self.outliers.0)
     }
 
-    /// Codes, the expected number of outliers, and the range of each value.
+    /// Codes, the expected number of outliers, and the range of each value. A value has at least one outlier at either
+    /// end: quantiles lie between elements.
     fn bits_per_token(&self, head: HeadShape) -> u64 {
-        let elements = product(&[2, u64::from(head.head_dim)]);
-        let outliers = (elements as f64 * self.outliers.0 * OUTLIER_BITS as f64).ceil() as u64;
-        product(&[elements, u64::from(self.bits)]).saturating_add(outliers).saturating_add(32)
+        let d = f64::from(head.head_dim);
+        let of_key = d * self.outliers.0;
+        let of_value = 2.0 * ((d - 1.0) * self.outliers.0 / 2.0).floor() + 2.0;
+        let outliers = ((of_key + of_value) * OUTLIER_BITS as f64).ceil() as u64;
+        product(&[2, u64::from(head.head_dim), u64::from(self.bits)]).saturating_add(outliers).saturating_add(32)
     }
 
     /// The range of each channel of the keys, and two codebooks in FP16.

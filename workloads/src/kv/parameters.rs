@@ -170,6 +170,8 @@ mod tests {
         check("pq:k=65537", "character 6: `k` is \"65537\"", "write a whole number from 2 to 65536");
         check("pq:weights=atention", "character 12: `weights` is \"atention\"", "did you mean `attention`?");
         check("pq:m", "character 4: `m` is not a parameter with a value", "write name=value");
+        let remedy = "cluster again after fewer tokens";
+        check("pq:window=9,recluster=10", "character 23: 10 new tokens do not fit a window of 9", remedy);
         check("pq:m=1,m=2", "character 8: `m` stands there twice", "take one");
         check("int:bits=4,größe=3", "character 12: `int` has no parameter `größe`", "");
         check("fp16:bits=4", "character 6: `fp16` has no parameter `bits`", "it takes no parameters");

@@ -14,7 +14,7 @@ mod order;
 mod side;
 
 use super::packing::Pages;
-use super::{Codec, CodecCost, CodecError, EncodedHead, HeadShape, Parameters, Prefill, Work, fp16};
+use super::{Codec, CodecCost, CodecError, EncodedHead, HeadShape, Needs, Parameters, Prefill, Work, fp16};
 use crate::product;
 
 pub use head::PqHead;
@@ -152,7 +152,7 @@ impl Pq {
     pub(crate) fn parse(parameters: &mut Parameters<'_>) -> Result<Box<dyn Codec>, CodecError> {
         const TOKENS: u32 = 1 << 24;
         let default = Self::DEFAULT;
-        Ok(Box::new(Self {
+        let pq = Self {
             sub_vectors: parameters.number("m", default.sub_vectors, 1..=65_536)?,
             centroids: parameters.number("k", default.centroids, 2..=65_536)?,
             iterations: parameters.number("iterations", default.iterations, 0..=10_000)?,
@@ -168,7 +168,12 @@ impl Pq {
             unrounded: parameters.word("codebook", default.unrounded, &CODEBOOK)?,
             values: parameters.word("values", default.values, &VALUES)?,
             recluster: parameters.number("recluster", default.recluster, 0..=TOKENS)?,
-        }))
+        };
+        if pq.window > 0 && pq.recluster > pq.window {
+            let problem = format!("{} new tokens do not fit a window of {}", pq.recluster, pq.window);
+            return Err(parameters.refuse("recluster", problem, "cluster again after fewer tokens, or take window=0"));
+        }
+        Ok(Box::new(pq))
     }
 
     /// Bits of an index.
@@ -186,10 +191,13 @@ impl Pq {
 
     /// Codebooks for so many coded tokens.
     fn windows(&self, coded: u64) -> u64 {
-        match (coded, u64::from(self.window)) {
+        let (window, every) = (u64::from(self.window), u64::from(self.recluster));
+        match (coded, window) {
             (0, _) => 0,
             (_, 0) => 1,
-            (coded, window) => coded.div_ceil(window),
+            (coded, window) if every == 0 => coded.div_ceil(window),
+            // A window takes whole clusterings, and the prompt's last one may have no room for the first of them.
+            (coded, window) => coded.div_ceil((window - window % every).max(1)) + 1,
         }
     }
 
@@ -335,8 +343,12 @@ impl Codec for Pq {
         sub_vectors.saturating_add(weights).saturating_add(product(&[2, rows]))
     }
 
-    fn observes(&self) -> bool {
-        self.weights == Weights::Window
+    fn needs(&self) -> Needs {
+        match self.weights {
+            Weights::None => Needs::Nothing,
+            Weights::Window => Needs::Observed,
+            Weights::Attention | Weights::Root | Weights::Normalised => Needs::Accumulated,
+        }
     }
 
     fn check(&self, tokens: usize, head_dim: usize) -> Result<(), CodecError> {
@@ -380,9 +392,8 @@ impl Pq {
     /// What the tokens weigh, from the first to the last.
     pub(crate) fn token_weights(&self, prefill: &Prefill<'_>) -> Result<Option<Vec<f32>>, CodecError> {
         let importance = prefill.importance;
-        let accumulated = importance.accumulated.ok_or_else(|| {
-            CodecError::missing(self, "the attention that each token drew, which this input does not say")
-        });
+        let missing = || self.needs().missing(self);
+        let accumulated = importance.accumulated.ok_or_else(missing);
         Ok(match self.weights {
             Weights::None => None,
             Weights::Attention => Some(accumulated?.to_vec()),
@@ -391,10 +402,7 @@ impl Pq {
                 let seen = |token: usize| importance.queries_end.saturating_sub(token).max(1) as f32;
                 Some(accumulated?.iter().enumerate().map(|(token, weight)| weight / seen(token)).collect())
             }
-            Weights::Window => {
-                let needs = "the attention of the last queries, which this input does not say";
-                Some(importance.observed.ok_or_else(|| CodecError::missing(self, needs))?.to_vec())
-            }
+            Weights::Window => Some(importance.observed.ok_or_else(missing)?.to_vec()),
         })
     }
 }

@@ -95,14 +95,19 @@ impl Codec for SkvqLike {
         Work::near(into).plus(quantise(head, 1, self.bits_per_token(head).div_ceil(8)))
     }
 
-    fn encode(&self, prefill: &Prefill<'_>) -> Result<Box<dyn EncodedHead>, CodecError> {
-        let (head_dim, tokens) = (prefill.head_dim, prefill.tokens());
+    fn check(&self, tokens: usize, head_dim: usize) -> Result<(), CodecError> {
         check_group(self, self.group as usize, head_dim)?;
         let exact = self.sinks as usize + self.window as usize;
         if exact > tokens {
             let problem = format!("{exact} exact tokens (sinks and window) of {tokens}");
             return Err(CodecError::shape(self, problem, "take fewer sinks or a smaller window"));
         }
+        Ok(())
+    }
+
+    fn encode(&self, prefill: &Prefill<'_>) -> Result<Box<dyn EncodedHead>, CodecError> {
+        let (head_dim, tokens) = (prefill.head_dim, prefill.tokens());
+        self.check(tokens, head_dim)?;
         let sinks = self.sinks as usize * head_dim;
         let end = (tokens - self.window as usize) * head_dim;
         let side = |rows: &[f32], bits: u32| {

@@ -8,7 +8,7 @@ use super::parameters::Share;
 use super::pq::word;
 use super::selection::{Kept, highest};
 use super::streaming::attend_kept;
-use super::{Codec, CodecCost, CodecError, EncodedHead, HeadShape, Keeps, Parameters, Prefill, Work, fp16};
+use super::{Codec, CodecCost, CodecError, EncodedHead, HeadShape, Keeps, Needs, Parameters, Prefill, Work, fp16};
 use crate::product;
 
 /// How the attention of neighbours is put together.
@@ -112,13 +112,12 @@ impl Codec for SnapKv {
         Work::near(CodecCost { write_bytes: fp16::bytes(head, 1), ..CodecCost::default() })
     }
 
-    fn observes(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs::Observed
     }
 
     fn encode(&self, prefill: &Prefill<'_>) -> Result<Box<dyn EncodedHead>, CodecError> {
-        let needs = "the attention of the last queries, which this input does not say";
-        let observed = prefill.importance.observed.ok_or_else(|| CodecError::missing(self, needs))?;
+        let observed = prefill.importance.observed.ok_or_else(|| self.needs().missing(self))?;
         let tokens = prefill.tokens();
         let (kept, window) = (self.kept(tokens as u64) as usize, (self.window as usize).min(tokens));
         let mut order = Vec::new();

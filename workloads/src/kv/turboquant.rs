@@ -131,6 +131,14 @@ impl Codec for TurboquantLike {
         self.prefill(head, 1)
     }
 
+    fn check(&self, _tokens: usize, head_dim: usize) -> Result<(), CodecError> {
+        if head_dim.is_power_of_two() {
+            return Ok(());
+        }
+        let problem = format!("a head of {head_dim} elements, which is no power of two");
+        Err(CodecError::shape(self, problem, "a Hadamard matrix has a power of two of rows: take another codec"))
+    }
+
     fn encode(&self, prefill: &Prefill<'_>) -> Result<Box<dyn EncodedHead>, CodecError> {
         self.encode_with(prefill, &self.signs(prefill.head_dim))
     }

@@ -97,6 +97,10 @@ impl Codec for WkvquantLike {
         Work::near(into).plus(quantise(head, 1, self.bits_per_token(head).div_ceil(8)))
     }
 
+    fn check(&self, _tokens: usize, head_dim: usize) -> Result<(), CodecError> {
+        check_group(self, self.group as usize, head_dim)
+    }
+
     fn encode(&self, prefill: &Prefill<'_>) -> Result<Box<dyn EncodedHead>, CodecError> {
         let head_dim = prefill.head_dim;
         check_group(self, self.group as usize, head_dim)?;
