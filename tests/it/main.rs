@@ -7,6 +7,7 @@ mod laws;
 mod limits;
 mod offload_share;
 mod placement;
+mod quantize;
 mod quickstart;
 mod scenarios;
 mod trace;

@@ -1,7 +1,7 @@
 //! error-bits.svg: what each KV codec stores against the error that it makes in attention's output.
 //!
-//! Each codec with its parameters is a numbered point; points of one codec have one marker and are joined in the order of
-//! their bits. The list beside the plot says what the numbers are.
+//! Each codec with its parameters is a numbered point; points of one codec have one marker, and those that differ in
+//! numbers alone are joined in the order of their bits. The list beside the plot says what the numbers are.
 
 use super::canvas::{Anchor, Canvas, Font, SMALL, cut, draw, few, text_width, tick_label, ticks};
 use super::palette::{GRID, INK, LINES};
@@ -48,10 +48,25 @@ pub fn svg(title: &str, points: &[Point]) -> Result<String, ReportError> {
 struct Chart<'a> {
     points: &'a [Point],
     families: Vec<&'a str>,
-    /// Powers of ten: the lowest and the highest of the vertical axis.
-    decades: (i32, i32),
+    /// The ends of the vertical axis: the powers of ten of two round errors.
+    ends: (f64, f64),
     /// The step of the horizontal axis, and how many.
     bits: (f64, i32),
+}
+
+/// What stands on the vertical axis of each power of ten.
+const DIGITS: [f64; 3] = [1.0, 2.0, 5.0];
+
+/// The largest 1, 2 or 5 times a power of ten that is not above a number.
+fn round_below(number: f64) -> f64 {
+    let power = 10_f64.powf(number.log10().floor());
+    DIGITS.into_iter().rev().map(|digit| digit * power).find(|round| *round <= number * 1.000_001).unwrap_or(power)
+}
+
+/// The codec and the names of its parameters: what points that differ in numbers alone have in common.
+fn kind(point: &Point) -> (&str, Vec<&str>) {
+    let parameters = point.label.split_once(':').map_or("", |(_, parameters)| parameters);
+    (&point.family, parameters.split(',').map(|part| part.split('=').next().unwrap_or_default().trim()).collect())
 }
 
 /// Errors from here on stand on the vertical axis; smaller ones (FP16 stores what is FP16 already) on the frame.
@@ -67,10 +82,10 @@ impl<'a> Chart<'a> {
         }
         let errors = || points.iter().map(|point| point.error).filter(|error| *error >= LEAST && error.is_finite());
         let (least, most) = (errors().fold(1.0, f64::min), errors().fold(LEAST, f64::max));
-        let low = least.log10().floor() as i32;
-        let high = (most.log10().ceil() as i32).max(low + 1);
+        let (low, high) = (round_below(least).log10(), -round_below(1.0 / most).log10());
+        let high = high.max(low + 0.5);
         let bits = points.iter().map(|point| point.bits).filter(|bits| bits.is_finite()).fold(1.0, f64::max);
-        Self { points, families, decades: (low, high), bits: ticks(bits, 8) }
+        Self { points, families, ends: (low, high), bits: ticks(bits, 8) }
     }
 
     fn left() -> i32 {
@@ -86,8 +101,8 @@ impl<'a> Chart<'a> {
 
     /// How far up an error is, from 0 to 1.
     fn up(&self, error: f64) -> f64 {
-        let (low, high) = self.decades;
-        (error.log10() - f64::from(low)) / f64::from(high - low)
+        let (low, high) = self.ends;
+        (error.log10() - low) / (high - low)
     }
 
     fn axes(&self, canvas: &mut Canvas<'_>) {
@@ -98,12 +113,12 @@ impl<'a> Chart<'a> {
             Anchor::Left,
             Font::STRONG,
         );
-        for decade in self.decades.0..=self.decades.1 {
-            for digit in [1, 2, 5] {
-                let error = f64::from(digit) * 10_f64.powi(decade);
+        for decade in self.ends.0.floor() as i32..=self.ends.1.ceil() as i32 {
+            for digit in DIGITS {
+                let error = digit * 10_f64.powi(decade);
                 let up = self.up(error);
-                if up > 1.0 + 1e-9 {
-                    break;
+                if !(-1e-9..=1.0 + 1e-9).contains(&up) {
+                    continue;
                 }
                 let y = bottom - (up * f64::from(PLOT.1)).round() as i32;
                 canvas.path(&[(left, y), (left + PLOT.0, y)], GRID, 1);
@@ -126,11 +141,14 @@ impl<'a> Chart<'a> {
     }
 
     fn draw(&self, canvas: &mut Canvas<'_>) {
-        for (index, family) in self.families.iter().enumerate() {
-            let mut of_family: Vec<&Point> = self.points.iter().filter(|point| point.family == *family).collect();
-            of_family.sort_by(|a, b| a.bits.total_cmp(&b.bits).then(a.error.total_cmp(&b.error)));
-            let places: Vec<(i32, i32)> = of_family.iter().map(|point| self.place(point)).collect();
-            canvas.path(&places, LINES[index % LINES.len()], 1);
+        let mut kinds: Vec<_> = self.points.iter().map(kind).collect();
+        kinds.sort();
+        kinds.dedup();
+        for one in kinds {
+            let mut alike: Vec<&Point> = self.points.iter().filter(|point| kind(point) == one).collect();
+            alike.sort_by(|a, b| a.bits.total_cmp(&b.bits).then(a.error.total_cmp(&b.error)));
+            let places: Vec<(i32, i32)> = alike.iter().map(|point| self.place(point)).collect();
+            canvas.path(&places, LINES[self.family(alike[0]) % LINES.len()], 1);
         }
         // Numbers that would cover another one move to the next free side.
         let mut taken: Vec<(i32, i32)> = Vec::new();
@@ -203,6 +221,17 @@ mod tests {
         assert!(svg("none", &[]).is_ok());
         let absurd = [point("a", f64::NAN, f64::INFINITY), point("b", 0.0, 1e300), point("c", 1e300, f64::NAN)];
         assert!(svg("absurd", &absurd).is_ok());
+    }
+
+    #[test]
+    fn is_the_axis_round_and_no_longer_than_it_must_be() {
+        let ends = |errors: &[f64]| {
+            let points: Vec<Point> = errors.iter().map(|error| point("a", 1.0, *error)).collect();
+            let (low, high) = Chart::of(&points).ends;
+            [low, high].map(|end| (10_f64.powf(end) * 1e6).round() / 1e6)
+        };
+        assert!(ends(&[0.0065, 1.52]).iter().zip([0.005, 2.0]).all(|(a, b)| (a - b).abs() < 1e-9));
+        assert!(ends(&[0.02, 0.5]).iter().zip([0.02, 0.5]).all(|(a, b)| (a - b).abs() < 1e-9));
     }
 
     #[test]

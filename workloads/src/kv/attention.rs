@@ -47,6 +47,12 @@ pub(crate) fn room<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mu
     &mut buffer[..length]
 }
 
+/// The sum of all lanes, halves onto halves.
+fn pairwise(lanes: &[f32; LANES]) -> f32 {
+    let fours: [f32; 4] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 4]);
+    (fours[0] + fours[2]) + (fours[1] + fours[3])
+}
+
 /// The inner product of two vectors of the same length.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; LANES];
@@ -58,8 +64,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + e) + (c + g)) + ((b + f) + (d + h)) + rest
+    pairwise(&lanes) + rest
 }
 
 /// Four inner products with the same vector, which is then read once.
@@ -78,8 +83,7 @@ fn dot4(row: &[f32], queries: [&[f32]; 4]) -> [f32; 4] {
     let mut sums = [0.0; 4];
     for ((sum, lanes), (_, query_rest)) in sums.iter_mut().zip(lanes).zip(queries) {
         let rest: f32 = query_rest.iter().zip(row_rest).map(|(a, b)| a * b).sum();
-        let [a, b, c, d, e, f, g, h] = lanes;
-        *sum = ((a + e) + (c + g)) + ((b + f) + (d + h)) + rest;
+        *sum = pairwise(&lanes) + rest;
     }
     sums
 }

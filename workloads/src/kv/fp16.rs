@@ -29,6 +29,7 @@ pub(crate) fn rounded(element: f32) -> f32 {
 }
 
 impl Fp16 {
+    #[expect(clippy::unnecessary_wraps, reason = "the form of all codecs")]
     pub(crate) fn parse(_: &mut Parameters<'_>) -> Result<Box<dyn Codec>, CodecError> {
         Ok(Box::new(Self))
     }

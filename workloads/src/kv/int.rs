@@ -27,7 +27,7 @@ impl Int {
         }))
     }
 
-    fn group(&self, head_dim: u32) -> u32 {
+    fn group(self, head_dim: u32) -> u32 {
         if self.group == 0 { head_dim } else { self.group }
     }
 }

@@ -42,7 +42,9 @@ pub fn cluster(points: &[f32], initial: Vec<f32>, clustering: Clustering<'_>) ->
     let largest = clustering.weights.map_or(1.0, |weights| weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max));
     for iteration in 0..=clustering.iterations {
         if clustering.half_centroids {
-            centroids.iter_mut().for_each(|element| *element = f16::from_f32(*element).to_f32());
+            for element in &mut centroids {
+                *element = f16::from_f32(*element).to_f32();
+            }
         }
         assign(points, &centroids, dimension, &mut table, &mut codes);
         if iteration == clustering.iterations {
@@ -149,8 +151,10 @@ fn assign_fixed<const D: usize>(points: &[f32], table: &[f32], codes: &mut [u16]
 #[expect(clippy::inline_always, reason = "the length of the point is then a constant, which halves the time")]
 fn nearest_in(point: &[f32], table: &[f32]) -> u16 {
     let mut best = [f32::INFINITY; LANES];
-    let mut block_of = [0_u32; LANES];
-    for (block, columns) in (0_u32..).zip(table.as_chunks::<LANES>().0.chunks_exact(point.len())) {
+    // The number of the block as FP32, exact to 2^24: selected like the distance, it stays in a vector register.
+    let mut block_of = [0.0_f32; LANES];
+    let mut block = 0.0;
+    for columns in table.as_chunks::<LANES>().0.chunks_exact(point.len()) {
         let mut distance = [0.0_f32; LANES];
         for (element, column) in point.iter().zip(columns) {
             for lane in 0..LANES {
@@ -161,10 +165,12 @@ fn nearest_in(point: &[f32], table: &[f32]) -> u16 {
         for lane in 0..LANES {
             // Less, not less or equal: the first of several equals stays.
             let nearer = distance[lane] < best[lane];
-            best[lane] = if nearer { distance[lane] } else { best[lane] };
             block_of[lane] = if nearer { block } else { block_of[lane] };
+            best[lane] = if nearer { distance[lane] } else { best[lane] };
         }
+        block += 1.0;
     }
+    let block_of = block_of.map(|block| block as u32);
     let mut found = (best[0], block_of[0] * LANES as u32);
     for lane in 1..LANES {
         let index = block_of[lane] * LANES as u32 + lane as u32;

@@ -263,8 +263,7 @@ impl Codec for Pq {
     }
 
     /// 2 m log2(K) bits.
-    fn bits_per_token(&self, head: HeadShape) -> u64 {
-        let _ = head;
+    fn bits_per_token(&self, _head: HeadShape) -> u64 {
         let weight = if self.keeps_weights() { 16 } else { 0 };
         product(&[2, u64::from(self.sub_vectors), u64::from(self.index_bits())]) + weight
     }
@@ -309,9 +308,9 @@ impl Codec for Pq {
     /// next clustering.
     fn append(&self, head: HeadShape, tokens: u64) -> Work {
         let coded = tokens - self.exact(tokens);
-        let codes = self.bits_per_token(head).div_ceil(8);
+        let indices = self.bits_per_token(head).div_ceil(8);
         let window = if self.exact(u64::MAX) > 0 { fp16::bytes(head, 1) } else { 0 };
-        let written = CodecCost { write_bytes: codes.saturating_add(window), ..CodecCost::default() };
+        let written = CodecCost { write_bytes: indices.saturating_add(window), ..CodecCost::default() };
         let every = u64::from(self.recluster);
         if every == 0 {
             let encoding = if coded > 0 { self.encoding(head, 1) } else { CodecCost::default() };
@@ -323,7 +322,7 @@ impl Codec for Pq {
             flops: all.flops.div_ceil(every),
             adds: all.adds.div_ceil(every),
             read_bytes: all.read_bytes.div_ceil(every),
-            write_bytes: product(&[codes, window]).div_ceil(every),
+            write_bytes: product(&[indices, window]).div_ceil(every),
             lookups: 0,
         };
         Work::near(part.plus(written))

@@ -178,13 +178,13 @@ impl Codec for PqCache {
         };
         let seen = sinks + newest + fetched;
         let table = product(&[2, g, u64::from(self.centroids), d]);
-        let codes = self.code_bits(coded).div_ceil(8);
+        let read = self.code_bits(coded).div_ceil(8);
         Work {
             near: CodecCost {
                 flops: table.saturating_add(fp16::attention_flops(head, seen)),
                 lookups: product(&[g, coded, u64::from(self.sub_vectors)]),
                 adds: product(&[g, coded, u64::from(self.sub_vectors) - 1]),
-                read_bytes: codes.saturating_add(self.codebook_bytes(head)).saturating_add(bytes(head, seen)),
+                read_bytes: read.saturating_add(self.codebook_bytes(head)).saturating_add(bytes(head, seen)),
                 write_bytes: bytes(head, fetched),
             },
             host: CodecCost { read_bytes: bytes(head, fetched), ..CodecCost::default() },
@@ -272,7 +272,9 @@ impl EncodedHead for PqCacheHead {
             self.keys.look_up(query, f64::from(scale), &mut workspace.table, scores);
             let scores = &mut scores[..between];
             let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            scores.iter_mut().for_each(|score| *score = (*score - most).exp());
+            for score in &mut *scores {
+                *score = (*score - most).exp();
+            }
             let total: f64 = scores.iter().sum();
             match self.codec.selection {
                 Selection::Sum => {
@@ -291,7 +293,9 @@ impl EncodedHead for PqCacheHead {
         }
         chosen.sort_unstable();
         chosen.dedup();
-        chosen.iter_mut().for_each(|token| *token += sinks as u32);
+        for token in &mut chosen {
+            *token += sinks as u32;
+        }
         chosen.splice(..0, 0..sinks as u32);
         chosen.extend((tokens - newest) as u32..tokens as u32);
         workspace.keys = sums;

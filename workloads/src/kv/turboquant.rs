@@ -13,7 +13,7 @@ use crate::product;
 /// The positive half of the Lloyd-Max codebooks of the standard normal distribution for 1 to 4 bits (Max, "Quantizing for
 /// minimum distortion", IRE Transactions on Information Theory 1960, table I).
 const CODEBOOKS: [&[f32]; 4] = [
-    &[0.797_884_56],
+    &[0.797_884_6],
     &[0.452_780_04, 1.510_417_6],
     &[0.2451, 0.7560, 1.3439, 2.1520],
     &[0.1284, 0.3881, 0.6568, 0.9424, 1.2562, 1.6180, 2.0690, 2.7326],
@@ -41,7 +41,7 @@ impl TurboquantLike {
     }
 
     /// The signs of the rotation, one for each channel.
-    fn signs(&self, head_dim: usize) -> Vec<f32> {
+    fn signs(self, head_dim: usize) -> Vec<f32> {
         (0..head_dim as u64).map(|i| if draw(u64::from(self.seed), 0, i) & 1 == 0 { 1.0 } else { -1.0 }).collect()
     }
 
@@ -159,7 +159,7 @@ impl Rotated {
         let factor = 1.0 / (norm.to_f32() + 1e-12);
         self.codes.extend(turned.iter().map(|x| {
             let element = x * factor;
-            codebook.windows(2).take_while(|pair| (pair[0] + pair[1]) / 2.0 < element).count() as u8
+            codebook.windows(2).take_while(|pair| f32::midpoint(pair[0], pair[1]) < element).count() as u8
         }));
         self.norms.push(norm);
     }

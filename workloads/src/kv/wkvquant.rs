@@ -140,7 +140,7 @@ impl Channels {
             }
         }
         let shift: Vec<f32> =
-            ranges.iter().map(|&(least, most)| if least > most { 0.0 } else { kept((most + least) / 2.0) }).collect();
+            ranges.iter().map(|&(least, most)| if least > most { 0.0 } else { kept(0.5 * (most + least)) }).collect();
         let reach = |(&(least, most), &shift): (&(f32, f32), &f32)| {
             let reach = if least > most { 0.0 } else { (most - shift).abs().max((least - shift).abs()) };
             // Of a channel that never changes nothing is left to scale; FP16 has no number as small as 1e-8.

@@ -88,7 +88,9 @@ impl PqHead {
             *score = (*score - most).exp();
             total += *score;
         }
-        scores.iter_mut().for_each(|score| *score = R::round(*score / total));
+        for score in &mut *scores {
+            *score = R::round(*score / total);
+        }
         workspace.probabilities.extend(scores.iter().map(|&probability| probability as f32));
 
         let output = room(&mut workspace.output, head_dim);
@@ -141,11 +143,11 @@ impl EncodedHead for PqHead {
     /// Codebooks count as full ones, in FP16.
     fn stored_bits(&self) -> u64 {
         let coded = self.keys.tokens() as u64;
-        let codes = 2 * coded * u64::from(self.pq.sub_vectors) * u64::from(self.pq.index_bits());
+        let indices = 2 * coded * u64::from(self.pq.sub_vectors) * u64::from(self.pq.index_bits());
         let books = self.keys.windows() + self.values.windows();
         let books = 16 * books as u64 * u64::from(self.pq.centroids) * self.head_dim as u64;
         let weights = 16 * self.weights.len() as u64;
-        codes + books + weights + self.exact().map(EncodedHead::stored_bits).iter().sum::<u64>()
+        indices + books + weights + self.exact().map(EncodedHead::stored_bits).iter().sum::<u64>()
     }
 
     fn decode(&self, keys: &mut [f32], values: &mut [f32]) {

@@ -44,13 +44,12 @@ pub fn channel_order(
 ) -> Vec<usize> {
     let plain = || (0..head_dim).collect();
     match sorting {
-        Sorting::Cosine => greedy(&cosines(rows, head_dim), head_dim, group, 1, seed),
+        Sorting::CosinePairs if is_keys => greedy(&cosines(rows, head_dim), head_dim, group, 2, seed),
+        Sorting::Cosine | Sorting::CosinePairs => greedy(&cosines(rows, head_dim), head_dim, group, 1, seed),
         Sorting::CosineMagnitude => {
             let magnitudes: Vec<f64> = cosines(rows, head_dim).iter().map(|cosine| cosine.abs()).collect();
             greedy(&magnitudes, head_dim, group, 1, seed)
         }
-        Sorting::CosinePairs if is_keys => greedy(&cosines(rows, head_dim), head_dim, group, 2, seed),
-        Sorting::CosinePairs => greedy(&cosines(rows, head_dim), head_dim, group, 1, seed),
         Sorting::Deviation if is_keys => {
             let deviations: Vec<f64> = (0..head_dim).map(|channel| deviation(rows, head_dim, channel)).collect();
             let mut order: Vec<usize> = plain();

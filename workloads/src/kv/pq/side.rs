@@ -242,11 +242,19 @@ impl Side {
         let length = self.length();
         let size = book.centroids.len() / self.sub_vectors;
         let channels = &self.order[sub * length..][..length];
+        let centroids = &book.centroids[sub * size..][..size];
         table.clear();
-        table.extend(book.centroids[sub * size..][..size].chunks_exact(length).map(|centroid| {
-            let products = channels.iter().zip(centroid).map(|(&channel, &c)| f64::from(query[channel]) * f64::from(c));
-            R::round(products.fold(0.0, |sum, product| R::round(sum + product)) * scale)
-        }));
+        match length {
+            1 => table_of::<R, 1>(centroids, channels, query, scale, table),
+            2 => table_of::<R, 2>(centroids, channels, query, scale, table),
+            4 => table_of::<R, 4>(centroids, channels, query, scale, table),
+            8 => table_of::<R, 8>(centroids, channels, query, scale, table),
+            _ => table.extend(centroids.chunks_exact(length).map(|centroid| {
+                let pairs = channels.iter().zip(centroid);
+                let products = pairs.map(|(&channel, &c)| f64::from(query[channel]) * f64::from(c));
+                R::round(products.fold(0.0, |sum, product| R::round(sum + product)) * scale)
+            })),
+        }
     }
 
     /// Adds the look-ups of all tokens to `scores`, sub-vector after sub-vector.
@@ -280,9 +288,18 @@ impl Side {
             for (sub, codes) in book.codes.iter().enumerate() {
                 mass::<R>(codes, these, size / length, sums);
                 let channels = &self.order[sub * length..][..length];
-                for (centroid, &mass) in book.centroids[sub * size..][..size].chunks_exact(length).zip(&*sums) {
-                    for (&channel, &element) in channels.iter().zip(centroid) {
-                        out[channel] = R::round(out[channel] + R::round(mass * f64::from(element)));
+                let centroids = &book.centroids[sub * size..][..size];
+                match length {
+                    1 => weighted::<R, 1>(centroids, sums, channels, out),
+                    2 => weighted::<R, 2>(centroids, sums, channels, out),
+                    4 => weighted::<R, 4>(centroids, sums, channels, out),
+                    8 => weighted::<R, 8>(centroids, sums, channels, out),
+                    _ => {
+                        for (centroid, &mass) in centroids.chunks_exact(length).zip(&*sums) {
+                            for (&channel, &element) in channels.iter().zip(centroid) {
+                                out[channel] = R::round(out[channel] + R::round(mass * f64::from(element)));
+                            }
+                        }
                     }
                 }
             }
@@ -333,6 +350,37 @@ impl Side {
             all.extend_from_slice(&sums);
         }
         all
+    }
+}
+
+/// [`Side::table`] for sub-vectors of a length that the compiler knows; the same operations in the same order.
+fn table_of<R: Rounding, const D: usize>(
+    centroids: &[f32],
+    channels: &[usize],
+    query: &[f32],
+    scale: f64,
+    table: &mut Vec<f64>,
+) {
+    let query: [f64; D] = std::array::from_fn(|element| f64::from(query[channels[element]]));
+    table.extend(centroids.as_chunks::<D>().0.iter().map(|centroid| {
+        let mut sum = 0.0;
+        for element in 0..D {
+            sum = R::round(sum + query[element] * f64::from(centroid[element]));
+        }
+        R::round(sum * scale)
+    }));
+}
+
+/// Adds centroids times their masses to `out`, for sub-vectors of a length that the compiler knows.
+fn weighted<R: Rounding, const D: usize>(centroids: &[f32], masses: &[f64], channels: &[usize], out: &mut [f64]) {
+    let mut sum: [f64; D] = std::array::from_fn(|element| out[channels[element]]);
+    for (centroid, &mass) in centroids.as_chunks::<D>().0.iter().zip(masses) {
+        for element in 0..D {
+            sum[element] = R::round(sum[element] + R::round(mass * f64::from(centroid[element])));
+        }
+    }
+    for (&channel, sum) in channels.iter().zip(sum) {
+        out[channel] = sum;
     }
 }
 
