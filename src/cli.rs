@@ -6,6 +6,7 @@
 mod interrupt;
 mod list;
 mod progress;
+mod quantize;
 mod run;
 mod trace;
 mod validate;
@@ -34,6 +35,8 @@ enum Command {
     Run(run::Arguments),
     /// Recompute reference tables: prints cases and errors, exit code 1 where a bound does not hold
     Validate(validate::Arguments),
+    /// Measure what KV codecs do to a model's own keys and values: error of attention against bits
+    Quantize(quantize::Arguments),
     /// Read a finished run's trace as text
     Trace(trace::Arguments),
     /// Show what there is: gpus, cpus, links, pim, models, scenarios, codecs
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Validate(arguments) => return validate::validate(&arguments),
+        Command::Quantize(arguments) => quantize::quantize(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Schema => schema(),

@@ -28,6 +28,8 @@ pub mod catalogue;
 pub mod cli;
 pub mod control;
 pub mod output;
+mod parallel;
+pub mod quantize;
 pub mod run;
 pub mod scenario;
 pub mod system;

@@ -20,6 +20,10 @@ pub mod dram;
 pub mod error;
 pub mod golden;
 pub mod hbm_pim;
+pub mod kv_attention;
+pub mod kv_costs;
+pub mod kv_golden;
+mod kv_reference;
 pub mod outcome;
 mod parallel;
 pub mod queueing;
@@ -76,6 +80,9 @@ pub static SUITES: &[&dyn Suite] = &[
     &hbm_pim::HbmPimGolden,
     &hbm_pim::HbmPimKernels,
     &aim::AimBlocks,
+    &kv_golden::KvGolden,
+    &kv_costs::KvCosts,
+    &kv_attention::KvAttentionError,
 ];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.

@@ -2,6 +2,7 @@
 
 pub mod breakdown;
 mod canvas;
+pub mod error_bits;
 pub mod palette;
 pub mod share;
 pub mod timeline;

@@ -164,7 +164,7 @@ impl<'a> Chart<'a> {
 }
 
 /// A shape per line, so that lines of one hue are told apart, and lines on top of each other are seen.
-fn marker(canvas: &mut Canvas<'_>, (x, y): (i32, i32), line: usize, colour: Rgb) {
+pub(super) fn marker(canvas: &mut Canvas<'_>, (x, y): (i32, i32), line: usize, colour: Rgb) {
     match line / LINES.len() * 2 % 4 + line % 2 {
         0 => canvas.circle((x, y), 4, colour),
         1 => canvas.rectangle((x - 4, y - 4), (x + 4, y + 4), colour),

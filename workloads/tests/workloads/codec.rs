@@ -2,7 +2,7 @@
 
 use crate::model;
 use workloads::DecodeStep;
-use workloads::kv::{Codec, CodecCost, HeadShape, codec, codecs};
+use workloads::kv::{Codec, CodecCost, HeadShape, Work, codec, codecs};
 
 #[test]
 fn fp16_costs_equal_the_table() {
@@ -11,10 +11,11 @@ fn fp16_costs_equal_the_table() {
         let fp16 = codec("fp16").expect("listed");
         let head = HeadShape { head_dim, query_heads };
         assert_eq!(fp16.stored_bytes(head, tokens), stored);
-        let append = fp16.stored_bytes(head, 1);
-        let expected = CodecCost { flops, lookups: 0, read_bytes: stored, write_bytes: append };
-        assert_eq!(fp16.decode(head, tokens), expected);
-        assert_eq!(fp16.prefill(head, tokens), CodecCost { write_bytes: stored, ..CodecCost::default() });
+        let write_bytes = fp16.stored_bytes(head, 1);
+        let expected = CodecCost { flops, read_bytes: stored, write_bytes, ..CodecCost::default() };
+        assert_eq!(fp16.decode(head, tokens), Work::near(expected));
+        let written = CodecCost { write_bytes: stored, ..CodecCost::default() };
+        assert_eq!(fp16.prefill(head, tokens), Work::near(written));
     }
     check(128, 4, 1, 512, 2048);
     check(128, 4, 1000, 512_000, 2_048_000);
@@ -31,8 +32,8 @@ fn fp16_agrees_with_the_model_and_the_graph() {
     let step = DecodeStep { batch: 16, context: 1000, dtype_bytes: 2 };
     let sums = workloads::OperatorGraph::decode(&model, step).totals();
     let units = 16 * 8 * 32;
-    assert_eq!(units * fp16.decode(head, 1000).read_bytes, sums.kv_read_bytes);
-    assert_eq!(units * fp16.decode(head, 1000).write_bytes, sums.kv_write_bytes);
+    assert_eq!(units * fp16.decode(head, 1000).near.read_bytes, sums.kv_read_bytes);
+    assert_eq!(units * fp16.decode(head, 1000).near.write_bytes, sums.kv_write_bytes);
 }
 
 #[test]

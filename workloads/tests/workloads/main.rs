@@ -1,11 +1,14 @@
 //! The tests of `workloads`, one file per behaviour.
 
 mod codec;
+mod codec_memory;
+mod codec_values;
 mod config_errors;
 mod decode_graph;
 mod graph_errors;
 mod parameters;
 mod placement;
+mod tensor_files;
 
 use workloads::ModelConfig;
 
