@@ -1,7 +1,11 @@
 //! The channel controller: the actor that runs PIM programs one after the other.
 
+mod cursor;
 pub mod engine;
+mod fast_forward;
+mod moves;
 mod readiness;
+mod rows;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +20,7 @@ use crate::device::DeviceSpec;
 use crate::energy::{self, Energy};
 use crate::program::Program;
 
-use engine::Engine;
+use engine::{Engine, ExecutionMode};
 
 /// A program to run.
 #[derive(Clone, Debug)]
@@ -82,6 +86,11 @@ impl Controller {
             bytes_read: 0,
             busy: Time::ZERO,
         }
+    }
+
+    /// The same, executing programs as `mode` says.
+    pub fn with_execution(self, mode: ExecutionMode) -> Self {
+        Self { engine: self.engine.with_execution(mode), ..self }
     }
 
     /// Its programs, to be added and wired.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Add, AddAssign};
 
 use crate::command::{Command, CommandCounts};
-use crate::device::DeviceSpec;
+use crate::device::{DeviceSpec, PeLevel};
 use crate::organisation::Level;
 
 /// Energy in femtojoules, an integer so that sums do not depend on their order. Holds 18 kJ.
@@ -100,6 +100,8 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
         Command::MacSb => bank_groups * granule_bits * (figures.cell + figures.bank_group),
         Command::MacPb => pseudo_channels * granule_bits * (figures.cell + path),
         Command::Rd | Command::RdA | Command::Wr | Command::WrA => granule_bits * (figures.cell + path),
+        // The PEs of the buffer die have their buffers beside them.
+        Command::WrGb | Command::MvSb | Command::MvGb if device.pe == PeLevel::BufferDie => 0,
         // A move carries a granule in every pseudo-channel.
         Command::WrGb | Command::MvSb | Command::MvGb => pseudo_channels * granule_bits * path,
         Command::RefAb | Command::RfmAb => banks * restored * page_bits * figures.activation,

@@ -1,3 +1,4 @@
 //! Kernels: builders of PIM programs, one file per kernel.
 
 pub mod attention;
+mod rows;

@@ -77,6 +77,8 @@ parameters! {
     Mod "nMOD" "Mode switch: SETM to any other command."
     AllBankSpread "nABS" "How long after ACTAB the last bank is activated: 0 where the supply is made for all at once."
     AllBankWindow "nABW" "How long ACTAB uses the rank's activation window; 0 where the supply is made for all at once."
+    SameBankSpread "nSBS" "How long after ACTSB the last bank is activated: 0 where the supply is made for all at once."
+    SameBankWindow "nSBW" "How long ACTSB uses the rank's activation window; 0 where the supply is made for all at once."
 }
 
 impl Parameter {

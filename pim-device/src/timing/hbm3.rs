@@ -17,8 +17,8 @@ pub enum PowerLimit {
     Off,
 }
 
-/// nCCDAB without the power limit, at every rate.
-const CCD_AB_UNLIMITED: u32 = 4;
+/// nCCDAB and nCCDSB without the power limit, at every rate.
+const CCD_UNLIMITED: u32 = 4;
 
 /// SETM to any other command. Assumption: AttAcc gives SETM no time; 20 cycles (15 ns) is the order of a mode
 /// register set of DRAM.
@@ -53,22 +53,25 @@ struct Preset {
     cwl: u32,
     /// With the power limit.
     ccd_ab: u32,
+    ccd_sb: u32,
+    wtr_s: u32,
+    wtr_l: u32,
     faw: u32,
     refi: u32,
 }
 
 #[rustfmt::skip]
 const PRESETS: [Preset; 5] = [
-    Preset { name: "HBM3_4.8Gbps", tck: period(833), cl: 17, ras: 41, rc: 58, wr: 20, rtp_l: 8, cwl: 5, ccd_ab: 6, faw: 36, refi: 4680 },
+    Preset { name: "HBM3_4.8Gbps", tck: period(833), cl: 17, ras: 41, rc: 58, wr: 20, rtp_l: 8, cwl: 5, ccd_ab: 6, ccd_sb: 6, wtr_s: 8, wtr_l: 10, faw: 36, refi: 4680 },
     GBPS_5_2,
-    Preset { name: "HBM3_5.6Gbps", tck: period(714), cl: 20, ras: 48, rc: 68, wr: 23, rtp_l: 9, cwl: 6, ccd_ab: 6, faw: 42, refi: 5460 },
-    Preset { name: "HBM3_6.0Gbps", tck: period(666), cl: 21, ras: 51, rc: 72, wr: 24, rtp_l: 9, cwl: 6, ccd_ab: 6, faw: 45, refi: 5850 },
-    Preset { name: "HBM3_6.4Gbps", tck: period(625), cl: 23, ras: 55, rc: 77, wr: 26, rtp_l: 10, cwl: 7, ccd_ab: 7, faw: 48, refi: 6240 },
+    Preset { name: "HBM3_5.6Gbps", tck: period(714), cl: 20, ras: 48, rc: 68, wr: 23, rtp_l: 9, cwl: 6, ccd_ab: 6, ccd_sb: 7, wtr_s: 9, wtr_l: 12, faw: 42, refi: 5460 },
+    Preset { name: "HBM3_6.0Gbps", tck: period(666), cl: 21, ras: 51, rc: 72, wr: 24, rtp_l: 9, cwl: 6, ccd_ab: 6, ccd_sb: 7, wtr_s: 9, wtr_l: 12, faw: 45, refi: 5850 },
+    Preset { name: "HBM3_6.4Gbps", tck: period(625), cl: 23, ras: 55, rc: 77, wr: 26, rtp_l: 10, cwl: 7, ccd_ab: 7, ccd_sb: 8, wtr_s: 10, wtr_l: 13, faw: 48, refi: 6240 },
 ];
 
 #[rustfmt::skip]
 const GBPS_5_2: Preset =
-    Preset { name: "HBM3_5.2Gbps", tck: period(769), cl: 19, ras: 45, rc: 63, wr: 21, rtp_l: 8, cwl: 6, ccd_ab: 6, faw: 39, refi: 5070 };
+    Preset { name: "HBM3_5.2Gbps", tck: period(769), cl: 19, ras: 45, rc: 63, wr: 21, rtp_l: 8, cwl: 6, ccd_ab: 6, ccd_sb: 6, wtr_s: 8, wtr_l: 11, faw: 39, refi: 5070 };
 
 /// The names of the presets.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -89,10 +92,7 @@ pub fn gbps_5_2(power: PowerLimit) -> Timing {
 
 fn timing(preset: &Preset, rfc_ns: u64, power: PowerLimit) -> Timing {
     let (tck_ps, clock) = preset.tck;
-    let ccd_ab = match power {
-        PowerLimit::On => preset.ccd_ab,
-        PowerLimit::Off => CCD_AB_UNLIMITED,
-    };
+    let limited = |gap| if power == PowerLimit::On { gap } else { CCD_UNLIMITED };
     let parameters = [
         (P::Bl, 2),
         (P::Cl, preset.cl),
@@ -106,7 +106,12 @@ fn timing(preset: &Preset, rfc_ns: u64, power: PowerLimit) -> Timing {
         (P::RtpL, preset.rtp_l),
         (P::CcdS, 2),
         (P::CcdL, 4),
-        (P::CcdAb, ccd_ab),
+        (P::CcdAb, limited(preset.ccd_ab)),
+        (P::CcdSb, limited(preset.ccd_sb)),
+        (P::WtrS, preset.wtr_s),
+        (P::WtrL, preset.wtr_l),
+        // nCL + nBL + 2 - nCWL: the data of the read is off the pins before that of the write comes.
+        (P::Rtw, preset.cl + 2 + 2 - preset.cwl),
         (P::RrdS, 2),
         (P::RrdL, 4),
         (P::Faw, preset.faw),
@@ -137,7 +142,7 @@ mod tests {
         for name in names() {
             let on = preset(name, 8, PowerLimit::On).unwrap();
             let off = preset(name, 8, PowerLimit::Off).unwrap();
-            assert_eq!(on.with(P::CcdAb, 4), off);
+            assert_eq!(on.with(P::CcdAb, 4).with(P::CcdSb, 4), off);
         }
     }
 

@@ -7,4 +7,6 @@ mod common;
 mod laws;
 mod oracle;
 mod program;
+mod random;
 mod refresh;
+mod rules;
