@@ -187,10 +187,10 @@ fn pim(choice: &crate::scenario::PimChoice) -> Result<PimFigures, SystemError> {
 /// The PIM device of a catalogue entry.
 fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
     let unknown = |what, name: String, known: &str| SystemError::Unknown { what, name, known: known.to_owned() };
-    let base = DeviceSpec::hbm3_pim_bank();
-    if entry.name != base.name {
-        return Err(unknown("PIM device", entry.name.clone(), &base.name));
-    }
+    let Some(base) = DeviceSpec::by_name(&entry.name) else {
+        let known: Vec<&str> = pim_device::device::DEVICES.iter().map(|(name, _)| *name).collect();
+        return Err(unknown("PIM device", entry.name.clone(), &known.join(", ")));
+    };
     let power = if entry.flag("power_limit")? { PowerLimit::On } else { PowerLimit::Off };
     let activation = entry.text("multi_bank_activation")?;
     let gqa = entry.text("gqa")?;
