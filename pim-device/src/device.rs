@@ -95,6 +95,12 @@ impl DeviceSpec {
         Self { timing, ..self }
     }
 
+    /// The same for elements of `bytes` bytes, with a lane for each element of a granule: FP16 is 2, INT8 is 1.
+    pub fn with_element(self, bytes: u32) -> Self {
+        let element = bytes.max(1);
+        Self { element, lanes: (self.organisation.granule / element).max(1), ..self }
+    }
+
     /// Bytes of one stack.
     pub fn stack_capacity(&self) -> Bytes {
         self.organisation.stack_capacity()

@@ -13,8 +13,7 @@
 //! them to the buffer die; softmax; 8 (8, 1) x ceil(tokens / 256 (256, 32)) MVGB bring the probabilities back; C N MACs over
 //! V, and 8 (2, 1) MVSB after each chunk. A move carries a granule in each pseudo-channel: 8 of them are 16 x 16 scores
 //! of 2 bytes.
-//! A shared pass of g queries moves g times as much. The maximum and the sum that merging a partial softmax needs are
-//! 8 bytes per head, and left out.
+//! A shared pass of g queries moves g times as much. A unit may be split over channels by tokens, see [`split`].
 //!
 //! Assumptions: queries and probabilities are double-buffered beside the banks, so that those of the next head can
 //! arrive while a head is multiplied.
@@ -73,15 +72,77 @@ impl Head {
 /// the last of the unit: its K is C columns in each of the 4 banks of its partition (ACT, C WR, PRE per bank, one row
 /// more where the columns straddle), its V one column in each of C rows of the same banks.
 pub fn attention(device: &DeviceSpec, head_dim: u32, units: &[AttentionUnit]) -> Program {
+    let whole = units.iter().map(|&unit| AttentionPart { unit, appends: true });
+    attention_of_parts(device, head_dim, &whole.collect::<Vec<_>>())
+}
+
+/// What one channel holds of a unit that is split over channels by tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttentionPart {
+    /// The channel's tokens; every query head of the group attends to them.
+    pub unit: AttentionUnit,
+    /// Whether the new token is among them, as the last one.
+    pub appends: bool,
+}
+
+impl AttentionPart {
+    /// Bytes of the maximum and the sum of a part's softmax, for each query head, 4 each. They are in the buffer die's
+    /// softmax unit and leave with the part's output, without a command of their own.
+    pub const PARTIAL_BYTES: u64 = 8;
+
+    /// Bytes that a part gives for its query heads: output and what merging needs.
+    ///
+    /// The merge is the reader's: it fetches so much of every part, instead of one output, and adds the parts up with their
+    /// weights (about 4 operations for each element of each part).
+    pub fn output_bytes(&self, device: &DeviceSpec, head_dim: u32) -> u64 {
+        let output = u64::from(head_dim) * u64::from(device.element);
+        u64::from(self.unit.query_heads) * (output + Self::PARTIAL_BYTES)
+    }
+}
+
+/// Splits a unit over `channels` channels by tokens, the parts as equal as whole rounds of the partitions let them be. The
+/// last part has the new token. Fewer parts than channels where there are not enough tokens.
+///
+/// ```
+/// use pim_device::{AttentionUnit, DeviceSpec, kernel::attention::split};
+/// let unit = AttentionUnit { tokens: 1_000, query_heads: 1 };
+/// let parts = split(&DeviceSpec::hbm3_pim_bank(), unit, 4);
+/// // 63 rounds of 16 partitions: 16, 16, 16 and 15, of which the last is not full.
+/// let tokens: Vec<u64> = parts.iter().map(|part| part.unit.tokens).collect();
+/// assert_eq!(tokens, [256, 256, 256, 232]);
+/// ```
+pub fn split(device: &DeviceSpec, unit: AttentionUnit, channels: u32) -> Vec<AttentionPart> {
+    let partitions = u64::from(device.pe.partitions(&device.organisation).max(1));
+    let rounds = unit.tokens.div_ceil(partitions);
+    let channels = u64::from(channels.max(1)).min(rounds);
+    let mut left = unit.tokens;
+    let mut parts: Vec<AttentionPart> = (0..channels)
+        .map(|channel| {
+            let own = rounds / channels + u64::from(channel < rounds % channels);
+            let tokens = left.min(own * partitions);
+            left -= tokens;
+            AttentionPart { unit: AttentionUnit { tokens, ..unit }, appends: false }
+        })
+        .collect();
+    if let Some(last) = parts.last_mut() {
+        last.appends = true;
+    }
+    parts
+}
+
+/// [`attention`] over parts of units. What a part gives is [`AttentionPart::output_bytes`].
+pub fn attention_of_parts(device: &DeviceSpec, head_dim: u32, parts: &[AttentionPart]) -> Program {
     let mut heads = Vec::new();
     let mut rows = Rows::new(device);
     let mut next_row = 0;
-    for unit in units {
+    for AttentionPart { unit, appends } in parts {
         let layout = Layout::new(device, unit.tokens, head_dim);
         if layout.macs() == 0 || unit.query_heads == 0 {
             continue;
         }
-        append(device, &layout, unit.tokens, next_row, &mut rows.code);
+        if *appends {
+            append(device, &layout, unit.tokens, next_row, &mut rows.code);
+        }
         let (passes, queries) = match device.gqa {
             GqaPolicy::Serial => (unit.query_heads, 1),
             GqaPolicy::SharedPass => (1, unit.query_heads),

@@ -4,6 +4,7 @@ mod actor;
 mod audit;
 mod closed_form;
 mod common;
+mod kernels;
 mod laws;
 mod oracle;
 mod program;

@@ -21,20 +21,20 @@ fn attended(device: &DeviceSpec, tokens: &[u64]) -> Vec<Issued> {
 
 /// The least cycles from a command to the next of another kind, over a trace.
 fn least(trace: &[Issued], from: Command, to: Command) -> Option<u64> {
-    let mut last = None;
-    let mut least: Option<u64> = None;
+    let mut before = None;
+    let mut shortest: Option<u64> = None;
     for issued in trace {
         if issued.command == to
-            && let Some(last) = last
+            && let Some(before) = before
         {
-            let gap = issued.cycle - last;
-            least = Some(least.map_or(gap, |least| least.min(gap)));
+            let gap = issued.cycle - before;
+            shortest = Some(shortest.map_or(gap, |known| known.min(gap)));
         }
         if issued.command == from {
-            last = Some(issued.cycle);
+            before = Some(issued.cycle);
         }
     }
-    least
+    shortest
 }
 
 /// AttAcc checks a constraint only down to the scope of the command that waits, so that precharge and refresh of a channel
@@ -79,10 +79,10 @@ fn softmax_waits_for_its_scores_and_takes_its_time() {
         let trace = attended(&device, &[128]);
         let at = |command| trace.iter().position(|issued| issued.command == command).unwrap();
         let (softmax, first) = (at(Command::Sfm), at(Command::MvGb));
-        let scores = trace[..softmax].iter().filter(|issued| issued.command == Command::MvSb);
+        let mut scores = trace[..softmax].iter().filter(|issued| issued.command == Command::MvSb);
         assert_eq!(scores.clone().count(), if name == BUFFER { 4 } else { 8 }, "{name}");
         // nCL + nBL
-        assert_eq!(trace[softmax].cycle - scores.last().unwrap().cycle, 21, "{name}");
+        assert_eq!(trace[softmax].cycle - scores.next_back().unwrap().cycle, 21, "{name}");
         assert_eq!(trace[first].cycle - trace[softmax].cycle, device.softmax_cycles(128).0, "{name}");
     }
 }
