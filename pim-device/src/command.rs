@@ -314,8 +314,8 @@ impl Address {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandCounts {
     counts: [u64; Command::ALL.len()],
-    /// MACAB commands, each counted once per query that it serves: what is multiplied, where [`Command::MacAb`] is
-    /// what is read.
+    /// MACAB, MACSB and MACPB commands, each counted once per query that it serves: what is multiplied, where
+    /// [`Command::MacAb`] and the others are what is read.
     pub mac_queries: u64,
 }
 

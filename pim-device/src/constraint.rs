@@ -8,7 +8,9 @@
 pub mod attacc;
 
 use crate::command::Command;
-use crate::command::Command::{Act, ActAb, MacAb, MvGb, MvSb, Pre, PreA, RefAb, SetM, Sfm, Wr, WrGb};
+use crate::command::Command::{
+    Act, ActAb, ActPb, ActSb, MacAb, MacPb, MacSb, MvGb, MvSb, Pre, PreA, PrePb, PreSb, Rd, RefAb, SetM, Sfm, Wr, WrGb,
+};
 use crate::organisation::Level;
 use crate::organisation::Level::{Bank, BankGroup, Channel, PseudoChannel, Rank};
 use crate::timing::Parameter;
@@ -106,7 +108,11 @@ impl Constraint {
 /// Two cycles on the row bus: an activation is sent in two halves.
 const HALVES: Latency = Latency::fixed(2);
 /// Everything that uses the data path between buffer die and banks.
-const DATA: &[Command] = &[WrGb, MvSb, MvGb, Wr];
+const DATA: &[Command] = &[WrGb, MvSb, MvGb, Wr, Rd];
+/// Activations.
+const OPENING: &[Command] = &[ActAb, ActSb, ActPb, Act];
+/// Everything that a row activation keeps off the row bus.
+const ROWS: &[Command] = &[ActAb, ActSb, ActPb, Act, Pre, PreA, PreSb, PrePb, RefAb];
 /// Every command.
 const ALL: &[Command] = &Command::ALL;
 
@@ -118,17 +124,46 @@ const ALL: &[Command] = &Command::ALL;
 #[rustfmt::skip]
 pub const JEDEC: &[Constraint] = &[
     // All-bank commands.
-    at(Channel, &[ActAb], &[ActAb, Act, Pre, PreA, RefAb], HALVES),
+    at(Channel, OPENING, ROWS, HALVES),
     at(Channel, &[ActAb], &[MacAb], sum(&[P::RcdRd, P::AllBankSpread])),
     at(Channel, &[ActAb], &[PreA], sum(&[P::Ras, P::AllBankSpread])),
     at(Channel, &[ActAb], &[ActAb, Act, RefAb], sum(&[P::Rc, P::AllBankSpread])),
-    at(Channel, &[ActAb], &[ActAb, Act], sum(&[P::AllBankSpread, P::AllBankWindow])),
+    at(Channel, &[ActAb], &[ActAb, Act], sum(&[P::AllBankWindow])),
     at(Channel, &[MacAb], &[MacAb], sum(&[P::CcdAb])),
     at(Channel, &[MacAb], &[PreA], sum(&[P::RtpL])),
+    // Same-bank commands: the bank of one index in every bank group, which stands for all of them here.
+    at(Channel, &[ActSb], &[PreA], sum(&[P::Ras, P::SameBankSpread])),
+    at(Channel, &[ActSb], &[Act, RefAb], sum(&[P::Rc, P::SameBankSpread])),
+    at(Channel, &[ActSb], &[ActSb, Act], sum(&[P::SameBankWindow])),
+    at(Bank, &[ActSb], &[ActSb], sum(&[P::Rc, P::SameBankSpread])),
+    at(Bank, &[ActSb], &[MacSb], sum(&[P::RcdRd, P::SameBankSpread])),
+    at(Bank, &[ActSb], &[PreSb], sum(&[P::Ras, P::SameBankSpread])),
+    at(Channel, &[MacSb], &[MacSb], sum(&[P::CcdSb])),
+    at(Channel, &[MacSb], &[PreA], sum(&[P::RtpL])),
+    at(Bank, &[MacSb], &[PreSb], sum(&[P::RtpL])),
+    at(Channel, &[PreSb], &[Act, RefAb, SetM], sum(&[P::Rp])),
+    at(Bank, &[PreSb], &[ActSb], sum(&[P::Rp])),
+    // Per-bank commands: one bank of each pseudo-channel. Both pseudo-channels do the same; the first stands for both. Each
+    // activates one bank of a rank, so that the rank's limits on ordinary activations hold.
+    at(Channel, &[ActPb], &[PreA], sum(&[P::Ras])),
+    at(Channel, &[ActPb], &[Act, RefAb], sum(&[P::Rc])),
+    at(Rank, &[ActPb], &[ActPb], sum(&[P::RrdS])),
+    at(BankGroup, &[ActPb], &[ActPb], sum(&[P::RrdL])),
+    Constraint { level: Rank, preceding: &[ActPb], following: &[ActPb], latency: sum(&[P::Faw]), window: 4, sibling: false },
+    at(Bank, &[ActPb], &[ActPb], sum(&[P::Rc])),
+    at(Bank, &[ActPb], &[MacPb], sum(&[P::RcdRd])),
+    at(Bank, &[ActPb], &[PrePb], sum(&[P::Ras])),
+    at(PseudoChannel, &[MacPb], &[MacPb], sum(&[P::Bl])),
+    at(Rank, &[MacPb], &[MacPb], sum(&[P::CcdS])),
+    at(BankGroup, &[MacPb], &[MacPb], sum(&[P::CcdL])),
+    at(Channel, &[MacPb], &[PreA], sum(&[P::RtpL])),
+    at(Bank, &[MacPb], &[PrePb], sum(&[P::RtpL])),
+    at(Channel, &[PrePb], &[Act, RefAb, SetM], sum(&[P::Rp])),
+    at(Bank, &[PrePb], &[ActPb], sum(&[P::Rp])),
     // Precharge, refresh and mode. Nothing but moves between the buffers goes on during a refresh.
-    at(Channel, &[PreA], &[ActAb, Act, RefAb, SetM], sum(&[P::Rp])),
-    at(Channel, &[Pre], &[ActAb, RefAb, SetM], sum(&[P::Rp])),
-    at(Channel, &[RefAb], &[ActAb, Act, PreA, Pre, RefAb, SetM], sum(&[P::Rfc])),
+    at(Channel, &[PreA], &[ActAb, ActSb, ActPb, Act, RefAb, SetM], sum(&[P::Rp])),
+    at(Channel, &[Pre], &[ActAb, ActSb, ActPb, RefAb, SetM], sum(&[P::Rp])),
+    at(Channel, &[RefAb], &[ActAb, ActSb, ActPb, Act, PreA, Pre, PreSb, PrePb, RefAb, SetM], sum(&[P::Rfc])),
     at(Channel, &[SetM], ALL, sum(&[P::Mod])),
     // The data path, and what has to be off it before the mode changes.
     at(PseudoChannel, DATA, DATA, sum(&[P::Bl])),
@@ -136,16 +171,22 @@ pub const JEDEC: &[Constraint] = &[
     at(BankGroup, DATA, DATA, sum(&[P::CcdL])),
     at(Channel, &[WrGb, MvGb, Wr], &[SetM], sum(&[P::Cwl, P::Bl])),
     at(Channel, &[MvSb], &[SetM, Sfm], sum(&[P::Cl, P::Bl])),
+    at(Channel, &[Rd], &[SetM], sum(&[P::Cl, P::Bl])),
+    at(Rank, &[Rd], &[Wr], sum(&[P::Rtw])),
+    at(Rank, &[Wr], &[Rd], sum(&[P::Cwl, P::Bl, P::WtrS])),
+    at(BankGroup, &[Wr], &[Rd], sum(&[P::Cwl, P::Bl, P::WtrL])),
     // Ordinary commands.
-    at(Channel, &[Act], &[ActAb, Act, Pre, PreA, RefAb], HALVES),
-    at(Channel, &[Act], &[ActAb, RefAb], sum(&[P::Rc])),
+    at(Channel, &[Act], &[ActAb, ActSb, ActPb, RefAb], sum(&[P::Rc])),
     at(Channel, &[Act], &[PreA], sum(&[P::Ras])),
     at(Channel, &[Wr], &[PreA], sum(&[P::Cwl, P::Bl, P::Wr])),
     at(Rank, &[Act], &[Act], sum(&[P::RrdS])),
     at(BankGroup, &[Act], &[Act], sum(&[P::RrdL])),
     Constraint { level: Rank, preceding: &[Act], following: &[Act], latency: sum(&[P::Faw]), window: 4, sibling: false },
     at(Bank, &[Act], &[Act], sum(&[P::Rc])),
+    at(Channel, &[Rd], &[PreA], sum(&[P::RtpL])),
     at(Bank, &[Act], &[Wr], sum(&[P::RcdWr])),
+    at(Bank, &[Act], &[Rd], sum(&[P::RcdRd])),
+    at(Bank, &[Rd], &[Pre], sum(&[P::RtpL])),
     at(Bank, &[Act], &[Pre], sum(&[P::Ras])),
     at(Bank, &[Pre], &[Act], sum(&[P::Rp])),
     at(Bank, &[Wr], &[Pre], sum(&[P::Cwl, P::Bl, P::Wr])),
@@ -156,10 +197,10 @@ pub const JEDEC: &[Constraint] = &[
 /// Assumption: a MAC's result is there when read data would be (nCL + nBL), moved data when written data would be
 /// (nCWL + nBL) or have been read. AttAcc has no such latency. Softmax is timed by the BufferPE, not here.
 pub const RESULTS: &[(&[Command], Latency)] = &[
-    (&[MacAb, MvSb], sum(&[P::Cl, P::Bl])),
+    (&[MacAb, MacSb, MacPb, MvSb, Rd], sum(&[P::Cl, P::Bl])),
     (&[WrGb, MvGb, Wr], sum(&[P::Cwl, P::Bl])),
-    (&[ActAb, Act], sum(&[P::RcdRd])),
-    (&[Pre, PreA], sum(&[P::Rp])),
+    (OPENING, sum(&[P::RcdRd])),
+    (&[Pre, PreA, PreSb, PrePb], sum(&[P::Rp])),
     (&[SetM], sum(&[P::Mod])),
     (&[RefAb], sum(&[P::Rfc])),
 ];

@@ -1,8 +1,12 @@
 //! The channel controller: the actor that runs PIM programs one after the other.
 
+mod cursor;
 pub mod engine;
+mod fast_forward;
 pub mod fifo_pim;
+mod moves;
 mod readiness;
+mod rows;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +21,7 @@ use crate::device::DeviceSpec;
 use crate::energy::{self, Energy};
 use crate::program::Program;
 
-use engine::{Engine, MacRuns};
+use engine::{Engine, ExecutionMode};
 
 /// A program to run.
 #[derive(Clone, Debug)]
@@ -85,9 +89,9 @@ impl Controller {
         }
     }
 
-    /// The same, with runs of MACs executed as `mac_runs` says.
-    pub fn with_mac_runs(self, mac_runs: MacRuns) -> Self {
-        Self { engine: self.engine.with_mac_runs(mac_runs), ..self }
+    /// The same, executing programs as `mode` says.
+    pub fn with_execution(self, mode: ExecutionMode) -> Self {
+        Self { engine: self.engine.with_execution(mode), ..self }
     }
 
     /// The steps of all its programs, see [`Engine::steps`].

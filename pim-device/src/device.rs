@@ -1,4 +1,13 @@
 //! PIM devices: everything that tells one from another, as data.
+//!
+//! A device is a file of this folder and a line of [`DEVICES`].
+
+pub mod hbm3_pim_bank;
+pub mod hbm3_pim_bg;
+pub mod hbm3_pim_buffer;
+mod pe;
+
+pub use pe::{PeCommands, PeLevel};
 
 pub mod hbm2_pim;
 
@@ -6,8 +15,17 @@ use sim_core::{Bytes, Cycles, Rate};
 
 use crate::energy::EnergyFigures;
 use crate::organisation::Organisation;
-use crate::timing::hbm3::{self, PowerLimit};
 use crate::timing::{Parameter, Timing};
+
+/// A device's name and what makes it.
+pub type Entry = (&'static str, fn() -> DeviceSpec);
+
+/// All devices by name.
+pub const DEVICES: &[Entry] = &[
+    (hbm3_pim_bank::NAME, hbm3_pim_bank::device),
+    (hbm3_pim_bg::NAME, hbm3_pim_bg::device),
+    (hbm3_pim_buffer::NAME, hbm3_pim_buffer::device),
+];
 
 /// How the supply of a stack bears the activation of all banks at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,7 +33,7 @@ pub enum MultiBankActivation {
     /// All banks at once; the supply is made for it (assumption of AttAcc, default).
     #[default]
     Provisioned,
-    /// At most four banks per rank in any window nFAW, as for ordinary activations.
+    /// At most four banks per rank in any window nFAW, nRRDS apart, as for ordinary activations.
     Staggered,
 }
 
@@ -39,6 +57,8 @@ pub struct DeviceSpec {
     pub organisation: Organisation,
     /// Clock and latencies.
     pub timing: Timing,
+    /// Where its PEs are.
+    pub pe: PeLevel,
     /// What the BufferPEs of one stack process, in bytes per second.
     pub buffer_rate: Rate,
     /// How often softmax goes over its elements.
@@ -56,29 +76,31 @@ pub struct DeviceSpec {
 }
 
 impl DeviceSpec {
-    /// Bank-level HBM3-PIM: 16 FP16 lanes beside each bank, softmax on the buffer die, MAC power limit on.
+    /// The device of this name, one of [`DEVICES`].
     ///
-    /// Source: AttAcc (ASPLOS 2024) and its simulator: organisation `HBM3_8Gb_2R`, 5.2 Gb/s, BufferPE at the
-    /// external bandwidth of 670.4 GB/s per stack. `softmax_passes` 2 is an assumption (maximum and sum in the first,
-    /// exponent over sum in the second).
+    /// ```
+    /// use pim_device::DeviceSpec;
+    /// assert_eq!(DeviceSpec::by_name("hbm3-pim-bg").map(|device| device.lanes), Some(16));
+    /// assert_eq!(DeviceSpec::by_name("hbm9-pim"), None);
+    /// ```
+    pub fn by_name(name: &str) -> Option<Self> {
+        DEVICES.iter().find(|(known, _)| *known == name).map(|(_, device)| device())
+    }
+
+    /// Bank-level HBM3-PIM, see [`hbm3_pim_bank::device`].
     pub fn hbm3_pim_bank() -> Self {
-        Self {
-            name: "hbm3-pim-bank".to_owned(),
-            organisation: Organisation::HBM3_8GB_2R,
-            timing: hbm3::gbps_5_2(PowerLimit::On),
-            buffer_rate: Rate(670_400_000_000),
-            softmax_passes: 2,
-            multi_bank_activation: MultiBankActivation::Provisioned,
-            gqa: GqaPolicy::Serial,
-            lanes: 16,
-            element: 2,
-            energy: EnergyFigures::FGDRAM,
-        }
+        hbm3_pim_bank::device()
     }
 
     /// The same with another timing, for example `hbm3::gbps_5_2(PowerLimit::Off)`.
     pub fn with_timing(self, timing: Timing) -> Self {
         Self { timing, ..self }
+    }
+
+    /// The same for elements of `bytes` bytes, with a lane for each element of a granule: FP16 is 2, INT8 is 1.
+    pub fn with_element(self, bytes: u32) -> Self {
+        let element = bytes.max(1);
+        Self { element, lanes: (self.organisation.granule / element).max(1), ..self }
     }
 
     /// Bytes of one stack.
@@ -103,15 +125,21 @@ impl DeviceSpec {
 
     /// What a timing parameter is on this device, in cycles.
     pub fn cycles(&self, parameter: Parameter) -> u32 {
-        // Four banks of each rank in every window nFAW: the last four begin so many windows after the first.
-        let windows = match self.multi_bank_activation {
-            MultiBankActivation::Provisioned => 0,
-            MultiBankActivation::Staggered => self.organisation.banks_per_rank().div_ceil(4).saturating_sub(1),
+        let staggered = self.multi_bank_activation == MultiBankActivation::Staggered;
+        let rank = match parameter {
+            _ if !staggered => 0,
+            Parameter::AllBankSpread | Parameter::AllBankWindow => self.organisation.banks_per_rank(),
+            Parameter::SameBankSpread | Parameter::SameBankWindow => self.organisation.bank_groups,
+            _ => 0,
         };
+        // Of so many banks of a rank, four in every window nFAW and nRRDS apart: the last window begins so much later.
+        let windows = rank.div_ceil(4).saturating_sub(1);
+        let faw = self.timing.get(Parameter::Faw);
         match parameter {
-            Parameter::AllBankSpread => windows * self.timing.get(Parameter::Faw),
-            Parameter::AllBankWindow if windows > 0 => self.timing.get(Parameter::Faw),
-            Parameter::AllBankWindow => 0,
+            Parameter::AllBankSpread | Parameter::SameBankSpread if rank > 0 => {
+                windows * faw + (rank - 4 * windows - 1) * self.timing.get(Parameter::RrdS)
+            }
+            Parameter::AllBankWindow | Parameter::SameBankWindow if rank > 0 => (windows + 1) * faw,
             other => self.timing.get(other),
         }
     }
@@ -121,9 +149,14 @@ impl DeviceSpec {
         (self.organisation.granule / self.element.max(1)).max(1)
     }
 
-    /// Arithmetic operations of one MACAB for one query: every lane of every bank multiplies and adds.
+    /// Arithmetic operations of one MAC command for one query: every lane of every PE multiplies and adds.
     pub fn operations_per_mac(&self) -> u64 {
-        2 * u64::from(self.lanes) * u64::from(self.organisation.banks_per_channel())
+        2 * u64::from(self.lanes) * u64::from(self.pe.banks(&self.organisation))
+    }
+
+    /// Bytes that one MAC command reads in a channel: a granule from each bank that it works on.
+    pub fn mac_bytes(&self) -> Bytes {
+        Bytes(u64::from(self.organisation.granule) * u64::from(self.pe.banks(&self.organisation)))
     }
 
     /// The lanes that each bank PE needs to serve groups of `query_heads` under the GQA policy.
@@ -134,10 +167,11 @@ impl DeviceSpec {
         }
     }
 
-    /// Bytes per second that the MACs of one channel can read: a granule per bank every nCCDAB.
+    /// Bytes per second that the MACs of one channel can read: those of a command every nCCDAB, nCCDSB or nCCDS.
     pub fn channel_peak(&self) -> Rate {
-        let bytes = self.organisation.all_bank_column().0;
-        let gap = self.timing.clock.edge(Cycles(u64::from(self.timing.get(Parameter::CcdAb).max(1))));
+        let bytes = self.mac_bytes().0;
+        let gap = self.timing.get(self.pe.commands().gap).max(1);
+        let gap = self.timing.clock.edge(Cycles(u64::from(gap)));
         Rate(bytes.saturating_mul(1_000_000_000_000)).scaled(1, gap.ps())
     }
 
@@ -158,7 +192,25 @@ mod tests {
         let mut device = DeviceSpec::hbm3_pim_bank();
         assert_eq!(device.cycles(Parameter::AllBankSpread), 0);
         device.multi_bank_activation = MultiBankActivation::Staggered;
-        assert_eq!(device.cycles(Parameter::AllBankSpread), 117);
+        assert_eq!(device.cycles(Parameter::AllBankSpread), 3 * 39 + 3 * 2);
+        assert_eq!(device.cycles(Parameter::AllBankWindow), 4 * 39);
+        // A bank of each of four bank groups: one window.
+        assert_eq!(device.cycles(Parameter::SameBankSpread), 3 * 2);
+        assert_eq!(device.cycles(Parameter::SameBankWindow), 39);
+    }
+
+    #[test]
+    fn every_device_has_the_name_of_its_line() {
+        for (name, device) in DEVICES {
+            assert_eq!(device().name, *name);
+        }
+    }
+
+    #[test]
+    fn peaks_are_those_of_the_attacc_modes() {
+        // Per stack, GB/s: 2 KiB, 512 B and 64 B for each channel every 6, 6 and 2 cycles of 769 ps.
+        let peak = |name| DeviceSpec::by_name(name).unwrap().channel_peak().0 * 16 / 1_000_000_000;
+        assert_eq!([peak("hbm3-pim-bank"), peak("hbm3-pim-bg"), peak("hbm3-pim-buffer")], [7_101, 1_775, 665]);
     }
 
     #[test]

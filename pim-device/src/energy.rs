@@ -3,8 +3,10 @@
 use std::fmt;
 use std::ops::{Add, AddAssign};
 
+use sim_core::Time;
+
 use crate::command::{Command, CommandCounts};
-use crate::device::DeviceSpec;
+use crate::device::{DeviceSpec, PeLevel};
 use crate::organisation::Level;
 
 /// Energy in femtojoules, an integer so that sums do not depend on their order. Holds 18 kJ.
@@ -48,6 +50,10 @@ impl fmt::Display for Energy {
 /// the activated page: 0.11 x 8192 bit = 0.9 nJ), cell 0.44, column decoder to bank-group multiplexer 1.01, on to the
 /// global multiplexer 1.23, TSV 0.5, interposer 0.3; 0.32 pJ per multiply-add. AttAcc's own script applies the
 /// figures per bit to bytes; here a byte has eight bits.
+///
+/// Standby: IDD3N 55 mA and IDD2N 40 mA at 1.2 V, of DRAMSim3's `HBM2_8Gb_x128` for a channel of one rank. That HBM3's ranks
+/// take as much each is an assumption. (Refresh by the same file, (IDD5AB - IDD3N) x 1.2 V x 350 ns, is 82 nJ for each rank, 164 for a
+/// channel of two; what is counted here by activated bits is 115.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnergyFigures {
     /// Activation and precharge, per bit of the activated page.
@@ -64,12 +70,25 @@ pub struct EnergyFigures {
     pub interposer: u64,
     /// One multiply-add of a bank PE.
     pub mac: u64,
+    /// Standby of one rank of a channel while rows are open, in uW.
+    pub standby_open: u64,
+    /// Standby of one rank of a channel while all rows are closed, in uW.
+    pub standby_closed: u64,
 }
 
 impl EnergyFigures {
     /// The figures above.
-    pub const FGDRAM: Self =
-        Self { activation: 110, cell: 440, bank_group: 1_010, global: 1_230, tsv: 500, interposer: 300, mac: 320 };
+    pub const FGDRAM: Self = Self {
+        activation: 110,
+        cell: 440,
+        bank_group: 1_010,
+        global: 1_230,
+        tsv: 500,
+        interposer: 300,
+        mac: 320,
+        standby_open: 66_000,
+        standby_closed: 48_000,
+    };
 }
 
 /// A retention period refreshes every row once. Assumption: JEDEC's 32 ms at 85 °C in 8192 refresh commands.
@@ -107,6 +126,8 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
         Command::WrAb => granule_bits * path + banks * granule_bits * figures.cell,
         // Accumulators: a granule over the external bus, no cell.
         Command::RdMac | Command::RdAf | Command::WrMac => granule_bits * path,
+        // The PEs of the buffer die have their buffers beside them.
+        Command::WrGb | Command::MvSb | Command::MvGb if device.pe == PeLevel::BufferDie => 0,
         // A move carries a granule in every pseudo-channel.
         Command::WrGb | Command::MvSb | Command::MvGb => pseudo_channels * granule_bits * path,
         Command::RefAb | Command::RfmAb => banks * restored * page_bits * figures.activation,
@@ -123,6 +144,25 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
         | Command::SetM
         | Command::SetH => 0,
     })
+}
+
+/// What one channel takes beside its commands: standby while rows are open and while all are closed. Not part of
+/// [`energy`].
+///
+/// ```
+/// use pim_device::{DeviceSpec, energy};
+/// use sim_core::Time;
+/// // Two ranks of 66 mW for a millisecond.
+/// let standby = energy::background(&DeviceSpec::hbm3_pim_bank(), Time::from_ns(1_000_000), Time::ZERO);
+/// assert!((standby.pj() / 1e6 - 132.0).abs() < 1e-6);
+/// ```
+pub fn background(device: &DeviceSpec, open: Time, closed: Time) -> Energy {
+    let figures = &device.energy;
+    let ranks = u128::from(device.organisation.nodes(Level::Rank) / device.organisation.pseudo_channels.max(1));
+    // 1 uW for 1 ps is 0.001 fJ.
+    let of = |microwatts: u64, time: Time| u128::from(microwatts) * u128::from(time.ps()) * ranks / 1_000;
+    let total = of(figures.standby_open, open) + of(figures.standby_closed, closed);
+    Energy(u64::try_from(total).unwrap_or(u64::MAX))
 }
 
 /// The energy of all commands counted, multiply-adds included.

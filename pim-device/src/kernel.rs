@@ -1,3 +1,6 @@
 //! Kernels: builders of PIM programs, one file per kernel.
 
 pub mod attention;
+pub mod gemv;
+pub mod ordinary;
+mod rows;

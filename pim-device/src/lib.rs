@@ -21,6 +21,10 @@
 //! # Ok::<(), pim_device::ProgramError>(())
 //! ```
 
+// Tests of this crate share files with those in tests/.
+#[cfg(test)]
+extern crate self as pim_device;
+
 pub mod aim;
 pub mod command;
 pub mod constraint;
@@ -37,9 +41,9 @@ pub mod stack;
 pub mod timing;
 
 pub use command::{Address, Command, CommandCounts};
-pub use controller::engine::{Engine, Execution, Issued, MacRuns};
+pub use controller::engine::{Engine, Execution, ExecutionMode, Issued};
 pub use controller::{Controller, ProgramDone, ProgramTask};
-pub use device::{DeviceSpec, GqaPolicy, MultiBankActivation};
+pub use device::{DeviceSpec, GqaPolicy, MultiBankActivation, PeLevel};
 pub use energy::{Energy, EnergyFigures};
 pub use error::ProgramError;
 pub use kernel::attention::{AttentionUnit, attention};

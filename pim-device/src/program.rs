@@ -24,20 +24,27 @@ pub const DEPTH: usize = 8;
 pub enum Instruction {
     /// Row stream: sets the row register.
     Row(u32),
-    /// Row stream: ACTAB of the row in the row register, which then counts up.
-    Open,
-    /// Row stream: `count` MACAB on consecutive columns of the open row, each for `queries` queries at once.
+    /// Row stream: activates the row in the row register in a set of banks (ACTAB, ACTSB or ACTPB). With the last set
+    /// the register counts up.
+    Open(u8),
+    /// Row stream: `count` MACs on open rows, each for `queries` queries at once.
     Mac {
+        /// The first set.
+        set: u8,
+        /// How many sets, from `set` on, take them in turn.
+        sets: u8,
         /// How many commands.
         count: u32,
         /// How many queries one command serves.
         queries: u32,
     },
-    /// Row stream: PREA.
-    Close,
-    /// Row stream: SETM. Right after [`Instruction::Close`] both count as the mode switch.
+    /// Row stream: precharges a set of banks (PREA, PRESB or PREPB).
+    Close(u8),
+    /// Row stream: PREA, whatever is open.
+    CloseAll,
+    /// Row stream: SETM. Right after a precharge both count as the mode switch.
     Mode,
-    /// Row stream: one ordinary command, ACT, WR or PRE.
+    /// Row stream: one ordinary command, ACT, RD, WR or PRE.
     Ordinary(Command, Address),
     /// Move stream: `count` WRGB, MVSB or MVGB, over the ranks and bank groups in turn.
     Move {
@@ -86,9 +93,14 @@ impl Program {
         move_stream: Vec<Instruction>,
     ) -> Result<Self, ProgramError> {
         let mut balance = [0_i128; TOKENS];
+        let sets = device.pe.sets(&device.organisation).len();
         check("row", &row_stream, &mut balance, |instruction| match instruction {
             Instruction::Move { .. } | Instruction::Softmax { .. } => false,
-            Instruction::Ordinary(command, _) => matches!(command, Command::Act | Command::Wr | Command::Pre),
+            Instruction::Ordinary(command, _) => {
+                matches!(command, Command::Act | Command::Rd | Command::Wr | Command::Pre)
+            }
+            Instruction::Open(set) | Instruction::Close(set) => usize::from(*set) < sets,
+            Instruction::Mac { set, sets: more, .. } => *more > 0 && usize::from(*set) + usize::from(*more) <= sets,
             _ => true,
         })?;
         check("move", &move_stream, &mut balance, |instruction| match instruction {
@@ -106,10 +118,10 @@ impl Program {
 
     /// A program that its builder knows to be sound.
     pub(crate) fn assembled(device: &DeviceSpec, row_stream: Vec<Instruction>, move_stream: Vec<Instruction>) -> Self {
-        let mut commands = count(&row_stream);
-        commands += count(&move_stream);
+        let mut commands = count(device, &row_stream);
+        commands += count(device, &move_stream);
         Self {
-            bytes_read: commands[Command::MacAb] * device.organisation.all_bank_column().0,
+            bytes_read: commands[device.pe.commands().mac] * device.mac_bytes().0,
             operations: commands.mac_queries * device.operations_per_mac(),
             row_stream,
             move_stream,
@@ -199,18 +211,20 @@ fn check(
 }
 
 /// Counts the commands of a stream without executing it.
-fn count(stream: &[Instruction]) -> CommandCounts {
+fn count(device: &DeviceSpec, stream: &[Instruction]) -> CommandCounts {
     let mut commands = CommandCounts::default();
+    let of = device.pe.commands();
     // A loop past the end counts what there is; `new` refuses it.
     let _ = walk(stream, |_, instruction, times, _| match instruction {
-        Instruction::Open => commands[Command::ActAb] += times,
-        Instruction::Close => commands[Command::PreA] += times,
+        Instruction::Open(_) => commands[of.activate] += times,
+        Instruction::Close(_) => commands[of.precharge] += times,
+        Instruction::CloseAll => commands[Command::PreA] += times,
         Instruction::Mode => commands[Command::SetM] += times,
         Instruction::Softmax { .. } => commands[Command::Sfm] += times,
         Instruction::Ordinary(command, _) => commands[command] += times,
         Instruction::Move { command, count } => commands[command] += times * u64::from(count),
-        Instruction::Mac { count, queries } => {
-            commands[Command::MacAb] += times * u64::from(count);
+        Instruction::Mac { count, queries, .. } => {
+            commands[of.mac] += times * u64::from(count);
             commands.mac_queries += times * u64::from(count) * u64::from(queries);
         }
         Instruction::Row(_) | Instruction::Post(_) | Instruction::Wait(_) | Instruction::Loop { .. } => {}

@@ -95,6 +95,8 @@ parameters! {
     WPre "nWPRE" "Preamble of a write after a read: the external bus turns round (AiM)."
     AllBankSpread "nABS" "How long after ACTAB the last bank is activated: 0 where the supply is made for all at once."
     AllBankWindow "nABW" "How long ACTAB uses the rank's activation window; 0 where the supply is made for all at once."
+    SameBankSpread "nSBS" "How long after ACTSB the last bank is activated: 0 where the supply is made for all at once."
+    SameBankWindow "nSBW" "How long ACTSB uses the rank's activation window; 0 where the supply is made for all at once."
 }
 
 impl Parameter {

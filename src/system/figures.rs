@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use interconnect::{Framing, HostPortSpec, LinkSpec, protocol};
 use pim_device::timing::hbm3;
-use pim_device::{DeviceSpec, GqaPolicy, MacRuns, MultiBankActivation, PowerLimit};
+use pim_device::{DeviceSpec, ExecutionMode, GqaPolicy, MultiBankActivation, PowerLimit};
 use reports::Assumption;
 use sim_core::{Bytes, Category, Rate, Time};
 
@@ -79,8 +79,8 @@ pub struct PimFigures {
     pub switch: Option<Time>,
     /// Latency of the controller in front of the stacks, on a card.
     pub controller: Option<Time>,
-    /// How runs of MACs are simulated.
-    pub mac_runs: MacRuns,
+    /// How programs are executed.
+    pub execution: ExecutionMode,
 }
 
 /// All machines of a system.
@@ -183,9 +183,9 @@ fn pim(choice: &crate::scenario::PimChoice) -> Result<PimFigures, SystemError> {
         // A link without a switch figure of its own is switched without loss of time; its assumption is in the report.
         switch: choice.switch.then(|| optional("switch_latency").unwrap_or_default()),
         controller: optional("device_latency").filter(|_| !on_package),
-        mac_runs: match choice.execution {
-            Execution::Fast => MacRuns::Closed,
-            Execution::Commands => MacRuns::OneByOne,
+        execution: match choice.execution {
+            Execution::Fast => ExecutionMode::FastForward,
+            Execution::Commands => ExecutionMode::CommandByCommand,
         },
     })
 }
@@ -193,10 +193,10 @@ fn pim(choice: &crate::scenario::PimChoice) -> Result<PimFigures, SystemError> {
 /// The PIM device of a catalogue entry.
 fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
     let unknown = |what, name: String, known: &str| SystemError::Unknown { what, name, known: known.to_owned() };
-    let base = DeviceSpec::hbm3_pim_bank();
-    if entry.name != base.name {
-        return Err(unknown("PIM device", entry.name.clone(), &base.name));
-    }
+    let Some(base) = DeviceSpec::by_name(&entry.name) else {
+        let known: Vec<&str> = pim_device::device::DEVICES.iter().map(|(name, _)| *name).collect();
+        return Err(unknown("PIM device", entry.name.clone(), &known.join(", ")));
+    };
     let power = if entry.flag("power_limit")? { PowerLimit::On } else { PowerLimit::Off };
     let activation = entry.text("multi_bank_activation")?;
     let gqa = entry.text("gqa")?;

@@ -128,7 +128,7 @@ impl Machine {
         if let Some(pim) = pim {
             for (index, class) in placement.classes.iter().enumerate() {
                 let key = simulation.reserve::<Controller>(class_name(index, class.channels));
-                let actor = Controller::new(pim.device.clone(), class.channels).with_mac_runs(pim.mac_runs);
+                let actor = Controller::new(pim.device.clone(), class.channels).with_execution(pim.execution);
                 seats.push(Seat { key, actor });
             }
         }

@@ -497,6 +497,7 @@ fn judge(name: &str, table: &Table, asked: &[Asked<'_>], measured: &[Measures]) 
     let extra =
         ["our_bits_per_elem", "our_median", "our_cosine", "our_tv_prob", "our_K_nmse", "our_V_nmse", "error_of_mean"];
     Outcome {
+        parts: None,
         suite: "kv-attention-error".to_owned(),
         reference: name.to_owned(),
         columns: table.columns().to_vec(),

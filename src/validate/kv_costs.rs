@@ -185,6 +185,7 @@ fn compare(table: &Table) -> Result<Outcome, ValidateError> {
     let exact = cases.iter().filter(|case| case.exact).count();
     notes.insert(0, format!("{exact} of {} numbers met exactly (bits per element to four digits)", cases.len()));
     Ok(Outcome {
+        parts: None,
         suite: "kv-costs".to_owned(),
         reference: table.name().to_owned(),
         columns: table.columns().to_vec(),

@@ -268,6 +268,7 @@ fn outcome(name: &str, cases: Vec<Case>, gap: f64) -> Outcome {
     let lines = failed.iter().take(10).map(|case| format!("{name}: {}: {} {:e}", case.row[0], case.row[1], case.ours));
     notes.extend(lines);
     Outcome {
+        parts: None,
         suite: "kv-golden".to_owned(),
         reference: name.to_owned(),
         columns: ["tensor", "measure", "elements"].map(str::to_owned).to_vec(),

@@ -1,9 +1,10 @@
-//! Executes a program on one channel, command by command, under the constraint table.
+//! Executes a program on one channel under the constraint table.
 //!
 //! The two streams are simulated in turn, each as far as tokens let it. That is exact: a move depends on the row stream
 //! only through tokens and through the column-bus slots that the row stream takes, and while the row stream waits for a
 //! token of the move stream it takes no slot before that token is posted. The row stream never waits for a slot that
-//! a move has taken, because it has priority.
+//! a move has taken, because it has priority. Where the row stream stops at the begin of a loop's iteration, moves go
+//! on up to the *frontier*: the first slot that the row stream may still take.
 
 use std::collections::VecDeque;
 
@@ -11,22 +12,25 @@ use crate::command::{Address, Bus, Command, CommandCounts};
 use crate::constraint::{JEDEC, RESULTS};
 use crate::device::DeviceSpec;
 use crate::error::ProgramError;
-use crate::program::{DEPTH, Instruction, Program, TOKENS, Token};
+use crate::program::{Program, TOKENS, Token};
 use crate::timing::Parameter;
 
+use super::cursor::{Cursor, Stop};
+use super::fast_forward::{Memo, Watch};
 use super::readiness::{Nodes, Readiness, Spot};
 
 /// How many intervals nREFI a refresh may be late (JEDEC: eight refreshes may be postponed).
 pub const POSTPONED: u32 = 8;
 
-/// How a run of MACs in an open row is executed. Both give the same cycles; a property test holds them to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MacRuns {
-    /// As one step in closed form (default).
+/// How programs are executed. Both give the same cycles, counts and energy; property tests hold them to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExecutionMode {
+    /// Runs of equal commands in closed form, and iterations of loops that begin from a state seen before by what came
+    /// of them then (default).
     #[default]
-    Closed,
-    /// Command by command.
-    OneByOne,
+    FastForward,
+    /// Command by command. What records a trace is always executed like this.
+    CommandByCommand,
 }
 
 /// A command that was issued.
@@ -53,135 +57,94 @@ pub struct Execution {
     pub commands: CommandCounts,
 }
 
-/// The commands of one stream and where it is.
-#[derive(Debug)]
-struct Cursor<'p> {
-    code: &'p [Instruction],
-    place: usize,
-    /// (first, end, repetitions left) of the loops around `place`.
-    loops: [(usize, usize, u32); DEPTH],
-    depth: usize,
-    /// No command of this stream comes before this cycle.
-    ready: i64,
-    /// When the result of the last command is there.
-    result: i64,
-}
-
-impl<'p> Cursor<'p> {
-    fn new(code: &'p [Instruction], begin: i64) -> Self {
-        Self { code, place: 0, loops: [(0, 0, 0); DEPTH], depth: 0, ready: begin, result: begin }
-    }
-
-    /// The instruction at hand, after closing the loops that end here.
-    fn current(&mut self) -> Option<Instruction> {
-        while self.depth > 0 {
-            let (first, end, left) = &mut self.loops[self.depth - 1];
-            if self.place < *end {
-                break;
-            }
-            if *left > 1 {
-                *left -= 1;
-                self.place = *first;
-            } else {
-                self.depth -= 1;
-            }
-        }
-        self.code.get(self.place).copied()
-    }
-
-    fn enter(&mut self, times: u32, length: u32) {
-        let first = self.place + 1;
-        let end = first + length as usize;
-        if times == 0 || length == 0 {
-            self.place = end;
-        } else {
-            self.place = first;
-            self.loops[self.depth] = (first, end, times);
-            self.depth += 1;
-        }
-    }
-}
-
 /// Column-bus slots that the row stream has taken, `gap` apart.
-#[derive(Clone, Copy, Debug)]
-struct Slots {
-    start: i64,
-    gap: u32,
-    last: i64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slots {
+    pub(super) start: i64,
+    pub(super) gap: u32,
+    pub(super) last: i64,
 }
 
 /// Where a command goes.
 #[derive(Clone, Copy, Debug)]
-enum Place {
-    /// To all banks, or to no bank at all.
-    AllBanks,
-    /// To the bank group at this place of a round of moves.
-    Round(usize),
+pub(super) enum Place {
+    /// To a resolved address, by its number.
+    Spot(usize),
     /// To one bank.
     Bank(Nodes),
 }
 
-/// Why a stream stopped.
+/// Which command of a set of banks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    Done,
-    Waits(Token),
-    Posted,
-}
-
-/// The banks of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Banks {
-    /// Closed or ordinary: a bit per open bank.
-    Ordinary(u64),
-    /// All open with this row.
-    All(u32),
+pub(super) enum OnSet {
+    Activate,
+    Mac,
+    Precharge,
 }
 
 /// One channel: what was issued so far, and what is due.
 #[derive(Debug)]
 pub struct Engine {
     /// Configuration.
-    mac_runs: MacRuns,
-    mac_gap: i64,
-    refresh_interval: i64,
+    pub(super) mode: ExecutionMode,
+    /// Configuration: cycles between MACs that go on in one set, and over all sets in turn; `None` where a run has no
+    /// such gap.
+    pub(super) set_gap: Option<i64>,
+    pub(super) round_gap: Option<i64>,
+    pub(super) refresh_interval: i64,
     /// Configuration: latency of each command's result.
     results: [i64; Command::ALL.len()],
     /// Configuration: cycles of a precharge before a mode switch.
-    precharge: i64,
+    pub(super) precharge: i64,
     /// Configuration: where the moves of a round go.
-    round: Vec<Address>,
-    /// Configuration: every command to all banks, then MVSB, then MVGB, at each place of a round.
+    pub(super) round: Vec<Address>,
+    /// Configuration: where the commands of each set go.
+    pub(super) sets: Vec<Address>,
+    /// Configuration: every command to all banks, then MVSB, then MVGB, at each place of a round, then activate, MAC and
+    /// precharge of each set.
     spots: Vec<Spot>,
-    device: DeviceSpec,
+    pub(super) device: DeviceSpec,
     /// State.
-    readiness: Readiness,
-    banks: Banks,
-    row_bus: i64,
-    column_bus: i64,
+    pub(super) readiness: Readiness,
+    /// State: a bit for each open set, and their rows.
+    pub(super) open: u64,
+    pub(super) open_rows: Vec<u32>,
+    /// State: a bit for each set that had a MAC since it was opened, how many MACs went round the sets in order, and the
+    /// set that comes next then.
+    pub(super) warm: u64,
+    pub(super) streak: usize,
+    pub(super) next_set: usize,
+    /// State: a bit for each bank that an ordinary command has opened.
+    pub(super) ordinary: u64,
+    pub(super) row_bus: i64,
+    pub(super) column_bus: i64,
     /// State: when the oldest refresh that is not done was due.
-    due: i64,
+    pub(super) due: i64,
     /// State: when the BufferPE is free.
-    buffer_free: i64,
+    pub(super) buffer_free: i64,
     /// State: end of the last program.
     end: i64,
     /// State: slots of the row stream that moves have to go round.
-    slots: VecDeque<Slots>,
+    pub(super) slots: VecDeque<Slots>,
     /// State: intervals in which an overdue refresh keeps everything else off the channel.
-    blackouts: VecDeque<(i64, i64)>,
-    tokens: [VecDeque<i64>; TOKENS],
-    row: u32,
+    pub(super) blackouts: VecDeque<(i64, i64)>,
+    pub(super) tokens: [VecDeque<i64>; TOKENS],
+    pub(super) row: u32,
+    /// State: what was learnt about loops.
+    pub(super) memo: Memo,
+    /// State: what the present iteration has asked of the refresh.
+    pub(super) watch: Watch,
     /// Statistics of the program at hand.
-    counts: CommandCounts,
-    mode_switch: i64,
+    pub(super) counts: CommandCounts,
+    pub(super) mode_switch: i64,
     /// Statistics: everything issued, where it is wanted.
-    trace: Option<Vec<Issued>>,
+    pub(super) trace: Option<Vec<Issued>>,
 }
 
 impl Engine {
     /// An idle channel at cycle 0, all banks closed, in ordinary mode.
     pub fn new(device: &DeviceSpec) -> Self {
-        let readiness = Readiness::new(device, JEDEC);
+        let mut readiness = Readiness::new(device, JEDEC);
         let cycles = |parameter| device.cycles(parameter);
         let mut results = [1; Command::ALL.len()];
         for (commands, latency) in RESULTS {
@@ -195,17 +158,27 @@ impl Engine {
             .flat_map(|bank_group| (0..organisation.ranks).map(move |rank| (rank as u8, bank_group as u8)))
             .map(|(rank, bank_group)| Address { rank, bank_group, ..Address::default() })
             .collect();
-        let all_banks = Command::ALL.into_iter().map(|command| (command, Address::default()));
-        let moves = [Command::MvSb, Command::MvGb].into_iter();
-        let moves = moves.flat_map(|command| round.iter().map(move |&address| (command, address)));
-        let spots = all_banks
-            .chain(moves)
-            .map(|(command, address)| readiness.spot(command, readiness.nodes(address)))
-            .collect();
+        let sets = device.pe.sets(organisation);
+        let commands = device.pe.commands();
+        let mut places: Vec<(Command, Address)> =
+            Command::ALL.into_iter().map(|command| (command, Address::default())).collect();
+        for command in [Command::MvSb, Command::MvGb] {
+            places.extend(round.iter().map(|&address| (command, address)));
+        }
+        for command in [commands.activate, commands.mac, commands.precharge] {
+            places.extend(sets.iter().map(|&address| (command, address)));
+        }
+        let mut spots: Vec<Spot> = Vec::with_capacity(places.len());
+        for (command, address) in places {
+            let nodes = readiness.nodes(address);
+            spots.push(readiness.spot(command, nodes));
+        }
+        let macs = &spots[Command::ALL.len() + 2 * round.len() + sets.len()..][..sets.len()];
         let interval = i64::from(device.timing.get(Parameter::Refi).max(1));
         Self {
-            mac_runs: MacRuns::default(),
-            mac_gap: i64::from(cycles(Parameter::CcdAb)).max(1),
+            mode: ExecutionMode::default(),
+            set_gap: Readiness::gap(&macs[..1]),
+            round_gap: Readiness::gap(macs),
             refresh_interval: interval,
             results,
             precharge: i64::from(cycles(Parameter::Rp)),
@@ -213,7 +186,13 @@ impl Engine {
             spots,
             device: device.clone(),
             readiness,
-            banks: Banks::Ordinary(0),
+            open: 0,
+            open_rows: vec![0; sets.len()],
+            sets,
+            warm: 0,
+            streak: 0,
+            next_set: 0,
+            ordinary: 0,
             row_bus: -1,
             column_bus: -1,
             due: interval,
@@ -223,28 +202,30 @@ impl Engine {
             blackouts: VecDeque::new(),
             tokens: Default::default(),
             row: 0,
+            memo: Memo::default(),
+            watch: Watch::default(),
             counts: CommandCounts::default(),
             mode_switch: 0,
             trace: None,
         }
     }
 
-    /// The same, with runs of MACs executed as `mac_runs` says.
-    pub fn with_mac_runs(self, mac_runs: MacRuns) -> Self {
-        Self { mac_runs, ..self }
+    /// The same, executing programs as `mode` says.
+    pub fn with_execution(self, mode: ExecutionMode) -> Self {
+        Self { mode, ..self }
     }
 
     /// How many steps executing a program takes, refreshes left out: the work that it is for whoever runs it.
     pub fn steps(&self, program: &Program) -> u64 {
         let commands = program.commands();
-        match self.mac_runs {
-            MacRuns::OneByOne => commands.total(),
+        match self.mode {
+            ExecutionMode::CommandByCommand => commands.total(),
             // A run in each row.
-            MacRuns::Closed => commands.total() - commands[Command::MacAb] + commands[Command::ActAb],
+            ExecutionMode::FastForward => commands.total() - commands[Command::MacAb] + commands[Command::ActAb],
         }
     }
 
-    /// Keeps every command that is issued from now on, for [`Self::take_trace`].
+    /// Keeps every command that is issued from now on, for [`Self::take_trace`]. Execution is command by command then.
     pub fn record(&mut self) {
         self.trace.get_or_insert_default();
     }
@@ -261,6 +242,11 @@ impl Engine {
         self.end.max(0).unsigned_abs()
     }
 
+    /// Whether loops are jumped and runs done in closed form.
+    pub(super) fn fast(&self) -> bool {
+        self.mode == ExecutionMode::FastForward && self.trace.is_none()
+    }
+
     /// Runs a program that arrives at cycle `arrival`; it begins then, or when the program before has ended.
     ///
     /// # Errors
@@ -270,27 +256,35 @@ impl Engine {
         self.counts = CommandCounts::default();
         self.mode_switch = 0;
         self.idle_until(begin);
-        let mut rows = Cursor::new(program.row_stream(), begin);
-        let mut moves = Cursor::new(program.move_stream(), begin);
+        let (row_bodies, move_bodies) = if self.fast() { self.memo.bodies(program) } else { (Vec::new(), Vec::new()) };
+        let mut rows = Cursor::new(program.row_stream(), row_bodies, begin);
+        let mut moves = Cursor::new(program.move_stream(), move_bodies, begin);
+        self.memo.begin();
         loop {
             let row = self.run_rows(&mut rows)?;
             let wanted = match row {
                 Stop::Waits(token) => Some(token),
-                Stop::Done | Stop::Posted => None,
+                Stop::Iteration => {
+                    let frontier = rows.ready.max(self.column_bus + 1);
+                    let stop = self.run_moves(&mut moves, None, frontier)?;
+                    self.checkpoint(&mut rows, &mut moves, stop);
+                    continue;
+                }
+                _ => None,
             };
-            match (self.run_moves(&mut moves, wanted)?, wanted) {
+            match (self.run_moves(&mut moves, wanted, i64::MAX)?, wanted) {
                 (Stop::Done, None) => break,
                 (Stop::Posted, _) => {}
                 (stop, _) => {
                     let name = |stop| match stop {
                         Stop::Waits(Token(token)) => Some(usize::from(token)),
-                        Stop::Done | Stop::Posted => None,
+                        _ => None,
                     };
                     return Err(ProgramError::Deadlock { row: name(row), moves: name(stop) });
                 }
             }
         }
-        if self.banks != Banks::Ordinary(0) {
+        if !self.all_closed() {
             return Err(ProgramError::RowLeftOpen);
         }
         self.slots.clear();
@@ -322,82 +316,114 @@ impl Engine {
         }
     }
 
-    const fn results_of(&self, command: Command) -> i64 {
+    pub(super) const fn results_of(&self, command: Command) -> i64 {
         self.results[command.index()]
     }
 
+    pub(super) const fn all_closed(&self) -> bool {
+        self.open == 0 && self.ordinary == 0
+    }
+
     /// The oldest refresh that is due, as soon as it can be: all banks are closed.
-    fn refresh(&mut self) -> i64 {
-        let ready = self.ready(Command::RefAb, Place::AllBanks);
-        let cycle = ready.max(self.due).max(self.row_bus + 1);
-        if cycle > self.deadline() {
-            let done = cycle + self.results_of(Command::RefAb);
-            self.blackouts.push_back((self.deadline(), done));
+    pub(super) fn refresh(&mut self) -> i64 {
+        let possible = self.ready(Self::to_all(Command::RefAb)).max(self.row_bus + 1);
+        let cycle = possible.max(self.due);
+        let deadline = self.deadline();
+        self.watch.refreshes_at(possible, self.due);
+        if cycle > deadline {
+            self.watch.spoil();
+            self.blackouts.push_back((deadline, cycle + self.results_of(Command::RefAb)));
+        } else {
+            self.watch.due_after(cycle - 1 - self.postponed());
         }
-        self.issue(Command::RefAb, Address::default(), Place::AllBanks, cycle);
+        self.issue(Command::RefAb, Address::default(), Self::to_all(Command::RefAb), cycle);
         self.due += self.refresh_interval;
+        self.watch.shift(self.refresh_interval);
         cycle
     }
 
-    /// Nothing but the refresh may be issued from this cycle on.
-    fn deadline(&self) -> i64 {
-        self.due + i64::from(POSTPONED) * self.refresh_interval
+    pub(super) fn postponed(&self) -> i64 {
+        i64::from(POSTPONED) * self.refresh_interval
     }
 
-    /// A refresh that cannot be postponed: closes the row, makes up for all that are due, opens the row again.
-    fn forced_refresh(&mut self) -> Result<(), ProgramError> {
+    /// Nothing but the refresh may be issued from this cycle on.
+    pub(super) fn deadline(&self) -> i64 {
+        self.due + self.postponed()
+    }
+
+    /// A refresh that cannot be postponed: closes the sets, makes up for all that are due, opens the sets again.
+    pub(super) fn forced_refresh(&mut self) -> Result<(), ProgramError> {
+        self.watch.spoil();
         let deadline = self.deadline();
-        let Banks::All(row) = self.banks else {
+        if self.ordinary != 0 {
             return Err(ProgramError::RefreshStarved { cycle: deadline.unsigned_abs() });
-        };
-        let ready = self.ready(Command::PreA, Place::AllBanks);
-        let closing = ready.max(deadline).max(self.row_bus + 1);
-        self.issue(Command::PreA, Address::default(), Place::AllBanks, closing);
-        let mut cycle;
+        }
+        let place = Self::to_all(Command::PreA);
+        let closing = self.ready(place).max(deadline).max(self.row_bus + 1);
+        self.issue(Command::PreA, Address::default(), place, closing);
+        let first = self.open.trailing_zeros() as usize;
         loop {
             self.refresh();
-            let ready = self.ready(Command::ActAb, Place::AllBanks);
-            cycle = ready.max(self.row_bus + 1);
+            let cycle = self.ready(self.to_set(OnSet::Activate, first)).max(self.row_bus + 1);
             if self.due > cycle {
                 break;
             }
         }
-        let address = Address { row, ..Address::default() };
-        self.issue(Command::ActAb, address, Place::AllBanks, cycle);
+        self.warm = 0;
+        let activate = self.device.pe.commands().activate;
+        for set in (first..self.sets.len()).filter(|&set| self.open & (1 << set) != 0).collect::<Vec<_>>() {
+            let place = self.to_set(OnSet::Activate, set);
+            let cycle = self.ready(place).max(self.row_bus + 1);
+            let address = Address { row: self.open_rows[set], ..self.sets[set] };
+            self.issue(activate, address, place, cycle);
+        }
         Ok(())
     }
 
-    /// Its place in `spots`.
-    #[inline]
-    fn spot(&self, command: Command, at: usize) -> usize {
-        let moves = if command == Command::MvGb { self.round.len() } else { 0 };
-        Command::ALL.len() + moves + at
+    /// A command to all banks, or to no bank at all.
+    pub(super) const fn to_all(command: Command) -> Place {
+        Place::Spot(command.index())
+    }
+
+    /// A move at this place of a round.
+    pub(super) fn to_round(&self, command: Command, at: usize) -> Place {
+        let skipped = if command == Command::MvGb { self.round.len() } else { 0 };
+        Place::Spot(Command::ALL.len() + skipped + at)
+    }
+
+    /// A command to a set.
+    pub(super) fn to_set(&self, what: OnSet, set: usize) -> Place {
+        Place::Spot(Command::ALL.len() + 2 * self.round.len() + what as usize * self.sets.len() + set)
     }
 
     /// When the constraints let a command go.
     #[inline]
-    fn ready(&self, command: Command, place: Place) -> i64 {
+    pub(super) fn ready(&self, place: Place) -> i64 {
         match place {
-            Place::AllBanks => self.readiness.ready_at(&self.spots[command.index()]),
-            Place::Round(at) => self.readiness.ready_at(&self.spots[self.spot(command, at)]),
+            Place::Spot(spot) => self.readiness.ready_at(&self.spots[spot]),
+            // An ordinary command, see `ready_of`.
+            Place::Bank(_) => super::readiness::NEVER,
+        }
+    }
+
+    #[inline]
+    pub(super) fn ready_of(&self, command: Command, place: Place) -> i64 {
+        match place {
+            Place::Spot(_) => self.ready(place),
             Place::Bank(nodes) => self.readiness.ready(command, nodes),
         }
     }
 
     #[inline]
-    fn note(&mut self, command: Command, place: Place, cycle: i64) {
+    pub(super) fn note(&mut self, command: Command, place: Place, cycle: i64) {
         match place {
-            Place::AllBanks => self.readiness.note_at(&self.spots[command.index()], cycle),
-            Place::Round(at) => {
-                let spot = self.spot(command, at);
-                self.readiness.note_at(&self.spots[spot], cycle);
-            }
+            Place::Spot(spot) => self.readiness.note_at(&self.spots[spot], cycle),
             Place::Bank(nodes) => self.readiness.note(command, nodes, cycle),
         }
     }
 
     /// Puts a command on its bus and notes it.
-    fn issue(&mut self, command: Command, address: Address, place: Place, cycle: i64) {
+    pub(super) fn issue(&mut self, command: Command, address: Address, place: Place, cycle: i64) {
         self.note(command, place, cycle);
         self.counts[command] += 1;
         if command.bus() == Bus::Row {
@@ -408,268 +434,12 @@ impl Engine {
         }
     }
 
-    /// When a command of the row stream can be issued, after the refreshes that come first.
-    fn admit(&mut self, command: Command, place: Place, from: i64) -> Result<i64, ProgramError> {
-        loop {
-            let bus = match command.bus() {
-                Bus::Row => self.row_bus,
-                Bus::Column => self.column_bus,
-            };
-            let cycle = self.ready(command, place).max(from).max(bus + 1);
-            if self.due > cycle {
-                return Ok(cycle);
-            }
-            if self.banks == Banks::Ordinary(0) {
-                self.refresh();
-            } else if cycle >= self.deadline() && !matches!(command, Command::PreA | Command::Pre) {
-                self.forced_refresh()?;
-            } else {
-                return Ok(cycle);
-            }
-        }
-    }
-
-    /// A command of the row stream, in order.
-    fn issue_row(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        command: Command,
-        address: Address,
-        place: Place,
-    ) -> Result<(), ProgramError> {
-        let cycle = self.admit(command, place, cursor.ready)?;
-        self.issue(command, address, place, cycle);
-        if command.bus() == Bus::Column {
-            self.take_slots(cycle, 1, cycle);
-        }
-        cursor.ready = cycle;
-        cursor.result = cycle + self.results_of(command);
-        Ok(())
-    }
-
-    fn take_slots(&mut self, start: i64, gap: u32, last: i64) {
-        self.column_bus = last;
-        self.slots.push_back(Slots { start, gap, last });
-    }
-
-    /// `count` MACs in the open row.
-    fn macs(&mut self, cursor: &mut Cursor<'_>, count: u32, queries: u32) -> Result<(), ProgramError> {
-        let mut left = i64::from(count);
-        while left > 0 {
-            let Banks::All(row) = self.banks else {
-                return Err(ProgramError::BankState { command: Command::MacAb, cycle: cursor.ready.unsigned_abs() });
-            };
-            let first = self.admit(Command::MacAb, Place::AllBanks, cursor.ready)?;
-            // The MACs of a run are `mac_gap` apart: in a row that stays open they wait for nothing but each other,
-            // until a refresh can be postponed no more.
-            let run = match self.mac_runs {
-                MacRuns::OneByOne => 1,
-                MacRuns::Closed => {
-                    let before_deadline = (self.deadline() - first + self.mac_gap - 1) / self.mac_gap;
-                    left.min(before_deadline.max(1))
-                }
-            };
-            let last = first + (run - 1) * self.mac_gap;
-            self.note(Command::MacAb, Place::AllBanks, last);
-            self.take_slots(first, self.mac_gap as u32, last);
-            self.counts[Command::MacAb] += run.unsigned_abs();
-            self.counts.mac_queries += run.unsigned_abs() * u64::from(queries);
-            if let Some(trace) = &mut self.trace {
-                let address = Address { row, ..Address::default() };
-                trace.extend((0..run).map(|i| Issued {
-                    cycle: (first + i * self.mac_gap).unsigned_abs(),
-                    command: Command::MacAb,
-                    address,
-                }));
-            }
-            cursor.ready = last;
-            cursor.result = last + self.results_of(Command::MacAb);
-            left -= run;
-        }
-        Ok(())
-    }
-
-    /// Runs the row stream until it ends or waits.
-    fn run_rows(&mut self, cursor: &mut Cursor<'_>) -> Result<Stop, ProgramError> {
-        let mut closed = false;
-        while let Some(instruction) = cursor.current() {
-            match instruction {
-                Instruction::Row(row) => self.row = row,
-                Instruction::Open => {
-                    let address = Address { row: self.row, ..Address::default() };
-                    self.issue_row(cursor, Command::ActAb, address, Place::AllBanks)?;
-                    self.expect_banks(Banks::Ordinary(0), Command::ActAb, cursor)?;
-                    self.banks = Banks::All(self.row);
-                    self.row = self.row.wrapping_add(1);
-                }
-                Instruction::Mac { count, queries } => self.macs(cursor, count, queries)?,
-                Instruction::Close => {
-                    self.issue_row(cursor, Command::PreA, Address::default(), Place::AllBanks)?;
-                    self.banks = Banks::Ordinary(0);
-                }
-                Instruction::Mode => {
-                    self.issue_row(cursor, Command::SetM, Address::default(), Place::AllBanks)?;
-                    self.mode_switch += self.results_of(Command::SetM) + if closed { self.precharge } else { 0 };
-                }
-                Instruction::Ordinary(command, address) => self.ordinary(cursor, command, address)?,
-                Instruction::Post(token) => self.post(token, cursor.result),
-                Instruction::Wait(token) => match self.tokens[usize::from(token.0) % TOKENS].pop_front() {
-                    Some(cycle) => cursor.ready = cursor.ready.max(cycle),
-                    None => return Ok(Stop::Waits(token)),
-                },
-                Instruction::Loop { times, length } => {
-                    cursor.enter(times, length);
-                    continue;
-                }
-                // `Program::new` keeps these out of this stream.
-                Instruction::Move { .. } | Instruction::Softmax { .. } => {}
-            }
-            closed = instruction == Instruction::Close;
-            cursor.place += 1;
-        }
-        Ok(Stop::Done)
-    }
-
-    fn expect_banks(&self, banks: Banks, command: Command, cursor: &Cursor<'_>) -> Result<(), ProgramError> {
-        if self.banks == banks {
-            return Ok(());
-        }
-        let cycle = cursor.ready.unsigned_abs();
-        Err(ProgramError::BankState { command, cycle })
-    }
-
-    /// ACT, WR or PRE of one bank.
-    fn ordinary(&mut self, cursor: &mut Cursor<'_>, command: Command, address: Address) -> Result<(), ProgramError> {
-        let place = Place::Bank(self.readiness.nodes(address));
-        self.issue_row(cursor, command, address, place)?;
-        let bank = self.device.organisation.node(crate::organisation::Level::Bank, address);
-        let bit = 1_u64.checked_shl(bank).unwrap_or(0);
-        let Banks::Ordinary(open) = self.banks else {
-            return self.expect_banks(Banks::Ordinary(0), command, cursor);
-        };
-        // Precharging a closed bank does nothing.
-        let (fits, after) = match command {
-            Command::Act => (open & bit == 0, open | bit),
-            Command::Pre => (true, open & !bit),
-            _ => (open & bit != 0, open),
-        };
-        if !fits {
-            let cycle = cursor.ready.unsigned_abs();
-            return Err(ProgramError::BankState { command, cycle });
-        }
-        self.banks = Banks::Ordinary(after);
-        Ok(())
-    }
-
-    fn post(&mut self, token: Token, cycle: i64) {
+    pub(super) fn post(&mut self, token: Token, cycle: i64) {
         self.tokens[usize::from(token.0) % TOKENS].push_back(cycle);
     }
 
-    /// Runs the move stream until it ends, waits, or has posted what the row stream wants.
-    fn run_moves(&mut self, cursor: &mut Cursor<'_>, wanted: Option<Token>) -> Result<Stop, ProgramError> {
-        while let Some(instruction) = cursor.current() {
-            match instruction {
-                Instruction::Move { command, count } => {
-                    let round = self.round.len();
-                    let mut at = 0;
-                    for _ in 0..count {
-                        let (address, place) = match command {
-                            // The query goes to all bank groups at once.
-                            Command::WrGb => (Address::default(), Place::AllBanks),
-                            _ => (self.round[at], Place::Round(at)),
-                        };
-                        self.issue_move(cursor, command, address, place)?;
-                        at += 1;
-                        if at == round {
-                            at = 0;
-                        }
-                    }
-                }
-                Instruction::Softmax { elements } => {
-                    self.issue_move(cursor, Command::Sfm, Address::default(), Place::AllBanks)?;
-                    // The command waits in the BufferPE for the softmax before it.
-                    let start = (cursor.ready - 1).max(self.buffer_free);
-                    let takes = self.device.softmax_cycles(elements).0;
-                    self.buffer_free = start + i64::try_from(takes).unwrap_or(i64::MAX / 4).max(1);
-                    cursor.result = self.buffer_free;
-                }
-                Instruction::Post(token) => {
-                    self.post(token, cursor.result);
-                    if wanted == Some(token) {
-                        cursor.place += 1;
-                        return Ok(Stop::Posted);
-                    }
-                }
-                Instruction::Wait(token) => match self.tokens[usize::from(token.0) % TOKENS].pop_front() {
-                    Some(cycle) => cursor.ready = cursor.ready.max(cycle),
-                    None => return Ok(Stop::Waits(token)),
-                },
-                Instruction::Loop { times, length } => {
-                    cursor.enter(times, length);
-                    continue;
-                }
-                // `Program::new` keeps these out of this stream.
-                _ => {}
-            }
-            cursor.place += 1;
-        }
-        Ok(Stop::Done)
-    }
-
-    /// A command of the move stream, in order, in the first column slot that the row stream leaves free.
-    fn issue_move(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        command: Command,
-        address: Address,
-        place: Place,
-    ) -> Result<(), ProgramError> {
-        let mut cycle = self.ready(command, place).max(cursor.ready);
-        loop {
-            // The row stream waits or has ended, and refresh can be postponed no more.
-            while cycle >= self.deadline() {
-                if self.banks == Banks::Ordinary(0) {
-                    self.refresh();
-                } else {
-                    self.forced_refresh()?;
-                }
-            }
-            let free = self.free_slot(cycle);
-            if free == cycle {
-                break;
-            }
-            cycle = free;
-        }
-        self.issue(command, address, place, cycle);
-        cursor.ready = cycle + 1;
-        cursor.result = cycle + self.results_of(command);
-        Ok(())
-    }
-
-    /// The first cycle from `cycle` on that is neither a slot of the row stream nor blacked out. Moves are in order,
-    /// so what lies behind `cycle` can be forgotten.
-    fn free_slot(&mut self, mut cycle: i64) -> i64 {
-        while let Some(&(from, until)) = self.blackouts.front() {
-            if until <= cycle {
-                self.blackouts.pop_front();
-            } else {
-                if cycle >= from {
-                    cycle = until;
-                }
-                break;
-            }
-        }
-        while let Some(slots) = self.slots.front() {
-            if slots.last < cycle {
-                self.slots.pop_front();
-            } else {
-                // A run ends before the deadline of a refresh, so 32 bits hold it; they divide much faster than 64.
-                if cycle >= slots.start && ((cycle - slots.start) as u32).is_multiple_of(slots.gap) {
-                    cycle += 1;
-                }
-                break;
-            }
-        }
-        cycle
+    /// Takes the oldest post of a token.
+    pub(super) fn take(&mut self, token: Token) -> Option<i64> {
+        self.tokens[usize::from(token.0) % TOKENS].pop_front()
     }
 }

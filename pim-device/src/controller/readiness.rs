@@ -6,9 +6,9 @@ use crate::device::DeviceSpec;
 use crate::organisation::{Level, Organisation};
 
 /// Before every cycle that a constraint could count from.
-const NEVER: i64 = i64::MIN / 4;
+pub(crate) const NEVER: i64 = i64::MIN / 4;
 
-/// The nodes of a channel that an address lies in, numbered through all levels.
+/// The nodes of a channel that an address lies in, by level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Nodes([u16; Level::ALL.len()]);
 
@@ -16,104 +16,111 @@ pub(crate) struct Nodes([u16; Level::ALL.len()]);
 #[derive(Clone, Copy, Debug)]
 struct Rule {
     level: u8,
-    /// Which set of preceding commands.
-    group: u16,
+    /// Which history.
+    history: u16,
     cycles: i64,
+}
+
+/// Configuration: the last issues of a set of commands at each node of one level: `window` places for each node, the
+/// newest first.
+#[derive(Clone, Copy, Debug)]
+struct History {
+    preceding: &'static [Command],
+    level: Level,
+    window: u32,
+    /// Its first place.
+    base: u32,
 }
 
 /// Configuration: the rules and notes of one command at one address, resolved to places in the history. Most commands
 /// of a program go to few addresses; looking these up again for each costs more than the comparison itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Spot {
     rules: Vec<(u32, i64)>,
+    /// Places of windows of one.
     notes: Vec<u32>,
-}
-
-/// A constraint with a window.
-#[derive(Debug)]
-struct WindowRule {
-    level: Level,
-    preceding: &'static [Command],
-    following: &'static [Command],
-    cycles: i64,
-    window: usize,
-    /// State: the last issues at each node, oldest first.
-    last: Vec<Vec<i64>>,
+    /// Longer windows: (newest place, window).
+    shifts: Vec<(u32, u32)>,
 }
 
 /// State: what has been issued last, and the rules that count from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Readiness {
     /// Configuration: rules of each following command.
     rules: [Vec<Rule>; Command::ALL.len()],
-    /// Configuration: (level, group) to be noted for each command.
-    noted: [Vec<(u8, u16)>; Command::ALL.len()],
-    windows: Vec<WindowRule>,
-    groups: usize,
-    /// State: the last issue by node and group.
-    last: Vec<i64>,
+    /// Configuration: histories to be noted for each command.
+    noted: [Vec<u16>; Command::ALL.len()],
+    /// Configuration.
+    histories: Vec<History>,
+    /// Configuration: the longest rule that counts from each place.
+    reach: Vec<i64>,
     organisation: Organisation,
+    /// State: the last issues by place.
+    last: Vec<i64>,
+    /// Configuration: the places that resolved commands note, in order.
+    noted_places: Vec<u32>,
+    /// Configuration: the longest rule.
+    longest: i64,
+    /// State: the last issue of a command that is not resolved.
+    other: i64,
 }
 
 impl Readiness {
     pub(crate) fn new(device: &DeviceSpec, table: &[Constraint]) -> Self {
         let organisation = device.organisation;
-        let mut sets: Vec<&[Command]> = Vec::new();
         let mut rules: [Vec<Rule>; Command::ALL.len()] = std::array::from_fn(|_| Vec::new());
-        let mut noted: [Vec<(u8, u16)>; Command::ALL.len()] = std::array::from_fn(|_| Vec::new());
-        let mut windows = Vec::new();
+        let mut noted: [Vec<u16>; Command::ALL.len()] = std::array::from_fn(|_| Vec::new());
+        let mut histories: Vec<History> = Vec::new();
+        let mut reach: Vec<i64> = Vec::new();
         for constraint in table {
             let cycles = i64::from(constraint.latency.cycles(|parameter| device.cycles(parameter)));
             // A constraint of zero cycles holds by itself: streams are in order.
             if cycles == 0 {
                 continue;
             }
-            if constraint.window > 1 {
-                let nodes = organisation.nodes(constraint.level) as usize;
-                let window = usize::from(constraint.window);
-                windows.push(WindowRule {
-                    level: constraint.level,
-                    preceding: constraint.preceding,
-                    following: constraint.following,
-                    cycles,
-                    window,
-                    last: vec![vec![NEVER; window]; nodes],
-                });
-                continue;
+            let (level, window) = (constraint.level, u32::from(constraint.window.max(1)));
+            let known = histories.iter().position(|history| {
+                (history.preceding, history.level, history.window) == (constraint.preceding, level, window)
+            });
+            let place = known.unwrap_or_else(|| {
+                let base = reach.len() as u32;
+                histories.push(History { preceding: constraint.preceding, level, window, base });
+                reach.resize(reach.len() + (organisation.nodes(level) * window) as usize, 0);
+                histories.len() - 1
+            });
+            let history = histories[place];
+            let places = (organisation.nodes(level) * window) as usize;
+            for reach in reach.iter_mut().skip(history.base as usize).take(places) {
+                *reach = cycles.max(*reach);
             }
-            let group = sets.iter().position(|set| *set == constraint.preceding).unwrap_or_else(|| {
-                sets.push(constraint.preceding);
-                sets.len() - 1
-            }) as u16;
-            let level = constraint.level as u8;
             for command in constraint.preceding {
                 let noted = &mut noted[command.index()];
-                if !noted.contains(&(level, group)) {
-                    noted.push((level, group));
+                if !noted.contains(&(place as u16)) {
+                    noted.push(place as u16);
                 }
             }
             for command in constraint.following {
                 let rules = &mut rules[command.index()];
-                match rules.iter_mut().find(|rule| (rule.level, rule.group) == (level, group)) {
+                match rules.iter_mut().find(|rule| rule.history == place as u16) {
                     Some(rule) => rule.cycles = rule.cycles.max(cycles),
-                    None => rules.push(Rule { level, group, cycles }),
+                    None => rules.push(Rule { level: level as u8, history: place as u16, cycles }),
                 }
             }
         }
-        let nodes: u32 = Level::ALL.into_iter().map(|level| organisation.nodes(level)).sum();
-        let groups = sets.len();
-        Self { rules, noted, windows, groups, last: vec![NEVER; nodes as usize * groups], organisation }
+        let (last, longest) = (vec![NEVER; reach.len()], reach.iter().copied().max().unwrap_or(0));
+        Self { longest, rules, noted, histories, last, reach, organisation, noted_places: Vec::new(), other: NEVER }
     }
 
     /// Where an address lies.
     pub(crate) fn nodes(&self, address: Address) -> Nodes {
-        let mut nodes = Nodes::default();
-        let mut base = 0;
-        for level in Level::ALL {
-            nodes.0[level as usize] = (base + self.organisation.node(level, address)) as u16;
-            base += self.organisation.nodes(level);
-        }
-        nodes
+        Nodes(Level::ALL.map(|level| self.organisation.node(level, address) as u16))
+    }
+
+    /// The newest place of a history at `nodes`.
+    #[inline]
+    fn newest(&self, history: usize, nodes: Nodes) -> u32 {
+        let history = &self.histories[history];
+        history.base + u32::from(nodes.0[history.level as usize]) * history.window
     }
 
     /// The first cycle at which `command` may be issued to `nodes`, the buses left aside.
@@ -121,27 +128,33 @@ impl Readiness {
     pub(crate) fn ready(&self, command: Command, nodes: Nodes) -> i64 {
         let mut ready = NEVER;
         for rule in &self.rules[command.index()] {
-            let node = usize::from(nodes.0[usize::from(rule.level)]);
-            ready = ready.max(self.last[node * self.groups + usize::from(rule.group)] + rule.cycles);
-        }
-        if command == Command::Act {
-            ready = ready.max(self.window_ready(command, nodes));
+            let history = &self.histories[usize::from(rule.history)];
+            let node = u32::from(nodes.0[usize::from(rule.level)]);
+            let oldest = history.base + node * history.window + history.window - 1;
+            ready = ready.max(self.last[oldest as usize] + rule.cycles);
         }
         ready
     }
 
-    /// Resolves a command, not one with a window, at an address.
-    pub(crate) fn spot(&self, command: Command, nodes: Nodes) -> Spot {
-        let place = |level: u8, group: u16| {
-            let node = usize::from(nodes.0[usize::from(level)]);
-            (node * self.groups + usize::from(group)) as u32
-        };
-        let rules = self.rules[command.index()].iter();
-        let noted = self.noted[command.index()].iter();
-        Spot {
-            rules: rules.map(|rule| (place(rule.level, rule.group), rule.cycles)).collect(),
-            notes: noted.map(|&(level, group)| place(level, group)).collect(),
+    /// Resolves a command at an address.
+    pub(crate) fn spot(&mut self, command: Command, nodes: Nodes) -> Spot {
+        let mut spot = Spot { rules: Vec::new(), notes: Vec::new(), shifts: Vec::new() };
+        for rule in &self.rules[command.index()] {
+            let history = usize::from(rule.history);
+            spot.rules.push((self.newest(history, nodes) + self.histories[history].window - 1, rule.cycles));
         }
+        for &history in &self.noted[command.index()] {
+            let newest = self.newest(usize::from(history), nodes);
+            match self.histories[usize::from(history)].window {
+                1 => spot.notes.push(newest),
+                window => spot.shifts.push((newest, window)),
+            }
+        }
+        let shifted = spot.shifts.iter().flat_map(|&(newest, window)| newest..newest + window);
+        self.noted_places.extend(spot.notes.iter().copied().chain(shifted));
+        self.noted_places.sort_unstable();
+        self.noted_places.dedup();
+        spot
     }
 
     /// [`Self::ready`] for a resolved command.
@@ -157,41 +170,71 @@ impl Readiness {
         for &place in &spot.notes {
             self.last[place as usize] = cycle;
         }
+        for &(newest, window) in &spot.shifts {
+            self.shift(newest, window, cycle);
+        }
     }
 
-    fn window_ready(&self, command: Command, nodes: Nodes) -> i64 {
-        let rules = self.windows.iter().filter(|rule| rule.following.contains(&command));
-        rules.map(|rule| rule.last[self.place(rule.level, nodes)][0] + rule.cycles).max().unwrap_or(NEVER)
-    }
-
-    /// The number of a node within its level.
-    fn place(&self, level: Level, nodes: Nodes) -> usize {
-        let wider = Level::ALL.into_iter().take_while(|wider| *wider < level);
-        let base: u32 = wider.map(|level| self.organisation.nodes(level)).sum();
-        usize::from(nodes.0[level as usize]) - base as usize
+    fn shift(&mut self, newest: u32, window: u32, cycle: i64) {
+        let newest = newest as usize;
+        let end = newest + window as usize;
+        self.last.copy_within(newest..end - 1, newest + 1);
+        self.last[newest] = cycle;
     }
 
     /// Notes that `command` is issued to `nodes` at `cycle`.
     #[inline]
     pub(crate) fn note(&mut self, command: Command, nodes: Nodes, cycle: i64) {
-        for &(level, group) in &self.noted[command.index()] {
-            let node = usize::from(nodes.0[usize::from(level)]);
-            self.last[node * self.groups + usize::from(group)] = cycle;
-        }
-        if command == Command::Act {
-            self.note_window(command, nodes, cycle);
+        self.other = cycle;
+        for i in 0..self.noted[command.index()].len() {
+            let history = usize::from(self.noted[command.index()][i]);
+            let newest = self.newest(history, nodes);
+            match self.histories[history].window {
+                1 => self.last[newest as usize] = cycle,
+                window => self.shift(newest, window, cycle),
+            }
         }
     }
 
-    fn note_window(&mut self, command: Command, nodes: Nodes, cycle: i64) {
-        for i in 0..self.windows.len() {
-            if self.windows[i].preceding.contains(&command) {
-                let place = self.place(self.windows[i].level, nodes);
-                let rule = &mut self.windows[i];
-                rule.last[place].remove(0);
-                rule.last[place].push(cycle);
-                debug_assert_eq!(rule.last[place].len(), rule.window);
+    /// How far apart a run of one command over `spots` in turn goes on: what a command at one spot demands of the next,
+    /// where nothing that lies further back demands more. `None` where something does.
+    pub(crate) fn gap(spots: &[Spot]) -> Option<i64> {
+        let demands = |from: &Spot, to: &Spot| {
+            let rules = to.rules.iter().filter(|(place, _)| from.notes.contains(place));
+            rules.map(|&(_, cycles)| cycles).max().unwrap_or(0)
+        };
+        let pairs = || (0..spots.len()).map(|at| (&spots[at], &spots[(at + 1) % spots.len()]));
+        let gap = pairs().map(|(from, to)| demands(from, to)).max().unwrap_or(0).max(1);
+        let uniform = pairs().all(|(from, to)| demands(from, to).max(1) == gap);
+        let alone = spots.iter().all(|spot| spot.shifts.is_empty());
+        let far = spots.iter().enumerate().all(|(to, spot)| {
+            (1..=spots.len()).zip(1_i64..).all(|(back, gaps)| {
+                let from = &spots[(to + spots.len() - back % spots.len()) % spots.len()];
+                demands(from, spot) <= gap * gaps
+            })
+        });
+        (uniform && alone && far).then_some(gap)
+    }
+
+    /// Visits, in the order of places, what can still hold back a command at `floor` or later: (place, cycle). False where
+    /// that may be more than resolved commands have noted.
+    pub(crate) fn live(&self, floor: i64, mut visit: impl FnMut(u32, i64)) -> bool {
+        for &place in &self.noted_places {
+            let last = self.last[place as usize];
+            if last + self.reach[place as usize] > floor {
+                visit(place, last);
             }
+        }
+        self.other + self.longest <= floor
+    }
+
+    /// Forgets what resolved commands have noted, then takes what [`Self::live`] has visited.
+    pub(crate) fn restore(&mut self, live: impl Iterator<Item = (u32, i64)>) {
+        for &place in &self.noted_places {
+            self.last[place as usize] = NEVER;
+        }
+        for (place, cycle) in live {
+            self.last[place as usize] = cycle;
         }
     }
 }
@@ -278,11 +321,10 @@ mod tests {
         let mut device = DeviceSpec::hbm3_pim_bank();
         device.multi_bank_activation = MultiBankActivation::Staggered;
         let here = Address::default();
-        check_on(&device, (ActAb, here), (MacAb, here), 19 + 117);
-        check_on(&device, (ActAb, here), (PreA, here), 45 + 117);
-        check_on(&device, (ActAb, here), (ActAb, here), 63 + 117);
-        // The last four activations fill a window of their own.
-        check_on(&device, (ActAb, here), (Act, here), 63 + 117);
+        check_on(&device, (ActAb, here), (MacAb, here), 19 + 123);
+        check_on(&device, (ActAb, here), (PreA, here), 45 + 123);
+        check_on(&device, (ActAb, here), (ActAb, here), 63 + 123);
+        check_on(&device, (ActAb, here), (Act, here), 63 + 123);
     }
 
     #[test]

@@ -7,19 +7,21 @@
 //! A *head* is one pass over a unit: one query head, or all of a group under [`GqaPolicy::SharedPass`]. The softmax of
 //! a head runs while the MACs of the next head's scores do, if there is a next head.
 //!
-//! Per head, with N tokens per partition and C chunks (see [`Layout`]), as in the bank mode of AttAcc:
-//! 4 C WRGB load the query; C N MACAB make the scores, and every 16 tokens of the partitions 8 MVSB take them to the
-//! buffer die; softmax; 8 ceil(tokens / 256) MVGB bring the probabilities back; C N MACAB over V, and 8 MVSB after
-//! each chunk. A move carries a granule in each pseudo-channel: 8 of them are 16 x 16 scores of 2 bytes.
-//! A shared pass of g queries moves g times as much. The maximum and the sum that merging a partial softmax needs are
-//! 8 bytes per head, and left out.
+//! Per head, with N tokens per partition and C chunks (see [`Layout`]), as in AttAcc; here for PEs of banks, in brackets of
+//! bank groups and on the buffer die:
+//! 4 C (C, C) WRGB load the query; C N MACs make the scores, and every 16 tokens of the partitions 8 (8, 1) MVSB take
+//! them to the buffer die; softmax; 8 (8, 1) x ceil(tokens / 256 (256, 32)) MVGB bring the probabilities back; C N MACs over
+//! V, and 8 (2, 1) MVSB after each chunk. A move carries a granule in each pseudo-channel: 8 of them are 16 x 16 scores
+//! of 2 bytes.
+//! A shared pass of g queries moves g times as much. A unit may be split over channels by tokens, see [`split`].
 //!
 //! Assumptions: queries and probabilities are double-buffered beside the banks, so that those of the next head can
 //! arrive while a head is multiplied.
 
+use super::rows::{Rows, repeat};
 use crate::command::{Address, Command};
-use crate::device::{DeviceSpec, GqaPolicy};
-use crate::organisation::Level;
+use crate::device::{DeviceSpec, GqaPolicy, PeLevel};
+use crate::organisation::Organisation;
 use crate::program::{Instruction, Program, Token};
 use crate::stack::Layout;
 
@@ -70,15 +72,77 @@ impl Head {
 /// the last of the unit: its K is C columns in each of the 4 banks of its partition (ACT, C WR, PRE per bank, one row
 /// more where the columns straddle), its V one column in each of C rows of the same banks.
 pub fn attention(device: &DeviceSpec, head_dim: u32, units: &[AttentionUnit]) -> Program {
+    let whole = units.iter().map(|&unit| AttentionPart { unit, appends: true });
+    attention_of_parts(device, head_dim, &whole.collect::<Vec<_>>())
+}
+
+/// What one channel holds of a unit that is split over channels by tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttentionPart {
+    /// The channel's tokens; every query head of the group attends to them.
+    pub unit: AttentionUnit,
+    /// Whether the new token is among them, as the last one.
+    pub appends: bool,
+}
+
+impl AttentionPart {
+    /// Bytes of the maximum and the sum of a part's softmax, for each query head, 4 each. They are in the buffer die's
+    /// softmax unit and leave with the part's output, without a command of their own.
+    pub const PARTIAL_BYTES: u64 = 8;
+
+    /// Bytes that a part gives for its query heads: output and what merging needs.
+    ///
+    /// The merge is the reader's: it fetches so much of every part, instead of one output, and adds the parts up with their
+    /// weights (about 4 operations for each element of each part).
+    pub fn output_bytes(&self, device: &DeviceSpec, head_dim: u32) -> u64 {
+        let output = u64::from(head_dim) * u64::from(device.element);
+        u64::from(self.unit.query_heads) * (output + Self::PARTIAL_BYTES)
+    }
+}
+
+/// Splits a unit over `channels` channels by tokens, the parts as equal as whole rounds of the partitions let them be. The
+/// last part has the new token. Fewer parts than channels where there are not enough tokens.
+///
+/// ```
+/// use pim_device::{AttentionUnit, DeviceSpec, kernel::attention::split};
+/// let unit = AttentionUnit { tokens: 1_000, query_heads: 1 };
+/// let parts = split(&DeviceSpec::hbm3_pim_bank(), unit, 4);
+/// // 63 rounds of 16 partitions: 16, 16, 16 and 15, of which the last is not full.
+/// let tokens: Vec<u64> = parts.iter().map(|part| part.unit.tokens).collect();
+/// assert_eq!(tokens, [256, 256, 256, 232]);
+/// ```
+pub fn split(device: &DeviceSpec, unit: AttentionUnit, channels: u32) -> Vec<AttentionPart> {
+    let partitions = u64::from(device.pe.partitions(&device.organisation).max(1));
+    let rounds = unit.tokens.div_ceil(partitions);
+    let channels = u64::from(channels.max(1)).min(rounds);
+    let mut left = unit.tokens;
+    let mut parts: Vec<AttentionPart> = (0..channels)
+        .map(|channel| {
+            let own = rounds / channels + u64::from(channel < rounds % channels);
+            let tokens = left.min(own * partitions);
+            left -= tokens;
+            AttentionPart { unit: AttentionUnit { tokens, ..unit }, appends: false }
+        })
+        .collect();
+    if let Some(last) = parts.last_mut() {
+        last.appends = true;
+    }
+    parts
+}
+
+/// [`attention`] over parts of units. What a part gives is [`AttentionPart::output_bytes`].
+pub fn attention_of_parts(device: &DeviceSpec, head_dim: u32, parts: &[AttentionPart]) -> Program {
     let mut heads = Vec::new();
-    let mut rows = Rows::new(device.organisation.columns);
+    let mut rows = Rows::new(device);
     let mut next_row = 0;
-    for unit in units {
+    for AttentionPart { unit, appends } in parts {
         let layout = Layout::new(device, unit.tokens, head_dim);
         if layout.macs() == 0 || unit.query_heads == 0 {
             continue;
         }
-        append(device, &layout, unit.tokens, next_row, &mut rows.code);
+        if *appends {
+            append(device, &layout, unit.tokens, next_row, &mut rows.code);
+        }
         let (passes, queries) = match device.gqa {
             GqaPolicy::Serial => (unit.query_heads, 1),
             GqaPolicy::SharedPass => (1, unit.query_heads),
@@ -91,15 +155,15 @@ pub fn attention(device: &DeviceSpec, head_dim: u32, units: &[AttentionUnit]) ->
     if heads.is_empty() {
         return Program::default();
     }
-    rows.code.extend([Instruction::Close, Instruction::Mode, Instruction::Post(MODE)]);
+    rows.code.extend([Instruction::CloseAll, Instruction::Mode, Instruction::Post(MODE)]);
     let mut moves = Moves::new(device);
     moves.code.push(Instruction::Wait(MODE));
     moves.query(&heads[0]);
     for (i, head) in heads.iter().enumerate() {
         let before = i.checked_sub(1).map(|i| &heads[i]);
-        rows.score(head, moves.granule);
+        score(&mut rows, head, moves.granule);
         if let Some(before) = before {
-            rows.context(before);
+            context(&mut rows, before);
         }
         if let Some(next) = heads.get(i + 1) {
             moves.query(next);
@@ -111,7 +175,7 @@ pub fn attention(device: &DeviceSpec, head_dim: u32, units: &[AttentionUnit]) ->
         }
     }
     if let Some(last) = heads.last() {
-        rows.context(last);
+        context(&mut rows, last);
         if heads.len() == 1 {
             moves.probabilities(last);
         }
@@ -129,111 +193,62 @@ fn append(device: &DeviceSpec, layout: &Layout, tokens: u64, first_row: u64, cod
     let partition = (token % u64::from(layout.partitions)) as u32;
     let place = token / u64::from(layout.partitions);
     let chunks = u64::from(layout.chunks);
-    let columns = u64::from(layout.columns);
-    // (row, columns written in it): neighbouring columns of one row share an activation.
-    let mut segments: Vec<(u64, u32)> = Vec::new();
+    // (row, set, columns written in it): neighbouring columns of one row share an activation.
+    let mut segments: Vec<(u64, u32, u32)> = Vec::new();
     let key = (0..chunks).map(|chunk| (first_row, place * chunks + chunk));
     let value = (0..chunks).map(|chunk| (first_row + layout.rows(), chunk * layout.tokens + place));
-    for (base, column) in key.chain(value) {
-        let row = base + column / columns;
+    for (base, mac) in key.chain(value) {
+        let spot = layout.spot(mac);
+        let row = base + spot.row;
         match segments.last_mut() {
-            Some((last, count)) if *last == row => *count += 1,
-            _ => segments.push((row, 1)),
+            Some((last, set, count)) if (*last, *set) == (row, spot.set) => *count += 1,
+            _ => segments.push((row, spot.set, 1)),
         }
     }
-    for (row, count) in segments {
-        let bank = |bank| Address::of_partition(organisation, partition, bank, row as u32);
-        let banks = organisation.banks;
-        code.extend((0..banks).map(|b| Instruction::Ordinary(Command::Act, bank(b))));
-        for _ in 0..count {
-            code.extend((0..banks).map(|b| Instruction::Ordinary(Command::Wr, bank(b))));
+    let sets = device.pe.sets(organisation);
+    let banks = |row: u64, set: u32| -> Vec<Address> {
+        let row = row as u32;
+        match device.pe {
+            PeLevel::Bank => {
+                (0..organisation.banks).map(|b| Address::of_partition(organisation, partition, b, row)).collect()
+            }
+            PeLevel::BankGroup => vec![Address::of_partition(organisation, partition, set, row)],
+            PeLevel::BufferDie => {
+                let at = sets.get(set as usize).copied().unwrap_or_default();
+                vec![Address { pseudo_channel: partition as u8, row, ..at }]
+            }
         }
-        code.extend((0..banks).map(|b| Instruction::Ordinary(Command::Pre, bank(b))));
+    };
+    // Segments in different banks are written side by side.
+    let mut segments = segments.as_slice();
+    while !segments.is_empty() {
+        let apart = |n: &usize| (0..*n).all(|i| segments[..i].iter().all(|other| other.1 != segments[i].1));
+        let together = (1..=segments.len()).take_while(apart).last().unwrap_or(1);
+        let (now, later) = segments.split_at(together);
+        let all: Vec<Address> = now.iter().flat_map(|&(row, set, _)| banks(row, set)).collect();
+        code.extend(all.iter().map(|&address| Instruction::Ordinary(Command::Act, address)));
+        let most = now.iter().map(|&(_, _, count)| count).max().unwrap_or(0);
+        for column in 0..most {
+            let written = now.iter().filter(|&&(_, _, count)| column < count);
+            let written = written.flat_map(|&(row, set, _)| banks(row, set));
+            code.extend(written.map(|address| Instruction::Ordinary(Command::Wr, address)));
+        }
+        code.extend(all.iter().map(|&address| Instruction::Ordinary(Command::Pre, address)));
+        segments = later;
     }
 }
 
-/// Builds the row stream.
-struct Rows {
-    code: Vec<Instruction>,
-    columns: u64,
-    /// MACs already in the open row; `None` while it is closed.
-    column: Option<u64>,
+/// The scores of a head: a post after every `granule` tokens of the partitions.
+fn score(rows: &mut Rows, head: &Head, granule: u32) {
+    rows.code.push(Instruction::Wait(QUERY));
+    let group = u64::from(granule) * u64::from(head.layout.chunks);
+    rows.pass(head.row, head.layout.macs(), group, head.queries, SCORES);
 }
 
-impl Rows {
-    fn new(columns: u32) -> Self {
-        Self { code: Vec::new(), columns: u64::from(columns.max(1)), column: None }
-    }
-
-    /// `count` MACs, opening rows as they are needed. A full row stays open until the next one is needed, so that a
-    /// post can follow its last MAC.
-    fn macs(&mut self, mut count: u64, queries: u32) {
-        let mac = |count: u64| Instruction::Mac { count: count as u32, queries };
-        while count > 0 {
-            let column = match self.column {
-                Some(column) if column < self.columns => column,
-                Some(_) if count / self.columns > 1 => {
-                    let times = count / self.columns;
-                    let row = [Instruction::Close, Instruction::Open, mac(self.columns)];
-                    repeat(&mut self.code, times, &row);
-                    count -= times * self.columns;
-                    continue;
-                }
-                open => {
-                    if open.is_some() {
-                        self.code.push(Instruction::Close);
-                    }
-                    self.code.push(Instruction::Open);
-                    0
-                }
-            };
-            let here = count.min(self.columns - column);
-            self.code.push(mac(here));
-            self.column = Some(column + here);
-            count -= here;
-        }
-    }
-
-    fn close(&mut self) {
-        if self.column.take().is_some() {
-            self.code.push(Instruction::Close);
-        }
-    }
-
-    /// The scores of a head: a post after every `granule` tokens of the partitions.
-    fn score(&mut self, head: &Head, granule: u32) {
-        self.code.extend([Instruction::Wait(QUERY), Instruction::Row(head.row as u32)]);
-        let macs = head.layout.macs();
-        let group = u64::from(granule) * u64::from(head.layout.chunks);
-        // Groups and rows begin together every so many MACs.
-        let period = group / gcd(group, self.columns) * self.columns;
-        let mut part = Self::new(head.layout.columns);
-        part.groups(period, group, head.queries);
-        repeat(&mut self.code, macs / period, &part.code);
-        let mut rest = Self::new(head.layout.columns);
-        rest.groups(macs % period, group, head.queries);
-        self.code.append(&mut rest.code);
-    }
-
-    fn groups(&mut self, mut macs: u64, group: u64, queries: u32) {
-        while macs > 0 {
-            let here = macs.min(group);
-            self.macs(here, queries);
-            self.code.push(Instruction::Post(SCORES));
-            macs -= here;
-        }
-        self.close();
-    }
-
-    /// The output of a head: a post after every chunk.
-    fn context(&mut self, head: &Head) {
-        self.code.extend([Instruction::Wait(PROBABILITIES), Instruction::Row((head.row + head.layout.rows()) as u32)]);
-        for _ in 0..head.layout.chunks {
-            self.macs(head.layout.tokens, head.queries);
-            self.code.push(Instruction::Post(CONTEXT));
-        }
-        self.close();
-    }
+/// The output of a head: a post after every chunk.
+fn context(rows: &mut Rows, head: &Head) {
+    rows.code.push(Instruction::Wait(PROBABILITIES));
+    rows.pass(head.row + head.layout.rows(), head.layout.macs(), head.layout.tokens, head.queries, CONTEXT);
 }
 
 /// Builds the move stream.
@@ -241,8 +256,10 @@ struct Moves {
     code: Vec<Instruction>,
     /// Elements of a granule: tokens per partition whose scores are moved at once.
     granule: u32,
-    /// Moves of one round: a granule of every bank group, those of all pseudo-channels at once.
+    /// Moves of one round: a granule of every partition, those of all pseudo-channels at once.
     round: u32,
+    /// Moves that take a chunk of the output out.
+    output: u32,
     /// Banks that share the head dimension.
     banks: u32,
     partitions: u64,
@@ -251,12 +268,14 @@ struct Moves {
 impl Moves {
     fn new(device: &DeviceSpec) -> Self {
         let organisation = &device.organisation;
-        let partitions = organisation.nodes(Level::BankGroup);
+        let partitions = device.pe.partitions(organisation);
+        let round = partitions / organisation.pseudo_channels.max(1);
         Self {
             code: Vec::new(),
             granule: device.elements_per_granule(),
-            round: partitions / organisation.pseudo_channels.max(1),
-            banks: organisation.banks,
+            round,
+            output: output_moves(device.pe, organisation).min(round),
+            banks: device.pe.banks_per_token(organisation),
             partitions: u64::from(partitions),
         }
     }
@@ -311,27 +330,18 @@ impl Moves {
             if let Some(last) = last.filter(|_| chunk == head.layout.chunks / 2) {
                 self.probabilities(last);
             }
-            let count = self.round * head.queries;
+            let count = self.output * head.queries;
             let command = Command::MvSb;
             self.code.extend([Instruction::Wait(CONTEXT), Instruction::Move { command, count }]);
         }
     }
 }
 
-/// Appends `body` `times` times, as a loop where that is shorter.
-fn repeat(code: &mut Vec<Instruction>, times: u64, body: &[Instruction]) {
-    let mut left = times;
-    while left > 0 {
-        // A loop counts in 32 bits; longer ones follow each other.
-        let now = left.min(u64::from(u32::MAX));
-        if now > 1 {
-            code.push(Instruction::Loop { times: now as u32, length: body.len() as u32 });
-        }
-        code.extend_from_slice(body);
-        left -= now;
+/// Moves that take a chunk of the output out: as many as the trace generators of AttAcc have in each mode.
+const fn output_moves(pe: PeLevel, organisation: &Organisation) -> u32 {
+    match pe {
+        PeLevel::Bank => organisation.ranks * organisation.bank_groups,
+        PeLevel::BankGroup => organisation.ranks,
+        PeLevel::BufferDie => 1,
     }
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }

@@ -18,7 +18,7 @@ pub enum PowerLimit {
 }
 
 /// nCCDAB and nCCDSB without the power limit, at every rate.
-const CCD_MAC_UNLIMITED: u32 = 4;
+const CCD_UNLIMITED: u32 = 4;
 
 /// SETM to any other command. Assumption: AttAcc gives SETM no time; 20 cycles (15 ns) is the order of a mode
 /// register set of DRAM.
@@ -95,10 +95,7 @@ pub fn gbps_5_2(power: PowerLimit) -> Timing {
 
 fn timing(preset: &Preset, rfc_ns: u64, power: PowerLimit) -> Timing {
     let (tck_ps, clock) = preset.tck;
-    let (ccd_ab, ccd_sb) = match power {
-        PowerLimit::On => (preset.ccd_ab, preset.ccd_sb),
-        PowerLimit::Off => (CCD_MAC_UNLIMITED, CCD_MAC_UNLIMITED),
-    };
+    let limited = |gap| if power == PowerLimit::On { gap } else { CCD_UNLIMITED };
     let parameters = [
         (P::Bl, 2),
         (P::Cl, preset.cl),
@@ -113,13 +110,14 @@ fn timing(preset: &Preset, rfc_ns: u64, power: PowerLimit) -> Timing {
         (P::RtpL, preset.rtp_l),
         (P::CcdS, 2),
         (P::CcdL, 4),
-        (P::CcdAb, ccd_ab),
-        (P::CcdSb, ccd_sb),
+        (P::CcdAb, limited(preset.ccd_ab)),
+        (P::CcdSb, limited(preset.ccd_sb)),
+        // nCL + nBL + 2 - nCWL: the data of the read is off the pins before that of the write comes.
+        (P::Rtw, preset.cl + 2 + 2 - preset.cwl),
         (P::RrdS, 2),
         (P::RrdL, 4),
         (P::WtrS, preset.wtr_s),
         (P::WtrL, preset.wtr_l),
-        (P::Rtw, 3),
         (P::Faw, preset.faw),
         (P::Rfc, jedec_cycles(rfc_ns, tck_ps)),
         (P::Refi, preset.refi),

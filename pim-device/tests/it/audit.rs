@@ -67,24 +67,38 @@ fn banks(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
     let mut faults = Vec::new();
     for issued in trace {
         let row = Some(issued.address.row);
-        let bank = organisation.node(Level::Bank, issued.address) as usize;
-        let closed = open.iter().all(Option::is_none);
+        let at = issued.address;
+        // The banks that a command works on.
+        let works_on = |bank: usize| {
+            let own = organisation.node(Level::Bank, at) as usize;
+            match issued.command {
+                Command::Act | Command::Pre | Command::Wr | Command::Rd => bank == own,
+                // The bank of one index of every bank group.
+                Command::ActSb | Command::MacSb | Command::PreSb => bank % organisation.banks as usize == own,
+                // One bank of each pseudo-channel.
+                Command::ActPb | Command::MacPb | Command::PrePb => bank % (open.len() / 2) == own,
+                _ => true,
+            }
+        };
+        let banks: Vec<usize> = (0..open.len()).filter(|&bank| works_on(bank)).collect();
+        let closed = banks.iter().all(|&bank| open[bank].is_none());
         let fits = match issued.command {
-            Command::ActAb | Command::RefAb | Command::SetM => closed,
-            Command::MacAb => open.iter().all(|open| *open == row),
-            Command::Act => open[bank].is_none(),
-            Command::Wr => open[bank] == row,
+            Command::ActAb | Command::ActSb | Command::ActPb | Command::Act | Command::RefAb | Command::SetM => closed,
+            Command::MacAb | Command::MacSb | Command::MacPb | Command::Wr | Command::Rd => {
+                banks.iter().all(|&bank| open[bank] == row)
+            }
             _ => true,
         };
         if !fits {
             faults.push(format!("{} at {} finds other rows open", issued.command, issued.cycle));
         }
-        match issued.command {
-            Command::ActAb => open.fill(row),
-            Command::PreA => open.fill(None),
-            Command::Act => open[bank] = row,
-            Command::Pre => open[bank] = None,
-            _ => {}
+        let after = match issued.command {
+            Command::ActAb | Command::ActSb | Command::ActPb | Command::Act => row,
+            Command::PreA | Command::PreSb | Command::PrePb | Command::Pre => None,
+            _ => continue,
+        };
+        for bank in banks {
+            open[bank] = after;
         }
     }
     faults
@@ -100,7 +114,7 @@ fn refreshes(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
                 faults.push(format!("a refresh at {} was due only at {due}", issued.cycle));
             }
             Command::RefAb => due += interval,
-            Command::PreA | Command::Pre => {}
+            Command::PreA | Command::Pre | Command::PreSb | Command::PrePb => {}
             other if issued.cycle >= due + 8 * interval => {
                 faults.push(format!("{other} at {} while a refresh was due at {due}", issued.cycle));
             }
@@ -110,11 +124,12 @@ fn refreshes(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
     faults
 }
 
-/// Law 4: in any window of n gaps no more than n granules of every bank are read.
+/// Law 4: in any window of n gaps no more than n MACs are issued.
 fn bandwidth(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
-    let gap = u64::from(device.timing.get(Parameter::CcdAb));
+    let commands = device.pe.commands();
+    let gap = u64::from(device.timing.get(commands.gap));
     let macs: Vec<u64> =
-        trace.iter().filter(|issued| issued.command == Command::MacAb).map(|issued| issued.cycle).collect();
+        trace.iter().filter(|issued| issued.command == commands.mac).map(|issued| issued.cycle).collect();
     let mut faults = Vec::new();
     for gaps in [1, 2, 32, 1_000] {
         for window in macs.windows(gaps + 1) {
@@ -142,6 +157,12 @@ fn attention_keeps_every_constraint() {
     let mut shared = device();
     shared.gqa = pim_device::GqaPolicy::SharedPass;
     devices.extend([staggered, shared]);
+    for name in ["hbm3-pim-bg", "hbm3-pim-buffer"] {
+        let mut staggered = DeviceSpec::by_name(name).unwrap();
+        devices.push(staggered.clone());
+        staggered.multi_bank_activation = pim_device::MultiBankActivation::Staggered;
+        devices.push(staggered);
+    }
     for device in &devices {
         check(device, &[2_048], 1, 128, 0);
         check(device, &[1, 17, 4_097], 4, 128, 4_000);

@@ -42,10 +42,10 @@ fn refreshes_add_up_over_a_long_program() {
 }
 
 #[test]
-fn staggered_activation_costs_117_cycles_a_row() {
+fn staggered_activation_costs_123_cycles_a_row() {
     let mut staggered = device();
     staggered.multi_bank_activation = MultiBankActivation::Staggered;
-    assert_eq!(run(&staggered, &rows(&staggered, 10, 32)).end, 10 * (ROW + 117));
+    assert_eq!(run(&staggered, &rows(&staggered, 10, 32)).end, 10 * (ROW + 123));
 }
 
 /// The tables of AttAcc (one head of dimension 128, bank mode) are for another rule set and another program; the

@@ -21,9 +21,9 @@ pub(crate) fn rows(device: &DeviceSpec, rows: u32, macs: u32) -> Program {
     let body = [
         Instruction::Row(0),
         Instruction::Loop { times: rows, length: 3 },
-        Instruction::Open,
-        Instruction::Mac { count: macs, queries: 1 },
-        Instruction::Close,
+        Instruction::Open(0),
+        Instruction::Mac { set: 0, sets: 1, count: macs, queries: 1 },
+        Instruction::Close(0),
     ];
     Program::new(device, body.to_vec(), Vec::new()).unwrap()
 }

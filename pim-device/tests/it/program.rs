@@ -19,8 +19,8 @@ fn check_run(row_stream: &[Instruction], move_stream: &[Instruction], expected: 
 #[test]
 fn what_no_stream_can_do_is_refused() {
     let long = Instruction::Loop { times: 2, length: 2 };
-    check_new(&[long, Instruction::Open], &[], "the loop at instruction 0 of the row stream goes past its end");
-    check_new(&[], &[Instruction::Open], "instruction 0 of the move stream is not allowed there: Open");
+    check_new(&[long, Instruction::Open(0)], &[], "the loop at instruction 0 of the row stream goes past its end");
+    check_new(&[], &[Instruction::Open(0)], "instruction 0 of the move stream is not allowed there: Open(0)");
     check_new(
         &[Instruction::Post(Token(9))],
         &[],
@@ -60,10 +60,10 @@ fn streams_that_wait_for_each_other_are_a_deadlock() {
 
 #[test]
 fn commands_have_to_fit_the_banks() {
-    let mac = Instruction::Mac { count: 1, queries: 1 };
+    let mac = Instruction::Mac { set: 0, sets: 1, count: 1, queries: 1 };
     let bank_state = |command, cycle| ProgramError::BankState { command, cycle };
     check_run(&[mac], &[], &bank_state(Command::MacAb, 0));
-    check_run(&[Instruction::Open, Instruction::Open], &[], &bank_state(Command::ActAb, 63));
+    check_run(&[Instruction::Open(0), Instruction::Open(0)], &[], &bank_state(Command::ActAb, 63));
     check_run(&[Instruction::Ordinary(Command::Wr, Address::default())], &[], &bank_state(Command::Wr, 0));
-    check_run(&[Instruction::Open], &[], &ProgramError::RowLeftOpen);
+    check_run(&[Instruction::Open(0)], &[], &ProgramError::RowLeftOpen);
 }

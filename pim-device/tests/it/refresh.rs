@@ -1,6 +1,6 @@
 //! Refresh: on time while idle, postponed while a row is open, forced after eight intervals.
 
-use pim_device::{Command, Engine, Instruction, MacRuns, Program};
+use pim_device::{Command, Engine, ExecutionMode, Instruction, Program};
 
 use crate::audit::audit;
 use crate::common::{device, rows, trace};
@@ -54,12 +54,12 @@ fn a_row_that_waits_for_a_move_is_closed_too() {
     let token = pim_device::Token;
     let row_stream = vec![
         Row(0),
-        Open,
-        Mac { count: 1, queries: 1 },
+        Open(0),
+        Mac { set: 0, sets: 1, count: 1, queries: 1 },
         Post(token(0)),
         Wait(token(1)),
-        Mac { count: 1, queries: 1 },
-        Close,
+        Mac { set: 0, sets: 1, count: 1, queries: 1 },
+        Close(0),
     ];
     let brought = Move { command: Command::MvGb, count: 8 };
     // Softmax over a million elements: 125,000 cycles.
@@ -76,7 +76,7 @@ fn a_row_that_waits_for_a_move_is_closed_too() {
 fn phases_of_refresh_continue_between_programs() {
     // Two programs back to back are one of twice the rows.
     let device = device();
-    let mut engine = Engine::new(&device).with_mac_runs(MacRuns::Closed);
+    let mut engine = Engine::new(&device).with_execution(ExecutionMode::FastForward);
     let half = rows(&device, 500, 32);
     let first = engine.run(&half, 0).unwrap();
     let second = engine.run(&half, first.end).unwrap();

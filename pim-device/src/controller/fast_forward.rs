@@ -1,0 +1,504 @@
+//! What came of an iteration of a loop, for the next one that begins from the same state.
+//!
+//! At the begin of each iteration of an innermost loop of the row stream the channel's state is written down relative to
+//! the present cycle: where both streams are, what of the history can still hold back a command, bus slots, tokens on their
+//! way. Equal states have equal futures, but for one thing: when the next refresh is due. So an iteration is kept with the
+//! interval of the refresh's phase in which each of its decisions comes out the same. The states seen and the iterations
+//! between them make a graph; a loop that is in a known state walks through the graph, a step or a whole run of equal steps at
+//! a time, refreshes included, and the engine's state is put in place once, at the end.
+//!
+//! Bodies of loops are compared by content: the heads of a program, and programs of one engine, share what is learnt.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::command::{Command, CommandCounts};
+use crate::program::{DEPTH, Instruction, Program};
+
+use super::cursor::{Cursor, Frame, Stop};
+use super::engine::{Engine, Slots};
+
+/// More moves than this of a run at hand are as good as any number.
+const MANY: u32 = 256;
+/// States that are kept at once; 100 B to 1 KB each.
+const STATES: usize = 4_096;
+/// Tokens or slots on their way, beyond which a state does not come back.
+const PENDING: usize = 32;
+
+/// State: what an iteration asks of `due`, the cycle at which the oldest refresh not done was due when it began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    low: i64,
+    high: i64,
+    /// By how much `due` has grown since.
+    shift: i64,
+    /// More depends on the refresh than an interval can say.
+    spoilt: bool,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { low: i64::MIN, high: i64::MAX, shift: 0, spoilt: false }
+    }
+}
+
+impl Watch {
+    /// The refresh was due after this cycle.
+    #[inline]
+    pub(super) fn due_after(&mut self, cycle: i64) {
+        self.low = self.low.max(cycle + 1 - self.shift);
+    }
+
+    /// The refresh was due at this cycle or before.
+    #[inline]
+    pub(super) fn due_until(&mut self, cycle: i64) {
+        self.high = self.high.min(cycle - self.shift);
+    }
+
+    /// A refresh that is possible from one cycle on and due at another.
+    pub(super) fn refreshes_at(&mut self, possible: i64, due: i64) {
+        self.due_until(possible.max(due));
+        if due > possible {
+            self.due_after(due - 1);
+        }
+    }
+
+    pub(super) fn shift(&mut self, interval: i64) {
+        self.shift += interval;
+    }
+
+    pub(super) fn spoil(&mut self) {
+        self.spoilt = true;
+    }
+}
+
+/// What an iteration does, and the state that it leads to.
+#[derive(Clone, Debug)]
+struct Step {
+    /// The refresh was due so many cycles after its begin.
+    low: i64,
+    high: i64,
+    next: u32,
+    cycles: i64,
+    /// By how much `due` grows.
+    due: i64,
+    counts: Vec<(Command, u64)>,
+    mac_queries: u64,
+    mode_switch: i64,
+    row: RowRegister,
+    /// Repetitions of its loop that the move stream ends, or moves of the run at hand that it issues.
+    repetitions: u32,
+    moves: u32,
+    /// When the move stream's last result is there, relative to the end; `None` where it has issued nothing.
+    result: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum RowRegister {
+    Grows(u32),
+    Becomes(u32),
+}
+
+/// An iteration that is being watched.
+#[derive(Clone, Debug)]
+struct Recording {
+    from: u32,
+    depth: usize,
+    frame: Frame,
+    begin: i64,
+    counts: CommandCounts,
+    mode_switch: i64,
+    row: u32,
+    moves_loops: [Frame; DEPTH],
+    moves_depth: usize,
+    moves_place: usize,
+    moves_left: u32,
+}
+
+/// State: bodies of loops, states seen and iterations from each.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    bodies: Vec<Vec<Instruction>>,
+    numbers: BTreeMap<Arc<[i32]>, u32>,
+    states: Vec<(Arc<[i32]>, Vec<Step>)>,
+    recording: Option<Recording>,
+    key: Vec<i32>,
+    /// States in a row that were new, and iterations to go on without looking.
+    new: u32,
+    pause: u32,
+    /// A fault that a test puts in, to see that other tests find it.
+    #[cfg(test)]
+    pub(super) fault: Option<Fault>,
+}
+
+/// What a test breaks.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Jumps do not look at the refresh.
+    Refresh,
+    /// A jump is a cycle too long.
+    Cycle,
+    /// A jump counts a command too many.
+    Count,
+    /// States leave out what was issued last.
+    History,
+    /// States leave out tokens.
+    Tokens,
+}
+
+impl Memo {
+    /// Numbers the bodies of loops, equal ones alike: by place, for the row stream only innermost loops.
+    pub(super) fn bodies(&mut self, program: &Program) -> (Vec<u16>, Vec<u16>) {
+        (self.number(program.row_stream(), true), self.number(program.move_stream(), false))
+    }
+
+    fn number(&mut self, code: &[Instruction], innermost: bool) -> Vec<u16> {
+        let mut numbers = vec![0; code.len()];
+        for (place, instruction) in code.iter().enumerate() {
+            let Instruction::Loop { length, .. } = *instruction else { continue };
+            let Some(body) = code.get(place + 1..place + 1 + length as usize) else { continue };
+            if innermost && body.iter().any(|inner| matches!(inner, Instruction::Loop { .. })) {
+                continue;
+            }
+            let known = self.bodies.iter().position(|known| known == body).unwrap_or_else(|| {
+                self.bodies.push(body.to_vec());
+                self.bodies.len() - 1
+            });
+            numbers[place] = u16::try_from(known + 1).unwrap_or(0);
+        }
+        numbers
+    }
+
+    /// A program begins.
+    pub(super) fn begin(&mut self) {
+        (self.recording, self.new, self.pause) = (None, 0, 0);
+    }
+
+    fn forget(&mut self) {
+        self.numbers.clear();
+        self.states.clear();
+        self.recording = None;
+    }
+
+    /// The number of the state in `key`, and whether it was seen before.
+    fn intern(&mut self) -> (u32, bool) {
+        if let Some(&number) = self.numbers.get(self.key.as_slice()) {
+            return (number, true);
+        }
+        let number = self.states.len() as u32;
+        let key: Arc<[i32]> = self.key.as_slice().into();
+        self.numbers.insert(Arc::clone(&key), number);
+        self.states.push((key, Vec::new()));
+        (number, false)
+    }
+
+    fn step(&self, state: u32, phase: i64) -> Option<&Step> {
+        #[cfg(test)]
+        if self.fault == Some(Fault::Refresh) {
+            return self.states[state as usize].1.first();
+        }
+        self.states[state as usize].1.iter().find(|step| (step.low..=step.high).contains(&phase))
+    }
+}
+
+/// A small number in a key.
+fn word(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// Where a walk through the graph has come to.
+struct Walk {
+    state: u32,
+    now: i64,
+    due: i64,
+    row: u32,
+    left: u32,
+    moves_frame_left: u32,
+    moves_left: u32,
+    result: Option<i64>,
+}
+
+impl Engine {
+    /// At the begin of an iteration of a loop of the row stream; the move stream has come as far as it can.
+    pub(super) fn checkpoint(&mut self, rows: &mut Cursor<'_>, moves: &mut Cursor<'_>, stop: Stop) {
+        let Some(frame) = rows.frame() else { return };
+        if self.memo.pause > 0 {
+            self.memo.pause -= 1;
+            self.memo.recording = None;
+            return;
+        }
+        if self.memo.states.len() > STATES {
+            self.memo.forget();
+        }
+        if self.describe(rows, moves, stop).is_none() {
+            self.memo.recording = None;
+            return;
+        }
+        let (state, seen) = self.memo.intern();
+        self.finish(rows, moves, frame, state);
+        self.memo.new = if seen { 0 } else { self.memo.new + 1 };
+        if self.memo.new > 8 {
+            self.memo.pause = self.memo.new.min(256);
+        }
+        let state = self.walk(rows, moves, frame, state);
+        if let Some(frame) = rows.frame().filter(|frame| frame.left > 1) {
+            self.watch = Watch::default();
+            self.memo.recording = Some(Recording {
+                from: state,
+                depth: rows.depth,
+                frame,
+                begin: rows.ready,
+                counts: self.counts,
+                mode_switch: self.mode_switch,
+                row: self.row,
+                moves_loops: moves.loops,
+                moves_depth: moves.depth,
+                moves_place: moves.place,
+                moves_left: moves.left,
+            });
+        }
+    }
+
+    /// Ends the recording at `state`.
+    fn finish(&mut self, rows: &Cursor<'_>, moves: &Cursor<'_>, frame: Frame, state: u32) {
+        let Some(recording) = self.memo.recording.take() else { return };
+        let expected = Frame { left: frame.left + 1, ..frame };
+        if self.watch.spoilt || (recording.depth, recording.frame) != (rows.depth, expected) {
+            return;
+        }
+        // The move stream is still in the loop, or at the instruction, where it was.
+        let depth = moves.depth;
+        if recording.moves_depth != depth {
+            return;
+        }
+        let repetitions = match depth.checked_sub(1) {
+            Some(inner) => {
+                let (before, after) = (recording.moves_loops[inner], moves.loops[inner]);
+                let outer = recording.moves_loops[..inner] == moves.loops[..inner];
+                if !outer || before != (Frame { left: before.left, ..after }) || before.left < after.left {
+                    return;
+                }
+                before.left - after.left
+            }
+            None if recording.moves_place != moves.place => return,
+            None => 0,
+        };
+        let many = |left: u32| left > MANY;
+        let in_hand = match (many(recording.moves_left), many(moves.left)) {
+            (true, true) if repetitions == 0 && recording.moves_place == moves.place => {
+                recording.moves_left - moves.left
+            }
+            (false, false) => 0,
+            _ => return,
+        };
+        let shift = self.watch.shift;
+        let counts =
+            Command::ALL.into_iter().map(|command| (command, self.counts[command] - recording.counts[command]));
+        let sets_row = self.memo.bodies[usize::from(frame.body) - 1].iter().any(|i| matches!(i, Instruction::Row(_)));
+        let data = [Command::WrGb, Command::MvSb, Command::MvGb, Command::Sfm];
+        let issued = data.into_iter().any(|command| self.counts[command] > recording.counts[command]);
+        let step = Step {
+            low: self.watch.low.saturating_sub(recording.begin),
+            high: self.watch.high.saturating_sub(recording.begin),
+            next: state,
+            cycles: rows.ready - recording.begin,
+            due: shift,
+            counts: counts.filter(|&(_, count)| count > 0).collect(),
+            mac_queries: self.counts.mac_queries - recording.counts.mac_queries,
+            mode_switch: self.mode_switch - recording.mode_switch,
+            row: if sets_row {
+                RowRegister::Becomes(self.row)
+            } else {
+                RowRegister::Grows(self.row.wrapping_sub(recording.row))
+            },
+            repetitions,
+            moves: in_hand,
+            result: issued.then_some(moves.result - rows.ready),
+        };
+        self.memo.states[recording.from as usize].1.push(step);
+    }
+
+    /// Goes on from `state` as far as known iterations lead; the state that it ends in.
+    fn walk(&mut self, rows: &mut Cursor<'_>, moves: &mut Cursor<'_>, frame: Frame, state: u32) -> u32 {
+        let mut at = Walk {
+            state,
+            now: rows.ready,
+            due: self.due,
+            row: self.row,
+            left: frame.left,
+            moves_frame_left: moves.frame().map_or(0, |frame| frame.left),
+            moves_left: moves.left,
+            result: None,
+        };
+        while at.left > 1 {
+            let phase = at.due - at.now;
+            let Some(step) = self.memo.step(at.state, phase) else { break };
+            let mut times = i64::from(at.left - 1);
+            let most = |left: u32, each: u32| left.checked_div(each).map_or(i64::MAX, i64::from);
+            times = times.min(most(at.moves_frame_left.saturating_sub(1), step.repetitions));
+            times = times.min(most(at.moves_left.saturating_sub(MANY + 1), step.moves));
+            if step.next != at.state {
+                times = times.min(1);
+            }
+            let drift = step.due - step.cycles;
+            if drift < 0 {
+                times = times.min((phase - step.low) / -drift + 1);
+            } else if drift > 0 {
+                times = times.min((step.high - phase) / drift + 1);
+            }
+            if times <= 0 {
+                break;
+            }
+            let (n, repeated) = (times as u32, times.unsigned_abs());
+            at.now += times * step.cycles;
+            at.due += times * step.due;
+            at.left -= n;
+            at.moves_frame_left -= n * step.repetitions;
+            at.moves_left -= n * step.moves;
+            at.row = match step.row {
+                RowRegister::Grows(rows) => at.row.wrapping_add(rows.wrapping_mul(n)),
+                RowRegister::Becomes(row) => row,
+            };
+            at.result = step.result.map(|result| at.now + result).or(at.result);
+            at.state = step.next;
+            for &(command, count) in &step.counts {
+                self.counts[command] += repeated * count;
+            }
+            self.counts.mac_queries += repeated * step.mac_queries;
+            self.mode_switch += times * step.mode_switch;
+        }
+        if at.left < frame.left {
+            #[cfg(test)]
+            match self.memo.fault {
+                Some(Fault::Cycle) => at.now += 1,
+                Some(Fault::Count) => self.counts[Command::RefAb] += 1,
+                _ => {}
+            }
+            rows.skip(frame.left - at.left);
+            if let Some(before) = moves.frame() {
+                moves.skip(before.left - at.moves_frame_left);
+            }
+            self.put(rows, moves, &at);
+        }
+        at.state
+    }
+
+    /// Writes the state into the memo's key, relative to the row stream's cycle. `None` where it cannot come back.
+    ///
+    /// What is so long ago that nothing depends on it is left out, so that equal futures have equal keys.
+    fn describe(&mut self, rows: &Cursor<'_>, moves: &mut Cursor<'_>, stop: Stop) -> Option<()> {
+        let now = rows.ready;
+        // No move comes before this cycle: what the move stream waits for is posted now or later.
+        let horizon = match stop {
+            Stop::Done => now,
+            _ => moves.ready.max(now),
+        };
+        while self.blackouts.front().is_some_and(|&(_, until)| until <= horizon) {
+            self.blackouts.pop_front();
+        }
+        while self.slots.front().is_some_and(|slots| slots.last < horizon) {
+            self.slots.pop_front();
+        }
+        let pending: usize = self.tokens.iter().map(std::collections::VecDeque::len).sum();
+        if !self.blackouts.is_empty() || self.ordinary != 0 || pending + self.slots.len() > PENDING {
+            return None;
+        }
+        let key = &mut self.memo.key;
+        key.clear();
+        let mut fits = true;
+        let mut since = |cycle: i64| {
+            let relative = i32::try_from(cycle - now);
+            fits &= relative.is_ok();
+            relative.unwrap_or(0)
+        };
+        let offset = |cursor: &Cursor<'_>| cursor.frame().map_or(0, |frame| word(cursor.place - frame.first));
+        key.push(rows.frame().map_or(0, |frame| i32::from(frame.body)));
+        // Outside of loops the move stream stays at one instruction, of which only this matters.
+        key.push(match (moves.frame(), moves.peek()) {
+            (Some(frame), _) => i32::from(frame.body),
+            (None, None) => -1,
+            (None, Some(Instruction::Wait(token))) => -2 - i32::from(token.0),
+            (None, Some(Instruction::Move { command, .. })) => -300 - word(command.index()),
+            (None, Some(_)) => return None,
+        });
+        key.extend([
+            offset(moves),
+            moves.at.cast_signed(),
+            moves.left.min(MANY + 1).cast_signed(),
+            i32::from(rows.closed),
+        ]);
+        key.extend([(self.open as u32).cast_signed(), ((self.open >> 32) as u32).cast_signed()]);
+        key.extend([since(rows.result), since(horizon), since(moves.result.max(now))]);
+        key.extend([since(self.row_bus.max(now - 1)), since(self.column_bus.max(now - 1))]);
+        key.push(since(self.buffer_free.max(horizon)));
+        #[cfg(test)]
+        let fault = self.memo.fault;
+        key.push(word(self.slots.len()));
+        for slots in &self.slots {
+            let gap = i64::from(slots.gap);
+            let passed = ((horizon - slots.start).max(0) + gap - 1) / gap * gap;
+            key.extend([since(slots.start + passed), slots.gap.cast_signed(), since(slots.last)]);
+        }
+        for token in &self.tokens {
+            #[cfg(test)]
+            if fault == Some(Fault::Tokens) {
+                key.push(0);
+                continue;
+            }
+            key.push(word(token.len()));
+            key.extend(token.iter().map(|&cycle| since(cycle.max(now))));
+        }
+        #[cfg(test)]
+        if fault == Some(Fault::History) {
+            return Some(());
+        }
+        let all = self.readiness.live(now, |place, cycle| key.extend([place.cast_signed(), since(cycle)]));
+        (fits && all).then_some(())
+    }
+
+    /// Puts the engine and both streams in the state that a walk has come to.
+    fn put(&mut self, rows: &mut Cursor<'_>, moves: &mut Cursor<'_>, at: &Walk) {
+        let key = Arc::clone(&self.memo.states[at.state as usize].0);
+        let cycle = |relative: i32| at.now + i64::from(relative);
+        let mut words = key.iter();
+        let mut word = || words.next().copied().unwrap_or(0);
+        let (_, _) = (word(), word());
+        let offset = word();
+        moves.at = word() as u32;
+        // A run of many moves has a number of its own.
+        let left = word() as u32;
+        moves.left = if left > MANY { at.moves_left } else { left };
+        if let Some(frame) = moves.frame() {
+            moves.place = frame.first + offset as usize;
+        }
+        rows.closed = word() != 0;
+        self.open = u64::from(word() as u32) | u64::from(word() as u32) << 32;
+        rows.ready = at.now;
+        rows.result = cycle(word());
+        moves.ready = cycle(word());
+        let _ = word();
+        moves.result = at.result.unwrap_or(moves.result);
+        self.row_bus = cycle(word());
+        self.column_bus = cycle(word());
+        self.buffer_free = cycle(word());
+        self.due = at.due;
+        self.row = at.row;
+        let slots = word();
+        self.slots.clear();
+        for _ in 0..slots {
+            self.slots.push_back(Slots { start: cycle(word()), gap: word() as u32, last: cycle(word()) });
+        }
+        for token in &mut self.tokens {
+            token.clear();
+            token.extend((0..word()).map(|_| cycle(word())));
+        }
+        // What a run of MACs may count on is found anew.
+        (self.warm, self.streak) = (0, 0);
+        let rest = words.as_slice();
+        self.readiness.restore(rest.chunks_exact(2).map(|pair| (pair[0] as u32, cycle(pair[1]))));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! The row stream: opens and closes rows, MACs, ordinary commands, mode switches. It has priority on the column bus.
+
+use crate::command::{Address, Bus, Command};
+use crate::error::ProgramError;
+use crate::organisation::Level;
+use crate::program::Instruction;
+
+use super::cursor::{Cursor, Stop};
+use super::engine::{Engine, Issued, OnSet, Place, Slots};
+
+impl Engine {
+    /// Runs the row stream until it ends, waits, or begins an iteration of a loop that may be jumped.
+    pub(super) fn run_rows(&mut self, cursor: &mut Cursor<'_>) -> Result<Stop, ProgramError> {
+        while let Some(instruction) = cursor.current() {
+            if std::mem::take(&mut cursor.fresh) {
+                return Ok(Stop::Iteration);
+            }
+            let mut closed = false;
+            match instruction {
+                Instruction::Row(row) => self.row = row,
+                Instruction::Open(set) => self.open(cursor, usize::from(set))?,
+                Instruction::Mac { set, sets, count, queries } => {
+                    self.macs(cursor, (usize::from(set), usize::from(sets)), count, queries)?;
+                }
+                Instruction::Close(set) => {
+                    let place = self.to_set(OnSet::Precharge, usize::from(set));
+                    let address = self.sets.get(usize::from(set)).copied().unwrap_or_default();
+                    self.issue_row(cursor, self.device.pe.commands().precharge, address, place)?;
+                    self.open &= !(1 << set);
+                    closed = true;
+                }
+                Instruction::CloseAll => {
+                    let place = Self::to_all(Command::PreA);
+                    self.issue_row(cursor, Command::PreA, Address::default(), place)?;
+                    (self.open, self.ordinary, closed) = (0, 0, true);
+                }
+                Instruction::Mode => {
+                    self.issue_row(cursor, Command::SetM, Address::default(), Self::to_all(Command::SetM))?;
+                    let precharge = if cursor.closed { self.precharge } else { 0 };
+                    self.mode_switch += self.results_of(Command::SetM) + precharge;
+                }
+                Instruction::Ordinary(command, address) => self.ordinary(cursor, command, address)?,
+                Instruction::Post(token) => self.post(token, cursor.result.max(cursor.ready)),
+                Instruction::Wait(token) => match self.take(token) {
+                    Some(cycle) => {
+                        self.wait_until(cycle)?;
+                        cursor.ready = cursor.ready.max(cycle);
+                    }
+                    None => return Ok(Stop::Waits(token)),
+                },
+                Instruction::Loop { times, length } => {
+                    cursor.enter(times, length);
+                    continue;
+                }
+                // `Program::new` keeps these out of this stream.
+                Instruction::Move { .. } | Instruction::Softmax { .. } => {}
+            }
+            cursor.closed = closed;
+            cursor.place += 1;
+        }
+        Ok(Stop::Done)
+    }
+
+    /// Refresh goes on while the row stream waits with rows open.
+    fn wait_until(&mut self, cycle: i64) -> Result<(), ProgramError> {
+        while !self.all_closed() {
+            if self.deadline() >= cycle {
+                self.watch.due_after(cycle - 1 - self.postponed());
+                break;
+            }
+            self.forced_refresh()?;
+        }
+        Ok(())
+    }
+
+    /// When a command of the row stream can be issued, after the refreshes that come first.
+    fn admit(&mut self, command: Command, place: Place, from: i64) -> Result<i64, ProgramError> {
+        loop {
+            let bus = match command.bus() {
+                Bus::Row => self.row_bus,
+                Bus::Column => self.column_bus,
+            };
+            let cycle = self.ready_of(command, place).max(from).max(bus + 1);
+            let closing = matches!(command, Command::PreA | Command::Pre | Command::PreSb | Command::PrePb);
+            if self.all_closed() {
+                if self.due > cycle {
+                    self.watch.due_after(cycle);
+                    return Ok(cycle);
+                }
+                self.watch.due_until(cycle);
+                self.refresh();
+            } else if closing || cycle < self.deadline() {
+                if !closing {
+                    self.watch.due_after(cycle - self.postponed());
+                }
+                return Ok(cycle);
+            } else {
+                self.forced_refresh()?;
+            }
+        }
+    }
+
+    /// A command of the row stream, in order.
+    fn issue_row(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        command: Command,
+        address: Address,
+        place: Place,
+    ) -> Result<(), ProgramError> {
+        let cycle = self.admit(command, place, cursor.ready)?;
+        self.issue(command, address, place, cycle);
+        if command.bus() == Bus::Column {
+            self.take_slots(cycle, 1, cycle);
+        }
+        cursor.ready = cycle;
+        cursor.result = cycle + self.results_of(command);
+        Ok(())
+    }
+
+    fn take_slots(&mut self, start: i64, gap: u32, last: i64) {
+        self.column_bus = last;
+        self.slots.push_back(Slots { start, gap, last });
+    }
+
+    /// Opens the row of the row register in a set; behind the last set the register counts up.
+    fn open(&mut self, cursor: &mut Cursor<'_>, set: usize) -> Result<(), ProgramError> {
+        let command = self.device.pe.commands().activate;
+        let address = Address { row: self.row, ..self.sets[set] };
+        self.issue_row(cursor, command, address, self.to_set(OnSet::Activate, set))?;
+        if self.open & (1 << set) != 0 || self.ordinary != 0 {
+            return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
+        }
+        self.open |= 1 << set;
+        self.warm &= !(1 << set);
+        self.open_rows[set] = self.row;
+        if set + 1 == self.sets.len() {
+            self.row = self.row.wrapping_add(1);
+        }
+        Ok(())
+    }
+
+    /// `count` MACs in the open rows of `sets` sets from `first` on, in turn.
+    fn macs(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        (first, sets): (usize, usize),
+        count: u32,
+        queries: u32,
+    ) -> Result<(), ProgramError> {
+        let command = self.device.pe.commands().mac;
+        let needed = if sets >= 64 { u64::MAX } else { ((1_u64 << sets) - 1) << first };
+        if count > 0 && self.open & needed != needed {
+            return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
+        }
+        let gap = match sets {
+            _ if !self.fast() => None,
+            1 => self.set_gap,
+            all if all == self.sets.len() => self.round_gap,
+            _ => None,
+        };
+        let (mut done, mut at) = (0, 0);
+        while done < count {
+            let set = first + at;
+            let place = self.to_set(OnSet::Mac, set);
+            let start = self.admit(command, place, cursor.ready)?;
+            let left = i64::from(count - done);
+            // Once every set has had a MAC, and as many as there are sets came in order, they wait for nothing but each
+            // other, until a refresh can be postponed no more.
+            let steady = sets == 1 || (self.warm & needed == needed && self.streak >= sets && self.next_set == set);
+            let run = match gap {
+                Some(gap) if steady => left.min(((self.deadline() - start + gap - 1) / gap).max(1)),
+                _ => 1,
+            };
+            if run == 1 {
+                self.note(command, place, start);
+            }
+            let step = gap.unwrap_or(1);
+            let last = start + (run - 1) * step;
+            if run > 1 {
+                if run == left {
+                    self.watch.due_after(last - self.postponed());
+                } else {
+                    self.watch.spoil();
+                }
+                let end = at + run as usize;
+                for back in (0..sets.min(run as usize) as u32).rev() {
+                    let at = (end - 1 - back as usize) % sets;
+                    self.note(command, self.to_set(OnSet::Mac, first + at), last - i64::from(back) * step);
+                }
+            }
+            self.take_slots(start, step as u32, last);
+            self.counts[command] += run.unsigned_abs();
+            self.counts.mac_queries += run.unsigned_abs() * u64::from(queries);
+            if let Some(trace) = &mut self.trace {
+                let address = Address { row: self.open_rows[set], ..self.sets[set] };
+                trace.push(Issued { cycle: start.unsigned_abs(), command, address });
+            }
+            cursor.ready = last;
+            cursor.result = last + self.results_of(command);
+            done += run as u32;
+            at = if run == 1 { at + 1 } else { (at + run as usize) % sets };
+            if at == sets {
+                at = 0;
+            }
+            self.warm |= 1 << set;
+            self.streak = if self.next_set == set { self.streak + 1 } else { 1 };
+            self.next_set = if sets == 1 { set + 1 } else { first + at };
+            if self.next_set == self.sets.len() {
+                self.next_set = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// ACT, RD, WR or PRE of one bank.
+    fn ordinary(&mut self, cursor: &mut Cursor<'_>, command: Command, address: Address) -> Result<(), ProgramError> {
+        let place = Place::Bank(self.readiness.nodes(address));
+        self.issue_row(cursor, command, address, place)?;
+        let bank = self.device.organisation.node(Level::Bank, address);
+        let bit = 1_u64.checked_shl(bank).unwrap_or(0);
+        // Precharging a closed bank does nothing.
+        let (fits, after) = match command {
+            Command::Act => (self.ordinary & bit == 0, self.ordinary | bit),
+            Command::Pre => (true, self.ordinary & !bit),
+            _ => (self.ordinary & bit != 0, self.ordinary),
+        };
+        if !fits || self.open != 0 {
+            let cycle = cursor.ready.unsigned_abs();
+            return Err(ProgramError::BankState { command, cycle });
+        }
+        self.ordinary = after;
+        Ok(())
+    }
+}
