@@ -15,9 +15,11 @@
 //! ```
 
 pub mod attacc;
+pub mod dram;
 pub mod error;
 pub mod golden;
 pub mod outcome;
+mod parallel;
 pub mod queueing;
 pub mod report;
 pub mod table;
@@ -63,7 +65,8 @@ pub trait Suite: Sync {
 }
 
 /// All suites, in the order in which they run.
-pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing, &attacc::Golden, &attacc::Attention];
+pub static SUITES: &[&dyn Suite] =
+    &[&queueing::Queueing, &dram::DramGolden, &dram::DramTotals, &attacc::Golden, &attacc::Attention];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.
 ///

@@ -1,18 +1,13 @@
 //! When each command may be issued where: the state that follows from what was issued.
 
+mod spot;
+
 use crate::command::Command;
 use crate::organisation::Level;
 
 use super::Tick;
-use super::rules::{LEVELS, Place, Rule, RuleTable};
-
-/// Configuration: a command at a place, looked up in a [`TimingState`]. For controllers that ask for the same ones again
-/// and again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spot {
-    entries: [u32; LEVELS],
-    count: u8,
-}
+use super::rules::{Place, RuleTable, WindowRule};
+pub use spot::Spot;
 
 /// State: for each node of the channel and each command the first tick at which the node allows it.
 ///
@@ -21,7 +16,7 @@ pub struct Spot {
 #[derive(Clone, Debug)]
 pub struct TimingState {
     rules: RuleTable,
-    /// Rows of nodes, widest level first; 0 for "any time".
+    /// For each command a row of nodes, widest level first; 0 for "any time".
     earliest: Vec<Tick>,
     /// For each window rule and node: a position, and the ticks at which each of the last commands stops counting.
     history: Vec<Tick>,
@@ -50,13 +45,14 @@ impl TimingState {
     #[inline]
     pub fn ready_down_to(&self, command: Command, place: &Place, level: Level) -> Tick {
         let id = self.rules.id(command);
+        let row = self.row(id);
         let mut ready = 0;
         for &at in &self.rules.effects[id].waits_at {
             if at > level as u8 {
                 break;
             }
             ready = if at <= place.level {
-                ready.max(self.earliest[place.offsets[usize::from(at)] as usize + id])
+                ready.max(row[place.path[usize::from(at)] as usize])
             } else {
                 ready.max(self.ready_below(id, place, at))
             };
@@ -64,47 +60,38 @@ impl TimingState {
         ready
     }
 
-    /// Where the ticks stand of which [`Self::ready_down_to`] takes the latest. Only for a place that is not above `level`,
-    /// else of its own levels.
-    pub fn spot(&self, command: Command, place: &Place, level: Level) -> Spot {
-        let id = self.rules.id(command);
-        let levels = self.rules.effects[id].waits_at.iter().filter(|&&at| at <= (level as u8).min(place.level));
-        let mut spot = Spot::default();
-        for &at in levels {
-            spot.entries[usize::from(spot.count)] = place.offsets[usize::from(at)] + id as u32;
-            spot.count += 1;
-        }
-        spot
-    }
-
-    /// [`Self::ready_down_to`] for what [`Self::spot`] has looked up.
+    /// The entries of a command.
     #[inline]
-    pub fn ready_at_spot(&self, spot: &Spot) -> Tick {
-        let entries = spot.entries.iter().take(usize::from(spot.count));
-        entries.fold(0, |ready, &entry| ready.max(self.earliest[entry as usize]))
+    fn row(&self, id: usize) -> &[Tick] {
+        let nodes = self.rules.nodes as usize;
+        &self.earliest[id * nodes..(id + 1) * nodes]
     }
 
-    /// Where and by how much [`Self::issue`] moves ticks; `None` where more is to be done than this.
-    pub fn moves(&self, command: Command, place: &Place) -> Option<Vec<(u32, u32)>> {
-        let effects = &self.rules.effects[self.rules.id(command)];
-        let plain = place.level == Level::Bank as u8 && effects.windows.is_empty() && effects.siblings.is_empty();
-        let entry = |rule: &Rule| place.offsets[usize::from(rule.level)] + u32::from(rule.following);
-        plain.then(|| effects.own.iter().map(|rule| (entry(rule), rule.latency)).collect())
-    }
-
-    /// [`Self::issue`] for what [`Self::moves`] has looked up.
+    /// What the nodes above the bank groups allow: for controllers that ask once for many banks.
     #[inline]
-    pub fn issue_moves(&mut self, moves: &[(u32, u32)], tick: Tick) {
-        for &(entry, latency) in moves {
-            let entry = &mut self.earliest[entry as usize];
-            *entry = (*entry).max(tick + Tick::from(latency));
-        }
+    pub(super) fn wide(&self, id: usize, rank: &Place) -> Tick {
+        let row = self.row(id);
+        let at = |level: Level| row[rank.path[level as usize] as usize];
+        at(Level::Channel).max(at(Level::PseudoChannel)).max(at(Level::Rank))
+    }
+
+    /// The rest of it: what bank groups allow, and what banks allow.
+    #[inline]
+    pub(super) fn narrow(&self, id: usize) -> (&[Tick], &[Tick]) {
+        let first = &self.rules.first;
+        self.row(id)[first[Level::BankGroup as usize] as usize..]
+            .split_at((first[Level::Bank as usize] - first[Level::BankGroup as usize]) as usize)
     }
 
     #[cold]
     fn ready_below(&self, id: usize, place: &Place, level: u8) -> Tick {
         let nodes = self.rules.below(place, level);
-        nodes.map(|node| self.earliest[self.rules.offset(level, node) as usize + id]).max().unwrap_or(0)
+        nodes.map(|node| self.earliest[self.entry(id, level, node)]).max().unwrap_or(0)
+    }
+
+    /// The entry of a node.
+    fn entry(&self, id: usize, level: u8, node: u32) -> usize {
+        id * self.rules.nodes as usize + (self.rules.first[usize::from(level)] + node) as usize
     }
 
     /// Notes that `command` is issued to `place` at `tick`.
@@ -119,37 +106,32 @@ impl TimingState {
             return;
         }
         for rule in &effects.own {
-            let entry = place.offsets[usize::from(rule.level)] as usize + usize::from(rule.following);
-            let entry = &mut self.earliest[entry];
+            let entry = &mut self.earliest[(place.path[usize::from(rule.level)] + rule.row) as usize];
             *entry = (*entry).max(tick + Tick::from(rule.latency));
         }
-        if !effects.windows.is_empty() {
-            for index in 0..effects.windows.len() {
-                let level = self.rules.effects[self.rules.id(command)].windows[index].level;
-                let node = self.rules.above(place, level);
-                self.slide(command, index, node, tick);
-            }
+        for rule in &effects.windows {
+            let node = self.rules.above(place, rule.level);
+            Self::slide(&mut self.earliest, &mut self.history, &self.rules, rule, node, tick);
         }
-        if !self.rules.effects[self.rules.id(command)].siblings.is_empty() {
+        if !effects.siblings.is_empty() {
             self.issue_to_siblings(command, place, tick);
         }
     }
 
-    /// Window rule `index` of `command` at a node of its level.
+    /// A window rule at a node of its level.
     #[inline]
-    fn slide(&mut self, command: Command, index: usize, node: u32, tick: Tick) {
-        let rule = &self.rules.effects[self.rules.id(command)].windows[index];
+    fn slide(earliest: &mut [Tick], history: &mut [Tick], rules: &RuleTable, rule: &WindowRule, node: u32, tick: Tick) {
         let window = usize::from(rule.window);
         let begin = rule.history as usize + node as usize * (window + 1);
-        let memory = &mut self.history[begin..=begin + window];
+        let memory = &mut history[begin..=begin + window];
         // What is kept is when each command stops counting; the entry after the newest is the oldest.
         let position = memory[0] as usize;
         memory[1 + position] = tick + Tick::from(rule.latency);
         let oldest = if position + 1 == window { 0 } else { position + 1 };
         memory[0] = oldest as Tick;
         let free = memory[1 + oldest];
-        let entry = self.rules.offset(rule.level, node) as usize + usize::from(rule.following);
-        self.earliest[entry] = self.earliest[entry].max(free);
+        let entry = &mut earliest[(rule.row + rules.first[usize::from(rule.level)] + node) as usize];
+        *entry = (*entry).max(free);
     }
 
     fn issue_to_siblings(&mut self, command: Command, place: &Place, tick: Tick) {
@@ -160,40 +142,32 @@ impl TimingState {
             }
             let own = self.rules.above(place, rule.level);
             for node in self.rules.family(rule.level, own).filter(|node| *node != own) {
-                let entry = self.rules.offset(rule.level, node) as usize + usize::from(rule.following);
-                self.earliest[entry] = self.earliest[entry].max(tick + Tick::from(rule.latency));
+                let entry = &mut self.earliest[(rule.row + self.rules.first[usize::from(rule.level)] + node) as usize];
+                *entry = (*entry).max(tick + Tick::from(rule.latency));
             }
         }
     }
 
     #[cold]
     fn issue_all(&mut self, command: Command, place: &Place, tick: Tick) {
-        let id = self.rules.id(command);
-        let nodes = |state: &Self, level: u8| {
-            if level <= place.level {
-                let node = state.rules.above(place, level);
-                node..node + 1
-            } else {
-                state.rules.below(place, level)
-            }
-        };
-        for index in 0..self.rules.effects[id].own.len() {
-            let rule = self.rules.effects[id].own[index];
-            for node in nodes(self, rule.level) {
-                self.raise(rule.level, node, usize::from(rule.following), tick + Tick::from(rule.latency));
+        let Self { rules, earliest, history } = self;
+        let effects = &rules.effects[rules.id(command)];
+        for rule in &effects.own {
+            for node in rules.matched(place, rule.level) {
+                let entry = &mut earliest[(rule.row + rules.first[usize::from(rule.level)] + node) as usize];
+                *entry = (*entry).max(tick + Tick::from(rule.latency));
             }
         }
-        for index in 0..self.rules.effects[id].windows.len() {
-            let level = self.rules.effects[id].windows[index].level;
-            for node in nodes(self, level) {
-                self.slide(command, index, node, tick);
+        for rule in &effects.windows {
+            for node in rules.matched(place, rule.level) {
+                Self::slide(earliest, history, rules, rule, node, tick);
             }
         }
         self.issue_to_siblings(command, place, tick);
     }
 
     fn raise(&mut self, level: u8, node: u32, id: usize, tick: Tick) {
-        let entry = self.rules.offset(level, node) as usize + id;
+        let entry = self.entry(id, level, node);
         self.earliest[entry] = self.earliest[entry].max(tick);
     }
 

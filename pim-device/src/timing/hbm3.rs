@@ -95,7 +95,7 @@ pub fn gbps_5_2(power: PowerLimit) -> Timing {
 
 fn timing(preset: &Preset, rfc_ns: u64, power: PowerLimit) -> Timing {
     let (tck_ps, clock) = preset.tck;
-    let (ccd_ab, ccd_sb) = match power {
+    let (all_bank, same_bank) = match power {
         PowerLimit::On => (preset.ccd_ab, preset.ccd_sb),
         PowerLimit::Off => (CCD_MAC_UNLIMITED, CCD_MAC_UNLIMITED),
     };
@@ -113,8 +113,8 @@ fn timing(preset: &Preset, rfc_ns: u64, power: PowerLimit) -> Timing {
         (P::RtpL, preset.rtp_l),
         (P::CcdS, 2),
         (P::CcdL, 4),
-        (P::CcdAb, ccd_ab),
-        (P::CcdSb, ccd_sb),
+        (P::CcdAb, all_bank),
+        (P::CcdSb, same_bank),
         (P::RrdS, 2),
         (P::RrdL, 4),
         (P::WtrS, preset.wtr_s),

@@ -5,6 +5,7 @@ mod attacc;
 mod audit;
 mod closed_form;
 mod common;
+mod dram_oracle;
 mod dram_timing;
 mod laws;
 mod oracle;

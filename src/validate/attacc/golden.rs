@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use pim_device::PowerLimit;
 use pim_device::controller::fifo_pim::{Fan, FifoPim, Issue, Run, Setup, StreamError, Target};
 use pim_device::timing::hbm3;
-use pim_device::PowerLimit;
 
 use super::super::error::ValidateError;
 use super::super::golden::{self, Asked, GoldenFile, Issued};
@@ -143,8 +143,8 @@ fn reference(file: &GoldenFile) -> Result<Vec<Issued>, ValidateError> {
 /// Ours in the form of the reference.
 fn ours(run: &Run) -> Vec<Issued> {
     let mut commands = Vec::new();
-    for (channel, done) in run.channels.iter().enumerate() {
-        commands.extend(done.log.iter().map(|issue| issued(channel as i64, issue)));
+    for (channel, done) in (0..).zip(&run.channels) {
+        commands.extend(done.log.iter().map(|issue| issued(channel, issue)));
     }
     commands
 }

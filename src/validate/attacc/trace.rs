@@ -12,11 +12,7 @@ use super::{MNEMONICS, address};
 /// [`ValidateError::Reference`] with the place.
 pub(super) fn parse(file: &GoldenFile) -> Result<Vec<Fan>, ValidateError> {
     let wrong = |line: usize, column: usize, problem: String, remedy: &str| ValidateError::Reference {
-        place: Place {
-            file: file.path.clone(),
-            line: Some(line as u64 + 1),
-            column: Some(column as u64 + 1),
-        },
+        place: Place { file: file.path.clone(), line: Some(line as u64 + 1), column: Some(column as u64 + 1) },
         problem,
         remedy: remedy.to_owned(),
     };
@@ -24,7 +20,8 @@ pub(super) fn parse(file: &GoldenFile) -> Result<Vec<Fan>, ValidateError> {
         .map_err(|_| file.wrong("this is not text in UTF-8", "a trace is text: `LD 0x00000400` and the like"))?;
     let mut fans: Vec<Fan> = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        let mut words = line.split_ascii_whitespace().map(|word| (word.as_ptr() as usize - line.as_ptr() as usize, word));
+        let mut words =
+            line.split_ascii_whitespace().map(|word| (word.as_ptr() as usize - line.as_ptr() as usize, word));
         let Some((at, name)) = words.next() else { continue };
         let Some((_, command)) = MNEMONICS.into_iter().find(|(known, _)| *known == name) else {
             let words = MNEMONICS.map(|(name, _)| name).join(", ");
@@ -34,7 +31,8 @@ pub(super) fn parse(file: &GoldenFile) -> Result<Vec<Fan>, ValidateError> {
         let Some((at, word)) = words.next() else {
             return Err(wrong(number, line.len(), format!("the address of `{name}` is missing"), form));
         };
-        let digits = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")).filter(|digits| !digits.starts_with('+'));
+        let digits =
+            word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")).filter(|digits| !digits.starts_with('+'));
         let Some(byte) = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) else {
             return Err(wrong(number, at, format!("`{word}` is not a hexadecimal address"), form));
         };
@@ -97,7 +95,10 @@ mod tests {
         check_refused("LD 1234\n", "folder/t.trace:1:4: `1234` is not a hexadecimal address");
         check_refused("LD 0x\n", "folder/t.trace:1:4: `0x` is not a hexadecimal address");
         check_refused("LD 0x+1\n", "folder/t.trace:1:4: `0x+1` is not a hexadecimal address");
-        check_refused("LD 0x1fffffffffffffffff\n", "folder/t.trace:1:4: `0x1fffffffffffffffff` is not a hexadecimal address");
+        check_refused(
+            "LD 0x1fffffffffffffffff\n",
+            "folder/t.trace:1:4: `0x1fffffffffffffffff` is not a hexadecimal address",
+        );
         check_refused("LD 0x400000000\n", "folder/t.trace:1:4: `0x400000000` lies behind the last byte of the stack");
         check_refused("LD 0x0 0x0\n", "folder/t.trace:1:8: `0x0` stands after the address");
     }

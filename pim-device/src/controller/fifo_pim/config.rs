@@ -51,7 +51,8 @@ impl Config {
             let is_wide = matches!(rule.need, Need::Open { banks: Banks::SameIndex | Banks::All, .. });
             wide |= u32::from(is_wide) << rule.command as u32;
         }
-        let sets = (0..organisation.banks_per_channel()).map(|bank| Banks::ALL.map(|kind| kind.set(organisation, bank)));
+        let sets =
+            (0..organisation.banks_per_channel()).map(|bank| Banks::ALL.map(|kind| kind.set(organisation, bank)));
         let interval = u64::from(timing.get(Parameter::Refi));
         Self {
             organisation: *organisation,

@@ -18,7 +18,13 @@ impl OpenRows {
     pub(super) fn with(&self, row: u32) -> BankSet {
         match self.rows.as_slice() {
             [] => 0,
-            &[(open, banks)] => if open == row { banks } else { 0 },
+            &[(open, banks)] => {
+                if open == row {
+                    banks
+                } else {
+                    0
+                }
+            }
             rows => rows.binary_search_by_key(&row, |&(row, _)| row).map_or(0, |place| rows[place].1),
         }
     }

@@ -3,8 +3,8 @@
 //! nine rules can be broken, to see that the golden runs notice.
 
 use pim_device::Command::{
-    self, Act, ActAb, ActPb, ActSb, MacAb, MacPb, MacSb, MvGb, MvSb, Pre, PreA, PrePb, PreSb, Rd, RefAb, SetH, SetM, Sfm,
-    Wr, WrGb,
+    self, Act, ActAb, ActPb, ActSb, MacAb, MacPb, MacSb, MvGb, MvSb, Pre, PreA, PrePb, PreSb, Rd, RefAb, SetH, SetM,
+    Sfm, Wr, WrGb,
 };
 use pim_device::constraint::attacc::CONSTRAINTS;
 use pim_device::{Parameter, Timing};
@@ -301,18 +301,21 @@ impl<'a> Oracle<'a> {
         let hit = |place: usize| {
             let Request { own, at, .. } = &requests[place];
             let own_is_next = matches!(own, Some(MacAb | MacSb | MacPb | Rd | Wr)) && next[place] == *own;
-            (own_is_next || self.broken == Broken::HitIsNext) && own.is_some() && channel.rows[bank(at)].contains(&at[5])
+            (own_is_next || self.broken == Broken::HitIsNext)
+                && own.is_some()
+                && channel.rows[bank(at)].contains(&at[5])
         };
         let mut best = (0, ready(0));
         let mut fenced = false;
         let mut place = 1;
         while !best.1 && place < requests.len() {
-            let moves_rows =
-                matches!(next[place], Some(Act | ActAb | ActSb | ActPb | Pre | PreA | PreSb | PrePb));
+            let moves_rows = matches!(next[place], Some(Act | ActAb | ActSb | ActPb | Pre | PreA | PreSb | PrePb));
             fenced |= requests[place].own.is_none();
             let candidate = requests[place].own.is_some() && (!fenced || moves_rows);
             if candidate && ready(place) {
-                let same = |other: usize| requests[other].own.is_some() && bank(&requests[other].at) == bank(&requests[place].at);
+                let same = |other: usize| {
+                    requests[other].own.is_some() && bank(&requests[other].at) == bank(&requests[place].at)
+                };
                 if hit(place) || !(0..requests.len()).any(|other| same(other) && hit(other)) {
                     best = (place, true);
                 }
@@ -404,7 +407,7 @@ impl Channel {
     fn turn(&mut self) {
         // 0.8 and 0.2 of 32.
         if self.writing {
-            self.writing = !(self.write.len() < 7 && !self.read.is_empty());
+            self.writing = self.write.len() >= 7 || self.read.is_empty();
         } else {
             self.writing = self.write.len() > 25 || self.read.is_empty();
         }
