@@ -17,7 +17,7 @@ fn folder() -> TempDir {
     let from = root().join("validation/attacc/golden");
     let index = fs::read_to_string(from.join("INDEX.csv")).unwrap();
     let rows = index.lines().enumerate().filter(|(line, row)| *line == 0 || row.starts_with(RUN));
-    fs::write(to.join("INDEX.csv"), rows.map(|(_, row)| format!("{row}\n")).collect::<String>()).unwrap();
+    fs::write(to.join("INDEX.csv"), rows.flat_map(|(_, row)| [row, "\n"]).collect::<String>()).unwrap();
     for name in [format!("{RUN}.trace"), format!("{RUN}.pc.cmds.csv")] {
         fs::copy(from.join(&name), to.join(&name)).unwrap();
     }

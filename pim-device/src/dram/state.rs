@@ -1,20 +1,15 @@
 //! When each command may be issued where: the state that follows from what was issued.
 
+mod spot;
+
 use std::sync::Arc;
 
 use crate::command::Command;
 use crate::organisation::Level;
 
 use super::Tick;
-use super::rules::{LEVELS, Place, Rule, RuleTable, WindowRule};
-
-/// Configuration: a command at a place, looked up in a [`TimingState`]. For controllers that ask for the same ones again
-/// and again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spot {
-    entries: [u32; LEVELS],
-    count: u8,
-}
+use super::rules::{Place, RuleTable, WindowRule};
+pub use spot::Spot;
 
 /// State: for each node of the channel and each command the first tick at which the node allows it.
 ///
@@ -89,43 +84,6 @@ impl TimingState {
         let first = &self.rules.first;
         self.row(id)[first[Level::BankGroup as usize] as usize..]
             .split_at((first[Level::Bank as usize] - first[Level::BankGroup as usize]) as usize)
-    }
-
-    /// Where the ticks stand of which [`Self::ready_down_to`] takes the latest. Only for a place that is not above `level`,
-    /// else of its own levels.
-    pub fn spot(&self, command: Command, place: &Place, level: Level) -> Spot {
-        let id = self.rules.id(command);
-        let levels = self.rules.effects[id].waits_at.iter().filter(|&&at| at <= (level as u8).min(place.level));
-        let mut spot = Spot::default();
-        for &at in levels {
-            spot.entries[usize::from(spot.count)] = id as u32 * self.rules.nodes + place.path[usize::from(at)];
-            spot.count += 1;
-        }
-        spot
-    }
-
-    /// [`Self::ready_down_to`] for what [`Self::spot`] has looked up.
-    #[inline]
-    pub fn ready_at_spot(&self, spot: &Spot) -> Tick {
-        let entries = spot.entries.iter().take(usize::from(spot.count));
-        entries.fold(0, |ready, &entry| ready.max(self.earliest[entry as usize]))
-    }
-
-    /// Where and by how much [`Self::issue`] moves ticks; `None` where more is to be done than this.
-    pub fn moves(&self, command: Command, place: &Place) -> Option<Vec<(u32, u32)>> {
-        let effects = &self.rules.effects[self.rules.id(command)];
-        let plain = place.level == Level::Bank as u8 && effects.windows.is_empty() && effects.siblings.is_empty();
-        let entry = |rule: &Rule| rule.row + place.path[usize::from(rule.level)];
-        plain.then(|| effects.own.iter().map(|rule| (entry(rule), rule.latency)).collect())
-    }
-
-    /// [`Self::issue`] for what [`Self::moves`] has looked up.
-    #[inline]
-    pub fn issue_moves(&mut self, moves: &[(u32, u32)], tick: Tick) {
-        for &(entry, latency) in moves {
-            let entry = &mut self.earliest[entry as usize];
-            *entry = (*entry).max(tick + Tick::from(latency));
-        }
     }
 
     #[cold]

@@ -143,8 +143,8 @@ fn reference(file: &GoldenFile) -> Result<Vec<Issued>, ValidateError> {
 /// Ours in the form of the reference.
 fn ours(run: &Run) -> Vec<Issued> {
     let mut commands = Vec::new();
-    for (channel, done) in run.channels.iter().enumerate() {
-        commands.extend(done.log.iter().map(|issue| issued(channel as i64, issue)));
+    for (channel, done) in (0..).zip(&run.channels) {
+        commands.extend(done.log.iter().map(|issue| issued(channel, issue)));
     }
     commands
 }

@@ -243,7 +243,7 @@ impl Channel {
         if self.log.is_some() {
             let slot = self.pim.head_slot() as u8;
             let first = Candidate { source: Source::Pim, slot, command: Some(command), bank, ready: true };
-            self.note(config, now, &first);
+            self.note(config, now, first);
         }
         self.changed = true;
         self.commands[command] += 1;
@@ -309,7 +309,7 @@ impl Channel {
         if !candidate.ready || !fits {
             return None;
         }
-        self.issue(config, now, &candidate);
+        self.issue(config, now, candidate);
         candidate.command
     }
 
@@ -325,8 +325,8 @@ impl Channel {
     #[inline]
     fn slot(&mut self, config: &Config, now: u64, takes: Takes) -> Option<Command> {
         let candidate = self.candidate(config, now, takes)?;
-        if candidate.ready && !self.closes_what_is_needed(config, &candidate) {
-            self.issue(config, now, &candidate);
+        if candidate.ready && !self.closes_what_is_needed(config, candidate) {
+            self.issue(config, now, candidate);
         }
         candidate.command
     }
@@ -404,7 +404,7 @@ impl Channel {
 
     /// A bank must not be closed for another request while one whose row was opened there waits.
     #[inline]
-    fn closes_what_is_needed(&self, config: &Config, candidate: &Candidate) -> bool {
+    fn closes_what_is_needed(&self, config: &Config, candidate: Candidate) -> bool {
         let Some(command) = candidate.command else { return false };
         !self.active.is_empty()
             && candidate.source != Source::Refresh
@@ -413,9 +413,9 @@ impl Channel {
     }
 
     #[inline]
-    fn issue(&mut self, config: &Config, now: u64, candidate: &Candidate) {
+    fn issue(&mut self, config: &Config, now: u64, candidate: Candidate) {
         self.changed = true;
-        let Candidate { source, slot, command, bank, .. } = *candidate;
+        let Candidate { source, slot, command, bank, .. } = candidate;
         let slot = usize::from(slot);
         if self.log.is_some() {
             self.note(config, now, candidate);
@@ -452,7 +452,7 @@ impl Channel {
     }
 
     #[cold]
-    fn note(&mut self, config: &Config, now: u64, candidate: &Candidate) {
+    fn note(&mut self, config: &Config, now: u64, candidate: Candidate) {
         let target = if candidate.source == Source::Refresh {
             let whole = u32::from(candidate.bank) - config.organisation.banks_per_channel();
             Target::PseudoChannel(whole as u8)

@@ -299,11 +299,7 @@ impl Queue {
     /// The command that is next for all requests, where it is one.
     #[inline]
     pub(super) const fn only_command(&self) -> Option<Command> {
-        if self.commands != 0 && self.commands & (self.commands - 1) == 0 {
-            Some(Command::ALL[self.commands.trailing_zeros() as usize])
-        } else {
-            None
-        }
+        if self.commands.is_power_of_two() { Some(Command::ALL[self.commands.trailing_zeros() as usize]) } else { None }
     }
 
     /// Takes a barrier away that stands first. Whether there was one.

@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// A bank of the channel by number or, behind the banks, a pseudo-channel as a whole.
 pub(super) type Node = u8;
 
+/// What issuing a command moves in the timing state, looked up: entries and by how much.
+type Moves = Option<Box<[(u32, u32)]>>;
+
 /// A bank-level constraint that holds in a set of banks.
 #[derive(Clone, Debug)]
 struct Held {
@@ -48,10 +51,12 @@ pub(super) struct Timers {
     /// By command and node: what holds it back, down to the level to which it is checked.
     spots: Arc<[[Spot; Command::ALL.len()]]>,
     /// By command and node: what it holds back; `None` where the table has to be asked.
-    moves: Arc<[[Option<Box<[(u32, u32)]>>; Command::ALL.len()]]>,
+    moves: Arc<[[Moves; Command::ALL.len()]]>,
     /// By command: what holds it back anywhere in the channel.
     channel: Arc<[Spot; Command::ALL.len()]>,
+    /// In the order of what precedes, and by command: which of them.
     held: Vec<Held>,
+    held_by: [(u8, u8); Command::ALL.len()],
     /// Commands that hold back, and are held back, in sets of banks; a bit each.
     holding: u32,
     waiting: u32,
@@ -69,7 +74,7 @@ impl Timers {
         let timing = TimingState::new(table);
         let nothing = || [Spot::default(); Command::ALL.len()];
         let (mut spots, mut channel) = (vec![nothing(); places.len()], nothing());
-        let mut moves: Vec<[Option<Box<[(u32, u32)]>>; Command::ALL.len()]> =
+        let mut moves: Vec<[Moves; Command::ALL.len()]> =
             places.iter().map(|_| std::array::from_fn(|_| None)).collect();
         for rule in rules.commands {
             let command = rule.command;
@@ -93,6 +98,13 @@ impl Timers {
                 }));
             }
         }
+        held.sort_by_key(|held: &Held| held.preceding);
+        let mut held_by = [(0, 0); Command::ALL.len()];
+        for (command, of_command) in Command::ALL.into_iter().zip(&mut held_by) {
+            let before = |until: Command| held.iter().filter(|held| held.preceding < until).count() as u8;
+            let own = held.iter().filter(|held| held.preceding == command).count() as u8;
+            *of_command = (before(command), before(command) + own);
+        }
         let bits = |commands: &mut dyn Iterator<Item = Command>| commands.fold(0, |set, command| set | bit(command));
         Self {
             timing,
@@ -103,6 +115,7 @@ impl Timers {
             holding: bits(&mut held.iter().map(|held| held.preceding)),
             waiting: bits(&mut held.iter().map(|held| held.following)),
             held,
+            held_by,
         }
     }
 
@@ -136,7 +149,13 @@ impl Timers {
         if self.holding & bit(command) == 0 {
             return;
         }
-        for held in self.held.iter_mut().filter(|held| held.preceding == command) {
+        self.hold_sets(command, node, now);
+    }
+
+    #[inline]
+    fn hold_sets(&mut self, command: Command, node: Node, now: u64) {
+        let (from, to) = self.held_by[command.index()];
+        for held in &mut self.held[usize::from(from)..usize::from(to)] {
             if let Some(&Some(set)) = held.holds.get(usize::from(node)) {
                 // Issues come in order, so that the last one counts.
                 held.ready[usize::from(set)] = now + held.cycles;

@@ -47,7 +47,7 @@ fn at(address: u64) -> At {
     let mut rest = address >> 5;
     let mut at = [0; 7];
     for (field, bits) in at.iter_mut().zip([4, 1, 1, 2, 2, 14, 5]).rev() {
-        *field = (rest & ((1 << bits) - 1)) as i64;
+        *field = i64::try_from(rest & ((1 << bits) - 1)).unwrap();
         rest >>= bits;
     }
     at

@@ -407,7 +407,7 @@ impl Channel {
     fn turn(&mut self) {
         // 0.8 and 0.2 of 32.
         if self.writing {
-            self.writing = !(self.write.len() < 7 && !self.read.is_empty());
+            self.writing = self.write.len() >= 7 || self.read.is_empty();
         } else {
             self.writing = self.write.len() > 25 || self.read.is_empty();
         }

@@ -34,12 +34,12 @@ fn fan((own, at): &Line, more: u8) -> Fan {
 
 fn log(run: &Run) -> Vec<Issued> {
     let mut log = Vec::new();
-    for (channel, done) in run.channels.iter().enumerate() {
+    for (channel, done) in (0..).zip(&run.channels) {
         log.extend(done.log.iter().map(|issue| {
             let at = match issue.target {
-                Target::PseudoChannel(half) => [channel as i64, half.into(), -1, -1, -1, -1, -1],
+                Target::PseudoChannel(half) => [channel, half.into(), -1, -1, -1, -1, -1],
                 Target::Column(at, column) => [
-                    channel as i64,
+                    channel,
                     at.pseudo_channel.into(),
                     at.rank.into(),
                     at.bank_group.into(),
@@ -100,7 +100,7 @@ prop_compose! {
                 (0..pool.len()),
                 (0..spread.5, 0..spread.0, 0..spread.1, 0..spread.2, 0..spread.3, 0..spread.4, 0_i64..spread.6 * 4),
                 0_u8..=2,
-                1_usize..12,
+                1_i64..12,
             ),
             1..24,
         ),
@@ -108,7 +108,7 @@ prop_compose! {
     ) -> Vec<(Line, u8)> {
         let mut requests = Vec::new();
         for (which, (channel, half, rank, group, bank, row, column), more, count) in trace {
-            for further in 0..count as i64 {
+            for further in 0..count {
                 let at = [channel, half, rank, group, bank, row, (column + further) % 32];
                 requests.push(((COMMANDS[pool[which]], at), more));
             }
