@@ -14,10 +14,12 @@
 //! # Ok::<(), pimscope::validate::ValidateError>(())
 //! ```
 
+pub mod dram;
 pub mod error;
 pub mod golden;
 pub mod hbm_pim;
 pub mod outcome;
+mod parallel;
 pub mod queueing;
 pub mod report;
 pub mod table;
@@ -63,7 +65,8 @@ pub trait Suite: Sync {
 }
 
 /// All suites, in the order in which they run.
-pub static SUITES: &[&dyn Suite] = &[&queueing::Queueing, &hbm_pim::HbmPimGolden, &hbm_pim::HbmPimKernels];
+pub static SUITES: &[&dyn Suite] =
+    &[&queueing::Queueing, &dram::DramGolden, &dram::DramTotals, &hbm_pim::HbmPimGolden, &hbm_pim::HbmPimKernels];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.
 ///

@@ -1,13 +1,26 @@
 //! Ordinary DRAM: one channel of a standard, its timing, its banks and its memory controller.
 //!
-//! [`RuleTable`] is a constraint table resolved for one channel, [`TimingState`] what follows from the commands that were
-//! issued, [`Banks`] what the banks hold. Any controller can be built on these three.
+//! [`DramChannel`] is the whole: it takes requests and says when they are done. It is built on three parts that any other
+//! controller can use: [`RuleTable`] is a constraint table resolved for one channel, [`TimingState`] what follows from the
+//! commands that were issued, [`Banks`] what the banks hold.
 
 pub mod bank;
+pub mod bank_queue;
+mod bank_set;
+pub mod channel;
+pub mod config;
+mod core;
+mod queue;
+pub mod request;
 pub mod rules;
+mod scheduler;
 pub mod state;
 
 pub use bank::{BankState, Banks};
+pub use bank_queue::{BankQueueChannel, BankQueueConfig};
+pub use channel::DramChannel;
+pub use config::{ChannelConfig, DramError, Queues, Refresh};
+pub use request::{Access, Completion, Observer, Offered, Request, Target};
 pub use rules::{CommandBus, Place, RuleTable};
 pub use state::TimingState;
 

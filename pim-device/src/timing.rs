@@ -68,6 +68,7 @@ parameters! {
     RrdS "nRRDS" "ACT to ACT of one rank, different bank group."
     RrdL "nRRDL" "ACT to ACT of one bank group."
     Faw "nFAW" "Window in which a rank takes at most four ACT."
+    Act32 "n32AW" "Window in which a rank takes at most 32 ACT (GDDR)."
     WtrS "nWTRS" "Last write data to read, different bank group."
     WtrL "nWTRL" "Last write data to read, same bank group."
     Rtw "nRTW" "Read to write."

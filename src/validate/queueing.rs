@@ -19,8 +19,6 @@ mod statistics;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metric::{Judgement, Metric};
 use model::Wrong;
@@ -29,6 +27,7 @@ use simulate::Keep;
 
 use super::error::ValidateError;
 use super::outcome::{Case, Outcome};
+use super::parallel::in_parallel;
 use super::table::Table;
 use super::{Options, Suite};
 
@@ -153,30 +152,6 @@ fn validate(
     }
     judged.sort_by_key(|(row, _)| *row);
     Ok(outcome(table, effort, &rows, judged.into_iter().map(|(_, judgement)| judgement).collect()))
-}
-
-/// `work` of 0, 1, ... `count` - 1, by several threads; the results in this order.
-fn in_parallel<T: Send>(count: usize, threads: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, count.max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= count {
-                        break;
-                    }
-                    let result = work(index);
-                    // A thread that panics with the lock takes the scope down with it.
-                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, result));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// The cases, and whether the bound holds of them.

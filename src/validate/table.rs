@@ -125,6 +125,21 @@ impl Table {
         Ok(Self { name: name.to_owned(), columns, rows })
     }
 
+    /// Asks for columns that only some tables of a suite need.
+    ///
+    /// # Errors
+    /// [`ValidateError::Reference`] where one is missing.
+    pub fn require(&self, columns: &[&str]) -> Result<(), ValidateError> {
+        let missing = columns.iter().find(|column| !self.columns.iter().any(|name| name == *column));
+        missing.map_or(Ok(()), |column| {
+            Err(ValidateError::Reference {
+                place: Place { file: self.name.clone(), line: Some(1), column: Some(1) },
+                problem: format!("column `{column}` is missing"),
+                remedy: format!("the first line names the columns: {}", columns.join(",")),
+            })
+        })
+    }
+
     /// The file's name in messages.
     pub fn name(&self) -> &str {
         &self.name

@@ -43,6 +43,13 @@ impl Banks {
         }
     }
 
+    /// The row that `bank` holds.
+    #[inline]
+    pub fn open_row(&self, bank: usize) -> Option<u32> {
+        let row = self.rows[bank];
+        (row < ACTIVATING).then_some(row)
+    }
+
     /// Whether `row` is open in `bank`.
     #[inline]
     pub fn is_open(&self, bank: usize, row: u32) -> bool {

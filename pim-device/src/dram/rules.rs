@@ -16,8 +16,8 @@ const ABSENT: u8 = u8::MAX;
 /// Made by [`RuleTable::bank`] and [`RuleTable::node`], for that table only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Where the row of each node on the path begins in the state.
-    pub(super) offsets: [u32; LEVELS],
+    /// Each node on the path, numbered through all levels.
+    pub(super) path: [u32; LEVELS],
     /// The level of the addressed node, as a number.
     pub(super) level: u8,
     /// The number of the addressed node within its level.
@@ -40,6 +40,8 @@ impl Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) latency: u32,
+    /// Where the entries of the following command begin in the state.
+    pub(super) row: u32,
     pub(super) level: u8,
     pub(super) following: u8,
 }
@@ -49,6 +51,7 @@ pub(super) struct Rule {
 pub(super) struct WindowRule {
     pub(super) level: u8,
     pub(super) following: u8,
+    pub(super) row: u32,
     pub(super) latency: u32,
     pub(super) window: u8,
     /// Where its memory begins; `window` entries and a position for each node of the level.
@@ -100,10 +103,10 @@ pub struct RuleTable {
     organisation: Organisation,
     /// Dense number of each command of the table.
     ids: [u8; Command::ALL.len()],
-    /// How many commands the table has: the length of a node's row.
-    commands: u32,
+    /// How many nodes the channel has at all levels: the length of a command's row in the state.
+    pub(super) nodes: u32,
     /// The first node of each level among all nodes.
-    first: [u32; LEVELS],
+    pub(super) first: [u32; LEVELS],
     pub(super) effects: Vec<Effects>,
     pub(super) history: u32,
 }
@@ -142,7 +145,7 @@ impl RuleTable {
         let mut table = Self {
             organisation: *organisation,
             ids,
-            commands: commands.len() as u32,
+            nodes: Level::ALL.into_iter().map(|level| organisation.nodes(level)).sum(),
             first,
             effects: vec![Effects::default(); commands.len()],
             history: 0,
@@ -177,22 +180,23 @@ impl RuleTable {
 
     /// Adds a line; one that never makes anything wait is left out.
     fn add(&mut self, (level, before, after): (Level, Command, Command), latency: i64, window: u8, sibling: bool) {
-        if latency <= 0 {
+        let (level, following) = (level as u8, self.ids[after.index()]);
+        if latency <= 0 || (sibling && self.family(level, 0).len() == 1) {
             return;
         }
-        let (level, following) = (level as u8, self.ids[after.index()]);
+        let row = u32::from(following) * self.nodes;
         let latency = u32::try_from(latency).unwrap_or(u32::MAX);
         let nodes = self.organisation.nodes(Level::ALL[usize::from(level)]);
         let effects = &mut self.effects[usize::from(self.ids[before.index()])];
         if window > 1 {
-            effects.windows.push(WindowRule { level, following, latency, window, history: self.history });
+            effects.windows.push(WindowRule { level, following, row, latency, window, history: self.history });
             self.history += nodes * (u32::from(window) + 1);
             return;
         }
         let rules = if sibling { &mut effects.siblings } else { &mut effects.own };
         match rules.iter_mut().find(|rule| (rule.level, rule.following) == (level, following)) {
             Some(rule) => rule.latency = rule.latency.max(latency),
-            None => rules.push(Rule { latency, level, following }),
+            None => rules.push(Rule { latency, row, level, following }),
         }
     }
 
@@ -241,12 +245,11 @@ impl RuleTable {
     pub fn node(&self, level: Level, node: u32) -> Place {
         let nodes = self.organisation.nodes(level);
         assert!(node < nodes, "node {node} of {nodes} at {level:?}");
-        let mut offsets = [0; LEVELS];
-        for (wider, offset) in offsets.iter_mut().enumerate().take(level as usize + 1) {
-            let above = node / (nodes / self.organisation.nodes(Level::ALL[wider]));
-            *offset = (self.first[wider] + above) * self.commands;
+        let mut path = [0; LEVELS];
+        for (wider, on_path) in path.iter_mut().enumerate().take(level as usize + 1) {
+            *on_path = self.first[wider] + node / (nodes / self.organisation.nodes(Level::ALL[wider]));
         }
-        Place { offsets, level: level as u8, node }
+        Place { path, level: level as u8, node }
     }
 
     /// What a command of the table means.
@@ -260,23 +263,27 @@ impl RuleTable {
         usize::from(id)
     }
 
-    /// All rows of the nodes at `level` that lie below `place` (or are it), as a range of nodes of that level.
+    /// The nodes of `level` that lie below `place` or are it.
     pub(super) fn below(&self, place: &Place, level: u8) -> std::ops::Range<u32> {
         let each = self.organisation.nodes(Level::ALL[usize::from(level)]) / self.organisation.nodes(place.level());
         place.node * each..(place.node + 1) * each
     }
 
-    /// Where the row of a node begins.
-    pub(super) fn offset(&self, level: u8, node: u32) -> u32 {
-        (self.first[usize::from(level)] + node) * self.commands
-    }
-
     /// The number of a place's node at a level that is not below it.
     pub(super) fn above(&self, place: &Place, level: u8) -> u32 {
-        place.offsets[usize::from(level)] / self.commands - self.first[usize::from(level)]
+        place.path[usize::from(level)] - self.first[usize::from(level)]
     }
 
-    /// How long a node's siblings' range is: nodes of `level` with the same parent.
+    /// The nodes of `level` that a command to `place` touches: the one above it, or those below.
+    pub(super) fn matched(&self, place: &Place, level: u8) -> std::ops::Range<u32> {
+        if level > place.level {
+            return self.below(place, level);
+        }
+        let node = self.above(place, level);
+        node..node + 1
+    }
+
+    /// The nodes of `level` with the same parent.
     pub(super) fn family(&self, level: u8, node: u32) -> std::ops::Range<u32> {
         let nodes = self.organisation.nodes(Level::ALL[usize::from(level)]);
         let parents = if level == 0 { 1 } else { self.organisation.nodes(Level::ALL[usize::from(level) - 1]) };
@@ -285,9 +292,8 @@ impl RuleTable {
         begin..begin + each
     }
 
-    /// Entries of the state: a row for each node.
+    /// Entries of the state: a row of nodes for each command.
     pub(super) fn entries(&self) -> usize {
-        let nodes: u32 = Level::ALL.into_iter().map(|level| self.organisation.nodes(level)).sum();
-        (nodes * self.commands) as usize
+        self.nodes as usize * self.effects.len()
     }
 }

@@ -4,7 +4,7 @@ use crate::command::Command;
 use crate::organisation::Level;
 
 use super::Tick;
-use super::rules::{Place, RuleTable};
+use super::rules::{Place, RuleTable, WindowRule};
 
 /// State: for each node of the channel and each command the first tick at which the node allows it.
 ///
@@ -13,7 +13,7 @@ use super::rules::{Place, RuleTable};
 #[derive(Clone, Debug)]
 pub struct TimingState {
     rules: RuleTable,
-    /// Rows of nodes, widest level first; 0 for "any time".
+    /// For each command a row of nodes, widest level first; 0 for "any time".
     earliest: Vec<Tick>,
     /// For each window rule and node: a position, and the ticks at which each of the last commands stops counting.
     history: Vec<Tick>,
@@ -42,13 +42,14 @@ impl TimingState {
     #[inline]
     pub fn ready_down_to(&self, command: Command, place: &Place, level: Level) -> Tick {
         let id = self.rules.id(command);
+        let row = self.row(id);
         let mut ready = 0;
         for &at in &self.rules.effects[id].waits_at {
             if at > level as u8 {
                 break;
             }
             ready = if at <= place.level {
-                ready.max(self.earliest[place.offsets[usize::from(at)] as usize + id])
+                ready.max(row[place.path[usize::from(at)] as usize])
             } else {
                 ready.max(self.ready_below(id, place, at))
             };
@@ -56,10 +57,38 @@ impl TimingState {
         ready
     }
 
+    /// The entries of a command.
+    #[inline]
+    fn row(&self, id: usize) -> &[Tick] {
+        let nodes = self.rules.nodes as usize;
+        &self.earliest[id * nodes..(id + 1) * nodes]
+    }
+
+    /// What the nodes above the bank groups allow: for controllers that ask once for many banks.
+    #[inline]
+    pub(super) fn wide(&self, id: usize, rank: &Place) -> Tick {
+        let row = self.row(id);
+        let at = |level: Level| row[rank.path[level as usize] as usize];
+        at(Level::Channel).max(at(Level::PseudoChannel)).max(at(Level::Rank))
+    }
+
+    /// The rest of it: what bank groups allow, and what banks allow.
+    #[inline]
+    pub(super) fn narrow(&self, id: usize) -> (&[Tick], &[Tick]) {
+        let first = &self.rules.first;
+        self.row(id)[first[Level::BankGroup as usize] as usize..]
+            .split_at((first[Level::Bank as usize] - first[Level::BankGroup as usize]) as usize)
+    }
+
     #[cold]
     fn ready_below(&self, id: usize, place: &Place, level: u8) -> Tick {
         let nodes = self.rules.below(place, level);
-        nodes.map(|node| self.earliest[self.rules.offset(level, node) as usize + id]).max().unwrap_or(0)
+        nodes.map(|node| self.earliest[self.entry(id, level, node)]).max().unwrap_or(0)
+    }
+
+    /// The entry of a node.
+    fn entry(&self, id: usize, level: u8, node: u32) -> usize {
+        id * self.rules.nodes as usize + (self.rules.first[usize::from(level)] + node) as usize
     }
 
     /// Notes that `command` is issued to `place` at `tick`.
@@ -74,37 +103,32 @@ impl TimingState {
             return;
         }
         for rule in &effects.own {
-            let entry = place.offsets[usize::from(rule.level)] as usize + usize::from(rule.following);
-            let entry = &mut self.earliest[entry];
+            let entry = &mut self.earliest[(place.path[usize::from(rule.level)] + rule.row) as usize];
             *entry = (*entry).max(tick + Tick::from(rule.latency));
         }
-        if !effects.windows.is_empty() {
-            for index in 0..effects.windows.len() {
-                let level = self.rules.effects[self.rules.id(command)].windows[index].level;
-                let node = self.rules.above(place, level);
-                self.slide(command, index, node, tick);
-            }
+        for rule in &effects.windows {
+            let node = self.rules.above(place, rule.level);
+            Self::slide(&mut self.earliest, &mut self.history, &self.rules, rule, node, tick);
         }
-        if !self.rules.effects[self.rules.id(command)].siblings.is_empty() {
+        if !effects.siblings.is_empty() {
             self.issue_to_siblings(command, place, tick);
         }
     }
 
-    /// Window rule `index` of `command` at a node of its level.
+    /// A window rule at a node of its level.
     #[inline]
-    fn slide(&mut self, command: Command, index: usize, node: u32, tick: Tick) {
-        let rule = &self.rules.effects[self.rules.id(command)].windows[index];
+    fn slide(earliest: &mut [Tick], history: &mut [Tick], rules: &RuleTable, rule: &WindowRule, node: u32, tick: Tick) {
         let window = usize::from(rule.window);
         let begin = rule.history as usize + node as usize * (window + 1);
-        let memory = &mut self.history[begin..=begin + window];
+        let memory = &mut history[begin..=begin + window];
         // What is kept is when each command stops counting; the entry after the newest is the oldest.
         let position = memory[0] as usize;
         memory[1 + position] = tick + Tick::from(rule.latency);
         let oldest = if position + 1 == window { 0 } else { position + 1 };
         memory[0] = oldest as Tick;
         let free = memory[1 + oldest];
-        let entry = self.rules.offset(rule.level, node) as usize + usize::from(rule.following);
-        self.earliest[entry] = self.earliest[entry].max(free);
+        let entry = &mut earliest[(rule.row + rules.first[usize::from(rule.level)] + node) as usize];
+        *entry = (*entry).max(free);
     }
 
     fn issue_to_siblings(&mut self, command: Command, place: &Place, tick: Tick) {
@@ -115,40 +139,32 @@ impl TimingState {
             }
             let own = self.rules.above(place, rule.level);
             for node in self.rules.family(rule.level, own).filter(|node| *node != own) {
-                let entry = self.rules.offset(rule.level, node) as usize + usize::from(rule.following);
-                self.earliest[entry] = self.earliest[entry].max(tick + Tick::from(rule.latency));
+                let entry = &mut self.earliest[(rule.row + self.rules.first[usize::from(rule.level)] + node) as usize];
+                *entry = (*entry).max(tick + Tick::from(rule.latency));
             }
         }
     }
 
     #[cold]
     fn issue_all(&mut self, command: Command, place: &Place, tick: Tick) {
-        let id = self.rules.id(command);
-        let nodes = |state: &Self, level: u8| {
-            if level <= place.level {
-                let node = state.rules.above(place, level);
-                node..node + 1
-            } else {
-                state.rules.below(place, level)
-            }
-        };
-        for index in 0..self.rules.effects[id].own.len() {
-            let rule = self.rules.effects[id].own[index];
-            for node in nodes(self, rule.level) {
-                self.raise(rule.level, node, usize::from(rule.following), tick + Tick::from(rule.latency));
+        let Self { rules, earliest, history } = self;
+        let effects = &rules.effects[rules.id(command)];
+        for rule in &effects.own {
+            for node in rules.matched(place, rule.level) {
+                let entry = &mut earliest[(rule.row + rules.first[usize::from(rule.level)] + node) as usize];
+                *entry = (*entry).max(tick + Tick::from(rule.latency));
             }
         }
-        for index in 0..self.rules.effects[id].windows.len() {
-            let level = self.rules.effects[id].windows[index].level;
-            for node in nodes(self, level) {
-                self.slide(command, index, node, tick);
+        for rule in &effects.windows {
+            for node in rules.matched(place, rule.level) {
+                Self::slide(earliest, history, rules, rule, node, tick);
             }
         }
         self.issue_to_siblings(command, place, tick);
     }
 
     fn raise(&mut self, level: u8, node: u32, id: usize, tick: Tick) {
-        let entry = self.rules.offset(level, node) as usize + id;
+        let entry = self.entry(id, level, node);
         self.earliest[entry] = self.earliest[entry].max(tick);
     }
 

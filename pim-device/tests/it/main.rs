@@ -4,6 +4,7 @@ mod actor;
 mod audit;
 mod closed_form;
 mod common;
+mod dram_oracle;
 mod dram_timing;
 mod hbm2_pim;
 mod laws;

@@ -1,0 +1,642 @@
+//! What all controllers of a channel share: state of timing and banks, queues, refresh, and the choice among requests.
+
+use std::collections::VecDeque;
+
+use super::Tick;
+use super::bank::{BankState, Banks};
+use super::bank_set::BankSet;
+use super::config::{ChannelConfig, DramError, Refresh};
+use super::queue::{Candidate, Entries, NONE, Queue};
+use super::request::{Access, Completion, Observer, Offered, Request, Target};
+use super::rules::{Place, RuleTable};
+use super::state::TimingState;
+use crate::command::Command;
+use crate::organisation::{Level, Organisation};
+
+/// After every tick.
+pub(super) const NEVER: Tick = Tick::MAX;
+
+/// Which queue.
+pub(super) const READ: usize = 0;
+pub(super) const WRITE: usize = 1;
+
+/// Order among requests: arrival, and what decides where that is equal.
+type Age = (u64, u64);
+
+/// Kinds of candidates: what a bank may be waiting for. The second of each pair is of the write queue.
+const ACTIVE: usize = 0;
+const HIT: usize = 2;
+const ACTIVATE: usize = 4;
+const PRECHARGE: usize = 6;
+const KINDS: usize = 8;
+
+/// What would be issued next, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pick {
+    pub(super) time: Tick,
+    /// Order among requests of the same time.
+    pub(super) age: Age,
+    pub(super) bank: u16,
+    pub(super) command: Command,
+}
+
+impl Pick {
+    /// No command, never. With another time it is a bound: it goes before any request of the same time.
+    pub(super) const NONE: Self = Self { time: NEVER, age: (0, 0), bank: 0, command: Command::Act };
+}
+
+/// When a kind of command may begin: on every tick, or on rising edges of CK only.
+pub(super) trait Edges {
+    /// The first tick from `tick` on at which a column command may begin.
+    fn column(&self, tick: Tick) -> Tick;
+    /// An activation or a refresh.
+    fn row(&self, tick: Tick) -> Tick;
+    /// A precharge of a bank, or of all banks of a node (`None`).
+    fn precharge(&self, tick: Tick, bank: Option<usize>, pseudo_channel: u32) -> Tick;
+}
+
+/// Every command on every tick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EveryTick;
+
+impl Edges for EveryTick {
+    #[inline]
+    fn column(&self, tick: Tick) -> Tick {
+        tick
+    }
+    #[inline]
+    fn row(&self, tick: Tick) -> Tick {
+        tick
+    }
+    #[inline]
+    fn precharge(&self, tick: Tick, _: Option<usize>, _: u32) -> Tick {
+        tick
+    }
+}
+
+/// Banks that share everything above the bank group.
+#[derive(Clone, Debug)]
+struct Domain {
+    place: Place,
+    banks: BankSet,
+    pseudo_channel: u32,
+    /// State: by kind of candidate a tick before which no bank group and bank of a candidate allows its command.
+    wake: [Tick; KINDS],
+}
+
+/// A refresh that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RefreshRequest {
+    pub(super) place: Place,
+    pub(super) command: Command,
+}
+
+/// A refresh command that could be issued.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RefreshPick {
+    pub(super) time: Tick,
+    /// Which of the waiting refreshes.
+    pub(super) index: usize,
+    pub(super) command: Command,
+}
+
+/// State and configuration of a channel and its controller, without the order in which commands are chosen.
+#[derive(Clone, Debug)]
+pub(super) struct Core {
+    // Configuration.
+    organisation: Organisation,
+    places: Vec<Place>,
+    /// Bank group and domain of each bank.
+    groups: Vec<u8>,
+    ranks: Vec<u8>,
+    /// [`Command::Act`], or [`Command::Act1`] where it is split.
+    pub(super) activate: Command,
+    read_latency: Tick,
+    refresh: Refresh,
+    refresh_interval: Tick,
+    refresh_nodes: Vec<Place>,
+    write_high: u32,
+    write_low: u32,
+    // State.
+    domains: Vec<Domain>,
+    pub(super) timing: TimingState,
+    pub(super) banks: Banks,
+    pub(super) entries: Entries,
+    pub(super) queues: [Queue; 2],
+    closed: BankSet,
+    /// Owner of each bank: the request for which it was activated, until that is served.
+    owners: Vec<u16>,
+    /// Banks with an owner that reads, that writes.
+    owned: [BankSet; 2],
+    /// Banks that wait for their own refresh: nothing new is begun in them.
+    refreshing: BankSet,
+    write_mode: bool,
+    pub(super) refreshes: VecDeque<RefreshRequest>,
+    next_refresh: Tick,
+    next_bank: u32,
+    /// The last tick that is over.
+    pub(super) now: Tick,
+    /// Reads are answered in order.
+    last_answer: Tick,
+    /// The queue that refused the last offer.
+    refused: Option<usize>,
+    /// A place in it has become free since.
+    pub(super) freed: bool,
+    /// Requests that are not done (or whose answer is not known).
+    pub(super) outstanding: u32,
+}
+
+impl Core {
+    pub(super) fn new(config: &ChannelConfig) -> Result<Self, DramError> {
+        config.check()?;
+        let organisation = config.organisation;
+        let standard = config.standard;
+        // The open-page controller sends no auto-precharge and no refresh management.
+        let unused = [Command::RdA, Command::WrA, Command::RfmAb, Command::RfmPb];
+        let refresh_unused = match config.refresh {
+            Refresh::PerBank => Command::RefAb,
+            Refresh::None | Refresh::AllBank => Command::RefPb,
+        };
+        let commands: Vec<Command> = (standard.commands.iter().copied())
+            .filter(|command| !unused.contains(command) && *command != refresh_unused)
+            .collect();
+        let rules = RuleTable::of_standard(standard, &organisation, &config.timing, &commands);
+        let banks = organisation.nodes(Level::Bank);
+        let ranks = organisation.nodes(Level::Rank);
+        let per_rank = (banks / ranks) as usize;
+        let domains = (0..ranks)
+            .map(|rank| Domain {
+                place: rules.node(Level::Rank, rank),
+                banks: BankSet::range(rank as usize * per_rank..(rank as usize + 1) * per_rank),
+                pseudo_channel: rank / organisation.ranks,
+                wake: [0; KINDS],
+            })
+            .collect();
+        let places = (0..banks).map(|bank| rules.node(Level::Bank, bank)).collect();
+        let level = standard.refresh_level;
+        let refresh_nodes = (0..organisation.nodes(level)).map(|node| rules.node(level, node)).collect();
+        let split = standard.commands.contains(&Command::Act1);
+        let refresh_interval = config.refresh_interval();
+        let queues = &config.queues;
+        let capacity = (queues.read + queues.write + banks) as usize;
+        Ok(Self {
+            organisation,
+            groups: (0..banks).map(|bank| (bank / organisation.banks) as u8).collect(),
+            ranks: (0..banks).map(|bank| (bank / per_rank as u32) as u8).collect(),
+            domains,
+            places,
+            activate: if split { Command::Act1 } else { Command::Act },
+            read_latency: config.read_latency(),
+            refresh: config.refresh,
+            refresh_interval,
+            refresh_nodes,
+            write_high: queues.write_high,
+            write_low: queues.write_low,
+            timing: TimingState::new(rules),
+            banks: Banks::new(&organisation),
+            entries: Entries::new(capacity),
+            queues: [Queue::new(banks as usize, queues.read), Queue::new(banks as usize, queues.write)],
+            closed: BankSet::range(0..banks as usize),
+            owners: vec![NONE; banks as usize],
+            owned: [BankSet::default(); 2],
+            refreshing: BankSet::default(),
+            write_mode: false,
+            refreshes: VecDeque::new(),
+            next_refresh: refresh_interval,
+            next_bank: 0,
+            now: 0,
+            last_answer: 0,
+            refused: None,
+            freed: false,
+            outstanding: 0,
+        })
+    }
+
+    #[inline]
+    fn check(&self, request: &Request) -> Result<(), DramError> {
+        let (address, organisation) = (&request.address, &self.organisation);
+        let inside = u32::from(address.pseudo_channel) < organisation.pseudo_channels
+            && u32::from(address.rank) < organisation.ranks
+            && u32::from(address.bank_group) < organisation.bank_groups
+            && u32::from(address.bank) < organisation.banks
+            && address.row < organisation.rows
+            && request.column < organisation.columns;
+        if inside { Ok(()) } else { Err(DramError::outside(request, organisation)) }
+    }
+
+    /// Takes a request between two ticks.
+    #[inline]
+    pub(super) fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
+        self.check(request)?;
+        let address = request.address;
+        let bank = self.organisation.node(Level::Bank, address) as usize;
+        let writes = &self.queues[WRITE];
+        if writes.waiting.contains(bank) && writes.holds(&self.entries, bank, address.row, request.column) {
+            // The data is in the write queue, whether or not there would be a place.
+            let (done, offered) = match request.access {
+                Access::Read => (self.answer(self.now + 1), Offered::Forwarded),
+                Access::Write => (self.now, Offered::Coalesced),
+            };
+            observer.completed(&Completion { request: *request, arrived: self.now, done });
+            return Ok(offered);
+        }
+        let queue = &mut self.queues[request.access as usize];
+        if queue.len >= queue.capacity {
+            self.refused = Some(request.access as usize);
+            return Ok(Offered::Refused);
+        }
+        self.refused = None;
+        let slot = self.entries.add(*request, bank, self.now);
+        let open = self.banks.open_row(bank);
+        let new = queue.push(&mut self.entries, slot, open);
+        self.outstanding += 1;
+        if let Some(new) = new {
+            let kind = match new {
+                Candidate::First if self.closed.contains(bank) => ACTIVATE,
+                Candidate::First => return Ok(Offered::Queued),
+                Candidate::Hit => HIT,
+                Candidate::Miss => PRECHARGE,
+            };
+            self.note(kind, request.access as usize, bank);
+        }
+        Ok(Offered::Queued)
+    }
+
+    /// When a read that has its data at `due` is answered: in order.
+    #[inline]
+    fn answer(&mut self, due: Tick) -> Tick {
+        self.last_answer = self.last_answer.max(due);
+        self.last_answer
+    }
+
+    /// Whether writes are served: decided anew whenever the queues are looked at.
+    #[inline]
+    pub(super) fn mode(&mut self) -> usize {
+        let (reads, writes) = (self.queues[READ].len, self.queues[WRITE].len);
+        if self.write_mode {
+            self.write_mode = !(writes <= self.write_low && reads > 0);
+        } else {
+            self.write_mode = writes >= self.write_high || reads == 0;
+        }
+        if self.write_mode { WRITE } else { READ }
+    }
+
+    /// A bank has become a candidate of this kind.
+    #[inline]
+    fn note(&mut self, kind: usize, queue: usize, bank: usize) {
+        let command = match kind {
+            ACTIVE | HIT => COLUMN[queue],
+            ACTIVATE => self.activate,
+            _ => Command::Pre,
+        };
+        let (groups, banks) = self.timing.narrow(self.timing.rules().id(command));
+        let allowed = groups[usize::from(self.groups[bank])].max(banks[bank]);
+        let wake = &mut self.domains[usize::from(self.ranks[bank])].wake[kind + queue];
+        *wake = allowed.min(*wake);
+    }
+
+    /// Pushes the refreshes of a tick.
+    #[inline]
+    pub(super) fn refresh_manager(&mut self, tick: Tick) {
+        if tick >= self.next_refresh {
+            self.push_refreshes();
+        }
+    }
+
+    #[cold]
+    fn push_refreshes(&mut self) {
+        self.next_refresh += self.refresh_interval;
+        for node in &self.refresh_nodes {
+            match self.refresh {
+                Refresh::None => {}
+                Refresh::AllBank => {
+                    self.refreshes.push_back(RefreshRequest { place: *node, command: Command::RefAb });
+                }
+                Refresh::PerBank => {
+                    let bank = self.banks.below(node).start + self.next_bank as usize;
+                    self.refreshing.insert(bank);
+                    let place = self.places[bank];
+                    self.refreshes.push_back(RefreshRequest { place, command: Command::RefPb });
+                }
+            }
+        }
+        let each = self.places.len() as u32 / self.refresh_nodes.len() as u32;
+        self.next_bank = (self.next_bank + 1) % each;
+    }
+
+    /// The next tick at which the refresh manager has something to do.
+    pub(super) const fn next_refresh(&self) -> Tick {
+        self.next_refresh
+    }
+
+    /// The owner that is served first, not before `tick`: the earliest, among those the oldest.
+    #[inline]
+    pub(super) fn pick_active(&mut self, tick: Tick, edges: &impl Edges) -> Pick {
+        let mut best = Pick::NONE;
+        let (owners, entries) = (&self.owners, &self.entries);
+        let search = Search { timing: &self.timing, groups: &self.groups, tick };
+        for queue in [READ, WRITE] {
+            let edge = |tick, _: &Domain, _| edges.column(tick);
+            let age = |bank: usize| {
+                let entry = entries.get(owners[bank]);
+                (entry.arrived, entry.activated)
+            };
+            search.run(&mut self.domains, (ACTIVE + queue, COLUMN[queue]), self.owned[queue], &mut best, edge, age);
+        }
+        best
+    }
+
+    /// Column commands of a queue: the earliest that is not before `tick`, among those the oldest request.
+    #[inline]
+    pub(super) fn pick_columns(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
+        let (from, entries) = (&self.queues[queue], &self.entries);
+        let hits = from.hits.without(self.refreshing);
+        let search = Search { timing: &self.timing, groups: &self.groups, tick };
+        let edge = |tick, _: &Domain, _| edges.column(tick);
+        let age = |bank| (entries.get(from.hit(bank)).sequence, 0);
+        search.run(&mut self.domains, (HIT + queue, COLUMN[queue]), hits, best, edge, age);
+    }
+
+    /// The same for activations and precharges.
+    #[inline]
+    pub(super) fn pick_rows(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
+        let (from, entries) = (&self.queues[queue], &self.entries);
+        let closed = (from.waiting & self.closed).without(self.refreshing);
+        let search = Search { timing: &self.timing, groups: &self.groups, tick };
+        let edge = |tick, _: &Domain, _| edges.row(tick);
+        let age = |bank| (entries.get(from.first(bank)).sequence, 0);
+        search.run(&mut self.domains, (ACTIVATE + queue, self.activate), closed, best, edge, age);
+        self.pick_precharges(queue, tick, edges, best);
+    }
+
+    /// The same for precharges alone.
+    #[inline]
+    pub(super) fn pick_precharges(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
+        let (from, entries) = (&self.queues[queue], &self.entries);
+        let misses = from.misses.without(self.owned[READ]).without(self.owned[WRITE]).without(self.refreshing);
+        let search = Search { timing: &self.timing, groups: &self.groups, tick };
+        let edge = |tick, domain: &Domain, bank| edges.precharge(tick, Some(bank), domain.pseudo_channel);
+        let age = |bank| (entries.get(from.miss(bank)).sequence, 0);
+        search.run(&mut self.domains, (PRECHARGE + queue, Command::Pre), misses, best, edge, age);
+    }
+
+    /// The command of a waiting refresh, and when it may be issued; `None` while a bank of it is owned or being activated.
+    fn pick_refresh(&self, index: usize, tick: Tick, edges: &impl Edges) -> Option<(Tick, Command)> {
+        let refresh = self.refreshes.get(index)?;
+        let place = &refresh.place;
+        let pseudo_channel =
+            place.node() / (self.organisation.nodes(place.level()) / self.organisation.pseudo_channels).max(1);
+        if self.banks.all_closed(place) {
+            let time = self.timing.ready_at(refresh.command, place).max(tick);
+            return Some((edges.row(time), refresh.command));
+        }
+        let below = self.banks.below(place);
+        let single = below.len() == 1;
+        let command = if single { Command::Pre } else { Command::PreA };
+        if below.clone().any(|bank| self.owners[bank] != NONE || self.banks.state(bank) == BankState::Activating) {
+            return None;
+        }
+        let time = self.timing.ready_at(command, place).max(tick);
+        Some((edges.precharge(time, single.then_some(below.start), pseudo_channel), command))
+    }
+
+    /// The refresh command that goes first: of all-bank refreshes only the head is looked at, of per-bank ones all.
+    #[inline]
+    pub(super) fn pick_refreshes(&self, tick: Tick, edges: &impl Edges) -> Option<RefreshPick> {
+        if self.refreshes.is_empty() {
+            return None;
+        }
+        let looked_at = if self.refresh == Refresh::PerBank { self.refreshes.len() } else { 1 };
+        let picks = (0..looked_at).filter_map(|index| {
+            let (time, command) = self.pick_refresh(index, tick, edges)?;
+            Some(RefreshPick { time, index, command })
+        });
+        picks.min_by_key(|pick| pick.time)
+    }
+
+    /// Whether an all-bank refresh waits: no queue is served then.
+    #[inline]
+    pub(super) fn refresh_waits(&self) -> bool {
+        self.refresh == Refresh::AllBank && !self.refreshes.is_empty()
+    }
+
+    /// Issues a command of the refresh at `index`.
+    pub(super) fn issue_refresh(&mut self, index: usize, tick: Tick, command: Command, observer: &mut impl Observer) {
+        let Some(refresh) = self.refreshes.get(index).copied() else { return };
+        self.timing.issue(command, &refresh.place, tick);
+        observer.issued(tick, command, Target::Refresh(&refresh.place));
+        if command == refresh.command {
+            self.refreshes.remove(index);
+            if command == Command::RefPb {
+                for bank in self.banks.below(&refresh.place) {
+                    // Another turn of the same bank may wait already.
+                    let again = self.refreshes.iter().any(|other| other.place == refresh.place);
+                    if !again {
+                        self.refreshing.remove(bank);
+                        self.note(ACTIVATE, READ, bank);
+                        self.note(ACTIVATE, WRITE, bank);
+                    }
+                }
+            }
+            return;
+        }
+        for bank in self.banks.below(&refresh.place) {
+            self.close(bank);
+        }
+    }
+
+    #[inline]
+    fn close(&mut self, bank: usize) {
+        self.banks.close(bank);
+        self.closed.insert(bank);
+        for queue in [READ, WRITE] {
+            self.queues[queue].closed(bank);
+            if self.queues[queue].waiting.contains(bank) {
+                self.note(ACTIVATE, queue, bank);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn open(&mut self, bank: usize, row: u32) {
+        self.banks.open(bank, row);
+        self.closed.remove(bank);
+        for queue in [READ, WRITE] {
+            if self.queues[queue].waiting.contains(bank) {
+                self.queues[queue].opened(&self.entries, bank, row);
+                if self.queues[queue].hits.contains(bank) {
+                    self.note(HIT, queue, bank);
+                }
+            }
+        }
+    }
+
+    /// The bank is neither closed nor open.
+    pub(super) fn half_open(&mut self, bank: usize) {
+        self.banks.activating(bank);
+        self.closed.remove(bank);
+    }
+
+    /// A command is sent for a request.
+    #[inline]
+    pub(super) fn send(&mut self, tick: Tick, command: Command, slot: u16, observer: &mut impl Observer) {
+        let entry = self.entries.get(slot);
+        let place = &self.places[usize::from(entry.bank)];
+        self.timing.issue(command, place, tick);
+        observer.issued(tick, command, Target::Request(&entry.request));
+    }
+
+    /// The request becomes the owner of its bank.
+    #[inline]
+    pub(super) fn own(&mut self, slot: u16, tick: Tick) {
+        let entry = self.entries.get_mut(slot);
+        entry.activated = tick;
+        let bank = usize::from(entry.bank);
+        let queue = entry.request.access as usize;
+        self.owners[bank] = slot;
+        self.owned[queue].insert(bank);
+        self.note(ACTIVE, queue, bank);
+    }
+
+    /// The request of a bank's owner.
+    pub(super) fn owner(&self, bank: u16) -> u16 {
+        self.owners[usize::from(bank)]
+    }
+
+    /// Takes the request out of its queue that activates a closed bank.
+    #[inline]
+    pub(super) fn take_first(&mut self, queue: usize, bank: u16) -> u16 {
+        self.freed |= self.refused == Some(queue);
+        self.queues[queue].take_first(&mut self.entries, usize::from(bank))
+    }
+
+    /// Issues the access of a bank's owner and ends it.
+    #[inline]
+    pub(super) fn serve_owner(&mut self, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+        let bank = usize::from(pick.bank);
+        let slot = self.owners[bank];
+        self.send(tick, pick.command, slot, observer);
+        self.owners[bank] = NONE;
+        self.owned[usize::from(pick.command == Command::Wr)].remove(bank);
+        for queue in [READ, WRITE] {
+            if self.queues[queue].misses.contains(bank) {
+                self.note(PRECHARGE, queue, bank);
+            }
+        }
+        self.retire(slot, tick, observer);
+    }
+
+    /// Issues a hit of a queue and ends it.
+    #[inline]
+    pub(super) fn serve_hit(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+        let slot = self.queues[queue].take_hit(&mut self.entries, usize::from(pick.bank));
+        self.freed |= self.refused == Some(queue);
+        self.send(tick, pick.command, slot, observer);
+        self.retire(slot, tick, observer);
+    }
+
+    #[inline]
+    fn retire(&mut self, slot: u16, tick: Tick, observer: &mut impl Observer) {
+        let entry = *self.entries.get(slot);
+        self.entries.release(slot);
+        self.outstanding -= 1;
+        let done = match entry.request.access {
+            Access::Read => self.answer(tick + self.read_latency),
+            Access::Write => tick,
+        };
+        observer.completed(&Completion { request: entry.request, arrived: entry.arrived, done });
+    }
+
+    /// Precharges a bank for the oldest request for another row.
+    #[inline]
+    pub(super) fn precharge(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+        let bank = usize::from(pick.bank);
+        let slot = self.queues[queue].miss(bank);
+        self.send(tick, Command::Pre, slot, observer);
+        self.close(bank);
+    }
+
+    /// Activates the row of the oldest request of a bank, in one command.
+    #[inline]
+    pub(super) fn activate(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+        let slot = self.take_first(queue, pick.bank);
+        self.send(tick, Command::Act, slot, observer);
+        let row = self.entries.get(slot).request.address.row;
+        self.open(usize::from(pick.bank), row);
+        self.own(slot, tick);
+    }
+
+    /// Issues what was picked from a queue, where accesses need nothing else.
+    #[inline]
+    pub(super) fn issue(&mut self, queue: usize, pick: &Pick, observer: &mut impl Observer) {
+        match pick.command {
+            Command::Pre => self.precharge(queue, pick, pick.time, observer),
+            Command::Act => self.activate(queue, pick, pick.time, observer),
+            _ => self.serve_hit(queue, pick, pick.time, observer),
+        }
+    }
+
+    /// When a bank is ready for a command.
+    pub(super) fn bank_ready(&self, command: Command, bank: u16) -> Tick {
+        self.timing.ready_at(command, &self.places[usize::from(bank)])
+    }
+
+    /// The pseudo-channel of a bank.
+    pub(super) fn pseudo_channel(&self, bank: usize) -> u32 {
+        bank as u32 / (self.organisation.nodes(Level::Bank) / self.organisation.pseudo_channels)
+    }
+}
+
+/// The command of an access, by queue.
+const COLUMN: [Command; 2] = [Command::Rd, Command::Wr];
+
+/// The search for the next command among candidates of one kind.
+struct Search<'a> {
+    timing: &'a TimingState,
+    groups: &'a [u8],
+    /// Nothing is issued before this.
+    tick: Tick,
+}
+
+impl Search<'_> {
+    /// Puts into `best` the earliest of `banks`, among the earliest the oldest; `best` stays where it is as good.
+    #[inline]
+    fn run(
+        &self,
+        domains: &mut [Domain],
+        (kind, command): (usize, Command),
+        banks: BankSet,
+        best: &mut Pick,
+        edge: impl Fn(Tick, &Domain, usize) -> Tick,
+        age: impl Fn(usize) -> Age,
+    ) {
+        if banks.is_empty() {
+            return;
+        }
+        let id = self.timing.rules().id(command);
+        for domain in domains {
+            let banks = banks & domain.banks;
+            if domain.wake[kind] > best.time || banks.is_empty() {
+                continue;
+            }
+            let floor = self.timing.wide(id, &domain.place).max(self.tick);
+            if floor > best.time {
+                continue;
+            }
+            let (by_group, by_bank) = self.timing.narrow(id);
+            let mut wake = NEVER;
+            banks.for_each(|bank| {
+                let allowed = by_bank[bank].max(by_group[usize::from(self.groups[bank])]);
+                wake = wake.min(allowed);
+                let time = edge(allowed.max(floor), domain, bank);
+                if time <= best.time {
+                    let age = age(bank);
+                    if time < best.time || age < best.age {
+                        *best = Pick { time, age, bank: bank as u16, command };
+                    }
+                }
+            });
+            domain.wake[kind] = wake;
+        }
+    }
+}

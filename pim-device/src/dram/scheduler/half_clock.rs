@@ -1,0 +1,56 @@
+//! Two buses and ticks of half a CK: commands begin on rising edges, precharges also on falling ones.
+
+use super::Scheduler;
+use super::double::{self, RowCommand};
+use crate::command::Command;
+use crate::dram::Tick;
+use crate::dram::core::{Core, Edges};
+use crate::dram::request::Observer;
+
+/// HBM3, HBM4. The first rising edge is tick 1.
+#[derive(Clone, Debug, Default)]
+pub(in crate::dram) struct HalfClock {
+    /// State: the last row command that began on a rising edge.
+    last: Option<RowCommand>,
+}
+
+/// The edges as the last row command leaves them.
+struct Halves {
+    /// The falling edge that the last row command shares, and the command.
+    paired: Option<(Tick, RowCommand)>,
+}
+
+impl Edges for Halves {
+    #[inline]
+    fn column(&self, tick: Tick) -> Tick {
+        tick | 1
+    }
+
+    #[inline]
+    fn row(&self, tick: Tick) -> Tick {
+        tick | 1
+    }
+
+    #[inline]
+    fn precharge(&self, tick: Tick, bank: Option<usize>, pseudo_channel: u32) -> Tick {
+        let Some((edge, last)) = &self.paired else { return tick };
+        let taken = *edge == tick
+            && last.pseudo_channel == pseudo_channel
+            && (last.bank.is_none() || bank.is_none() || last.bank == bank);
+        tick + Tick::from(taken)
+    }
+}
+
+impl Scheduler for HalfClock {
+    #[inline]
+    fn step(&mut self, core: &mut Core, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+        // An activation takes a CK and a half, so that it meets the falling edge after the next rising one.
+        let edge = |last: RowCommand| last.tick + if last.command == Command::Act { 3 } else { 1 };
+        let halves = Halves { paired: self.last.map(|last| (edge(last), last)) };
+        if let Some(issued) = double::step(core, tick, horizon, &halves, observer)
+            && issued.tick % 2 == 1
+        {
+            self.last = Some(issued);
+        }
+    }
+}

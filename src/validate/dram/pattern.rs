@@ -1,0 +1,198 @@
+//! The request patterns of the DRAM references: eight streams of requests, defined by arithmetic.
+
+use std::str::FromStr;
+
+use pim_device::dram::{Access, Request};
+use pim_device::{Address, Organisation};
+
+/// A stream of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// Reads in order, neighbours in different pseudo-channels and bank groups.
+    StreamBgi,
+    /// The same, all writes.
+    StreamBgiWr,
+    /// Reads in order, a row of each bank after the other.
+    StreamRow,
+    /// One bank, another row each time.
+    Conflict,
+    /// All banks in turn, another row each time.
+    BankRr,
+    /// Random reads.
+    Random,
+    /// [`Self::StreamBgi`], half of it writes.
+    MixStream,
+    /// Random, half writes.
+    MixRandom,
+}
+
+impl Pattern {
+    /// All, by name. Where one name begins with another the longer one comes first.
+    pub(super) const ALL: [(&'static str, Self); 8] = [
+        ("stream_bgi_wr", Self::StreamBgiWr),
+        ("stream_bgi", Self::StreamBgi),
+        ("stream_row", Self::StreamRow),
+        ("conflict", Self::Conflict),
+        ("bankrr", Self::BankRr),
+        ("mix_stream", Self::MixStream),
+        ("mix_random", Self::MixRandom),
+        ("random", Self::Random),
+    ];
+
+    /// The names, for messages.
+    pub(super) fn names() -> String {
+        Self::ALL.map(|(name, _)| name).join(", ")
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = ();
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, pattern)| pattern).ok_or(())
+    }
+}
+
+/// How many of each there are for the generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dimensions {
+    pub(super) pseudo_channels: u64,
+    pub(super) ranks: u64,
+    pub(super) bank_groups: u64,
+    pub(super) banks: u64,
+    pub(super) rows: u64,
+    pub(super) columns: u64,
+}
+
+impl Dimensions {
+    pub(super) fn of(organisation: &Organisation) -> Self {
+        Self {
+            pseudo_channels: organisation.pseudo_channels.into(),
+            ranks: organisation.ranks.into(),
+            bank_groups: organisation.bank_groups.into(),
+            banks: organisation.banks.into(),
+            rows: organisation.rows.into(),
+            columns: organisation.columns.into(),
+        }
+    }
+}
+
+/// The requests of a pattern, one after the other.
+#[derive(Clone, Debug)]
+pub(super) struct Generator {
+    dimensions: Dimensions,
+    pattern: Pattern,
+    /// State of splitmix64.
+    state: u64,
+    index: u64,
+}
+
+/// Takes the next digit off a mixed-radix number.
+fn digit(x: &mut u64, base: u64) -> u64 {
+    let digit = *x % base;
+    *x /= base;
+    digit
+}
+
+impl Generator {
+    pub(super) fn new(dimensions: Dimensions, pattern: Pattern, seed: u64) -> Self {
+        Self { dimensions, pattern, state: seed, index: 0 }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = self.state;
+        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn next(&mut self) -> Request {
+        let d = self.dimensions;
+        let mut x = self.index;
+        self.index += 1;
+        let (mut pc, mut rank, mut group, mut bank, mut column, mut write) = (0, 0, 0, 0, 0, false);
+        let row;
+        match self.pattern {
+            Pattern::StreamBgi | Pattern::StreamBgiWr | Pattern::MixStream => {
+                pc = digit(&mut x, d.pseudo_channels);
+                group = digit(&mut x, d.bank_groups);
+                column = digit(&mut x, d.columns);
+                bank = digit(&mut x, d.banks);
+                rank = digit(&mut x, d.ranks);
+                row = x % d.rows;
+                write = match self.pattern {
+                    Pattern::MixStream => self.random() & 1 == 1,
+                    pattern => pattern == Pattern::StreamBgiWr,
+                };
+            }
+            Pattern::StreamRow => {
+                pc = digit(&mut x, d.pseudo_channels);
+                column = digit(&mut x, d.columns);
+                group = digit(&mut x, d.bank_groups);
+                bank = digit(&mut x, d.banks);
+                rank = digit(&mut x, d.ranks);
+                row = x % d.rows;
+            }
+            Pattern::Conflict => row = x % d.rows,
+            Pattern::BankRr => {
+                pc = digit(&mut x, d.pseudo_channels);
+                group = digit(&mut x, d.bank_groups);
+                bank = digit(&mut x, d.banks);
+                rank = digit(&mut x, d.ranks);
+                row = x % d.rows;
+            }
+            Pattern::Random | Pattern::MixRandom => {
+                let u = self.random();
+                pc = (u & 0xff) % d.pseudo_channels;
+                group = (u >> 8 & 0xff) % d.bank_groups;
+                bank = (u >> 16 & 0xff) % d.banks;
+                rank = (u >> 24 & 0xff) % d.ranks;
+                row = (u >> 32 & 0xf_ffff) % d.rows;
+                column = (u >> 52 & 0x7ff) % d.columns;
+                write = self.pattern == Pattern::MixRandom && u >> 63 == 1;
+            }
+        }
+        let address = Address {
+            pseudo_channel: pc as u8,
+            rank: rank as u8,
+            bank_group: group as u8,
+            bank: bank as u8,
+            row: row as u32,
+        };
+        let access = if write { Access::Write } else { Access::Read };
+        Request { access, address, column: column as u32, tag: self.index }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Dimensions =
+        Dimensions { pseudo_channels: 2, ranks: 1, bank_groups: 4, banks: 4, rows: 1 << 15, columns: 32 };
+
+    #[test]
+    fn is_every_name_read_and_no_other() {
+        for (name, pattern) in Pattern::ALL {
+            assert_eq!(name.parse(), Ok(pattern));
+        }
+        assert_eq!("stream".parse::<Pattern>(), Err(()));
+    }
+
+    #[test]
+    fn do_streams_visit_bank_groups_before_columns() {
+        let mut stream = Generator::new(SMALL, Pattern::StreamBgi, 42);
+        let seen: Vec<Request> = (0..9).map(|_| stream.next()).collect();
+        assert_eq!((seen[1].address.pseudo_channel, seen[1].address.bank_group), (1, 0));
+        assert_eq!((seen[2].address.bank_group, seen[8].column), (1, 1));
+        let mut rows = Generator::new(SMALL, Pattern::StreamRow, 42);
+        assert_eq!((0..3).map(|_| rows.next().column).collect::<Vec<_>>(), [0, 0, 1]);
+    }
+
+    /// The first value of splitmix64 from seed 42.
+    #[test]
+    fn is_the_random_stream_splitmix64() {
+        let mut generator = Generator::new(SMALL, Pattern::Random, 42);
+        assert_eq!(generator.random(), 0xBDD7_3226_2FEB_6E95);
+    }
+}
