@@ -318,7 +318,14 @@ impl Channel {
     #[inline]
     fn oldest_column(&self, command: Command, rank: usize, mut banks: u32, wait: &mut u64) -> Option<Candidate> {
         let (queue, timing) = (&self.queues[rank], &self.timing[rank]);
-        let earliest = timing.ready_down_to(command, &self.rank_place, Level::Rank);
+        // Where all are of one bank group, what the bank group says counts; else the rank's word is a lower bound.
+        let first = banks.trailing_zeros() as usize;
+        let group = self.bank_group << (first / self.banks_per_group * self.banks_per_group);
+        let earliest = if banks & !group == 0 {
+            timing.ready_down_to(command, &self.places[first], Level::BankGroup)
+        } else {
+            timing.ready_down_to(command, &self.rank_place, Level::Rank)
+        };
         if earliest > self.now {
             *wait = earliest.min(*wait);
             return None;
