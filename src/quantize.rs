@@ -4,6 +4,7 @@
 //! [`Plan::measure`] goes through all heads and codecs by several threads, with results that do not depend on how many. The
 //! [`Report`] becomes a [`table`] for people, a [`csv()`] with a row for each head, a [`json`] summary and a [`figure`].
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -239,16 +240,16 @@ impl Plan {
                     return None;
                 }
                 let positions = Positions { observed: self.observed(codec.as_ref()), step: 1 };
-                let measured =
+                let result =
                     exact[index / codecs].as_ref()?.evaluate(codec.as_ref(), self.generated, positions, workspace);
-                failed.fetch_or(measured.is_err(), Ordering::Relaxed);
-                Some(measured)
+                failed.fetch_or(result.is_err(), Ordering::Relaxed);
+                Some(result)
             };
             let tell = |finished: usize| done(first * codecs + finished, heads * codecs);
-            let measured = parallel::in_order(some.len() * codecs, threads, Workspace::default, one, tell);
-            for (index, measured) in measured.into_iter().enumerate() {
-                if let Some(measured) = measured {
-                    measures[index % codecs].push(measured?);
+            let results = parallel::in_order(some.len() * codecs, threads, Workspace::default, one, tell);
+            for (index, result) in results.into_iter().enumerate() {
+                if let Some(result) = result {
+                    measures[index % codecs].push(result?);
                 }
             }
         }
@@ -356,7 +357,7 @@ pub fn table(report: &Report) -> String {
     }
     let mut text = format!("{}\n\n{}\n", title(report), table.trim_fmt());
     for reason in &report.left_out {
-        text += &format!("left out: {reason}\n");
+        let _ = writeln!(text, "left out: {reason}");
     }
     text
 }

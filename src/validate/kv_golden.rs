@@ -239,8 +239,7 @@ fn validate(name: &str, data: &[u8], info: &str) -> Result<Outcome, ValidateErro
         wrong_file(name, format!("is cut off or no safetensors file ({error})"), "name a whole safetensors file")
     })?;
     let info: Value = serde_json::from_str(info).map_err(|error| {
-        let place = format!("{} of golden.json: {error}", name);
-        wrong_file(&place, "is no JSON", "write golden.json with golden.py")
+        wrong_file(name, format!("golden.json beside it is no JSON: {error}"), "write golden.json with golden.py")
     })?;
     let golden = Golden { name, tensors };
     let inputs = inputs(&golden)?;

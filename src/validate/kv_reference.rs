@@ -38,28 +38,29 @@ pub(super) struct Settings<'a> {
     pub(super) table: &'a Table,
     pub(super) row: &'a Row,
     column: &'static str,
-    settings: Vec<(&'a str, &'a str, u64)>,
+    /// Name, value, and where the setting begins.
+    given: Vec<(&'a str, &'a str, u64)>,
     used: Vec<&'a str>,
 }
 
 impl<'a> Settings<'a> {
     /// Of a column of a row.
     pub(super) fn of(table: &'a Table, row: &'a Row, column: &'static str, separator: char) -> Self {
-        let mut settings = Vec::new();
+        let mut given = Vec::new();
         let mut offset = 0;
         for part in table.text(row, column).split(separator) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             if !part.trim().is_empty() {
-                settings.push((name.trim(), value.trim(), offset));
+                given.push((name.trim(), value.trim(), offset));
             }
             offset += part.chars().count() as u64 + 1;
         }
-        Self { table, row, column, settings, used: Vec::new() }
+        Self { table, row, column, given, used: Vec::new() }
     }
 
     /// The value of a setting, where there is one. A word without a value has an empty one.
     pub(super) fn get(&mut self, name: &str) -> Option<&'a str> {
-        let (name, value, _) = self.settings.iter().find(|(known, _, _)| *known == name)?;
+        let (name, value, _) = self.given.iter().find(|(known, _, _)| *known == name)?;
         self.used.push(name);
         Some(value)
     }
@@ -71,7 +72,7 @@ impl<'a> Settings<'a> {
 
     /// The value of a setting that is written with a space instead of `=`.
     pub(super) fn need_spaced(&mut self, name: &str) -> Result<&'a str, ValidateError> {
-        let spaced = self.settings.iter().find_map(|(word, _, _)| Some((*word, word.strip_prefix(name)?.trim())));
+        let spaced = self.given.iter().find_map(|(word, _, _)| Some((*word, word.strip_prefix(name)?.trim())));
         let Some((word, value)) = spaced else { return self.need(name) };
         self.used.push(word);
         Ok(value)
@@ -85,7 +86,7 @@ impl<'a> Settings<'a> {
 
     /// An error in the value of a setting.
     pub(super) fn wrong_value(&self, name: &str, problem: String, remedy: &str) -> ValidateError {
-        let offset = self.settings.iter().find(|(known, _, _)| *known == name).map_or(0, |(_, _, offset)| *offset);
+        let offset = self.given.iter().find(|(known, _, _)| *known == name).map_or(0, |(_, _, offset)| *offset);
         self.wrong(offset, problem, remedy)
     }
 
@@ -96,7 +97,7 @@ impl<'a> Settings<'a> {
 
     /// Refuses what nobody has asked for.
     pub(super) fn finish(&self) -> Result<(), ValidateError> {
-        match self.settings.iter().find(|(name, _, _)| !self.used.contains(name)) {
+        match self.given.iter().find(|(name, _, _)| !self.used.contains(name)) {
             Some((name, _, offset)) => Err(self.wrong(
                 *offset,
                 format!("`{name}` is unknown here"),
