@@ -6,6 +6,8 @@
 mod dramsim3;
 mod golden;
 mod pattern;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 pub use golden::DramGolden;

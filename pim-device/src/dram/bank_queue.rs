@@ -331,12 +331,9 @@ impl BankQueueChannel {
         let lane = &self.lanes[bank];
         let Some(head) = lane.commands.front() else { return (None, Tick::MAX) };
         let ready = |command| self.timing.ready_at(command, &self.places[bank]);
-        let row = match self.banks.state(bank) {
-            BankState::Open(row) => row,
-            _ => {
-                let time = ready(Act);
-                return if time <= tick { (Some((0, Act)), tick) } else { (None, time) };
-            }
+        let BankState::Open(row) = self.banks.state(bank) else {
+            let time = ready(Act);
+            return if time <= tick { (Some((0, Act)), tick) } else { (None, time) };
         };
         let mut next = Tick::MAX;
         if head.request.address.row != row {

@@ -49,11 +49,16 @@ impl BankSet {
     /// Calls `visit` for each bank, lowest first.
     #[inline]
     pub(super) fn for_each(self, mut visit: impl FnMut(usize)) {
-        for (index, mut word) in self.0.into_iter().enumerate() {
+        let (mut word, mut first) = (self.0[0], 0);
+        loop {
             while word != 0 {
-                visit(index * 64 + word.trailing_zeros() as usize);
+                visit(first + word.trailing_zeros() as usize);
                 word &= word - 1;
             }
+            if first > 0 || self.0[1] == 0 {
+                return;
+            }
+            (word, first) = (self.0[1], 64);
         }
     }
 }

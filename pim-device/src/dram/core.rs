@@ -42,7 +42,20 @@ pub(super) struct Pick {
 
 impl Pick {
     /// No command, never. With another time it is a bound: it goes before any request of the same time.
+    /// See also [`Self::up_to`].
     pub(super) const NONE: Self = Self { time: NEVER, age: (0, 0), bank: 0, command: Command::Act };
+
+    /// No command yet; one at `time` or before takes its place.
+    #[inline]
+    pub(super) const fn up_to(time: Tick) -> Self {
+        Self { time, age: (u64::MAX, u64::MAX), bank: u16::MAX, command: Command::Act }
+    }
+
+    /// Whether something took the place of [`Self::up_to`].
+    #[inline]
+    pub(super) const fn is_some(&self) -> bool {
+        self.bank != u16::MAX
+    }
 }
 
 /// When a kind of command may begin: on every tick, or on rising edges of CK only.
@@ -215,12 +228,12 @@ impl Core {
     #[inline]
     fn check(&self, request: &Request) -> Result<(), DramError> {
         let (address, organisation) = (&request.address, &self.organisation);
-        let inside = (u32::from(address.pseudo_channel) < organisation.pseudo_channels)
-            & (u32::from(address.rank) < organisation.ranks)
-            & (u32::from(address.bank_group) < organisation.bank_groups)
-            & (u32::from(address.bank) < organisation.banks)
-            & (address.row < organisation.rows)
-            & (request.column < organisation.columns);
+        let inside = u32::from(address.pseudo_channel) < organisation.pseudo_channels
+            && u32::from(address.rank) < organisation.ranks
+            && u32::from(address.bank_group) < organisation.bank_groups
+            && u32::from(address.bank) < organisation.banks
+            && address.row < organisation.rows
+            && request.column < organisation.columns;
         if inside { Ok(()) } else { Err(DramError::outside(request, organisation)) }
     }
 
@@ -329,19 +342,24 @@ impl Core {
         self.next_refresh
     }
 
-    /// The owner that is served first, not before `tick`: the earliest, among those the oldest.
+    /// The owner that is served first, not before `tick` and not after `latest`: the earliest, among those the oldest.
     #[inline]
-    pub(super) fn pick_active(&mut self, tick: Tick, edges: &impl Edges) -> Pick {
-        let mut best = Pick::NONE;
+    pub(super) fn pick_active(&mut self, tick: Tick, latest: Tick, edges: &impl Edges) -> Pick {
+        let mut best = Pick::up_to(latest);
+        if self.owned[READ].is_empty() && self.owned[WRITE].is_empty() {
+            return best;
+        }
         let (owners, entries) = (&self.owners, &self.entries);
         let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        for queue in [READ, WRITE] {
-            let edge = |tick, _: &Domain, _| edges.column(tick);
-            let age = |bank: usize| {
-                let entry = entries.get(owners[bank]);
-                (entry.arrived, entry.activated)
-            };
+        let edge = |tick, _: &Domain, _| edges.column(tick);
+        let age = |bank: usize| {
+            let entry = entries.get(owners[bank]);
+            (entry.arrived, entry.activated)
+        };
+        let mut queue = READ;
+        while queue <= WRITE {
             search.run(&mut self.domains, (ACTIVE + queue, COLUMN[queue]), self.owned[queue], &mut best, edge, age);
+            queue += 1;
         }
         best
     }
@@ -360,13 +378,14 @@ impl Core {
     /// The same for activations and precharges.
     #[inline]
     pub(super) fn pick_rows(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
+        // Precharges first: they seldom wait for anything that banks share, so that they often spare the rest.
+        self.pick_precharges(queue, tick, edges, best);
         let (from, entries) = (&self.queues[queue], &self.entries);
         let closed = (from.waiting & self.closed).without(self.refreshing);
         let search = Search { timing: &self.timing, groups: &self.groups, tick };
         let edge = |tick, _: &Domain, _| edges.row(tick);
         let age = |bank| (entries.get(from.first(bank)).sequence, 0);
         search.run(&mut self.domains, (ACTIVATE + queue, self.activate), closed, best, edge, age);
-        self.pick_precharges(queue, tick, edges, best);
     }
 
     /// The same for precharges alone.
@@ -615,8 +634,11 @@ impl Search<'_> {
         }
         let id = self.timing.rules().id(command);
         for domain in domains {
+            if domain.wake[kind] > best.time {
+                continue;
+            }
             let banks = banks & domain.banks;
-            if domain.wake[kind] > best.time || banks.is_empty() {
+            if banks.is_empty() {
                 continue;
             }
             let floor = self.timing.wide(id, &domain.place).max(self.tick);

@@ -51,7 +51,7 @@ pub enum Offered {
     Queued,
     /// A read that is answered from the write queue.
     Forwarded,
-    /// A write that goes with one that waits already.
+    /// It goes with one for the same granule that waits already.
     Coalesced,
     /// The queue is full: offer it again when a place is free.
     Refused,

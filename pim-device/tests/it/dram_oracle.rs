@@ -152,7 +152,7 @@ impl Oracle {
     }
 
     fn ready(&self, command: Command, place: Place) -> bool {
-        let tick = self.now as i64;
+        let tick = self.now.cast_signed();
         let ticks = |parameter| self.config.ticks(parameter) as u32;
         if self.bus[self.bus_of(command)] > self.now {
             return false;
@@ -167,7 +167,7 @@ impl Oracle {
                     };
                     let lengths = if self.is(Broken::LengthsNotCounted) { 0 } else { length - self.length(command) };
                     let wait = line.latency.signed_cycles(ticks) + lengths;
-                    wait <= 0 || tick >= issued as i64 + wait
+                    wait <= 0 || tick >= issued.cast_signed() + wait
                 })
         })
     }
@@ -434,7 +434,7 @@ impl Oracle {
             Refresh::PerBank => self.config.ticks(Parameter::Refi) / u64::from(each),
         };
         let now = self.now - u64::from(self.is(Broken::RefreshLate));
-        if now == 0 || now % interval != 0 {
+        if now == 0 || !now.is_multiple_of(interval) {
             return;
         }
         let nodes = if self.is(Broken::OneRefreshPerChannel) { 1 } else { nodes };
@@ -669,7 +669,7 @@ fn same(config: &ChannelConfig, broken: Broken, seed: u64, ticks: u64) -> Result
             let at = oracle.log.iter().zip(&listener.log).position(|(a, b)| a != b);
             let at = at.unwrap_or(oracle.log.len().min(listener.log.len()));
             let from =
-                |log: &Log| log[log.len().min(at.saturating_sub(3))..].iter().take(6).cloned().collect::<Vec<_>>();
+                |log: &Log| log[log.len().min(at.saturating_sub(3))..].iter().take(6).copied().collect::<Vec<_>>();
             return Err(format!(
                 "command {at} of\n  {:?}\n  channel\n  {:?}\n",
                 from(&oracle.log),

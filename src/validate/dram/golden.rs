@@ -57,7 +57,7 @@ struct Read<'a> {
     commands: Vec<Issued>,
 }
 
-fn validate(name: &str, files: &[GoldenFile]) -> Result<Outcome, ValidateError> {
+pub(super) fn validate(name: &str, files: &[GoldenFile]) -> Result<Outcome, ValidateError> {
     let devices = Devices::shipped()?;
     let read: Vec<Read<'_>> = files.iter().map(|file| read(file, &devices)).collect::<Result<_, _>>()?;
     let mut runs = Vec::new();

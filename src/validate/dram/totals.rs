@@ -29,7 +29,8 @@ const NAMED: usize = 10;
 /// What rows of every simulator say.
 const COMMON: [&str; 5] = ["simulator", "pattern", "seed", "n_requests", "total_ticks"];
 /// What names the channel of a Ramulator row, and what is compared beside the ticks.
-const RAMULATOR: [&str; 4] = ["standard", "org_preset", "timing_preset", "refresh"];
+const RAMULATOR: [&str; 11] =
+    ["standard", "org_preset", "timing_preset", "refresh", LATENCY, "ACT", "RD", "WR", "PREpb", "PREab", "REFab"];
 const COUNTS: [(&str, Command); 6] = [
     ("ACT", Command::Act),
     ("RD", Command::Rd),
@@ -184,7 +185,7 @@ fn ramulator(table: &Table, row: &Row) -> Result<ChannelConfig, ValidateError> {
     Ok(config.with_refresh(refresh))
 }
 
-fn validate(tables: &[Table], threads: usize) -> Result<Outcome, ValidateError> {
+pub(super) fn validate(tables: &[Table], threads: usize) -> Result<Outcome, ValidateError> {
     let devices = Devices::shipped()?;
     let mut asked = Vec::new();
     for table in tables {

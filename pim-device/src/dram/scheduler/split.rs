@@ -100,8 +100,8 @@ impl Split {
             self.second(core, half, tick, observer);
             return;
         }
-        let active = core.pick_active(tick, &EveryTick);
-        if active.time <= tick {
+        let active = core.pick_active(tick, tick, &EveryTick);
+        if active.is_some() {
             self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
             return;
         }
@@ -143,8 +143,8 @@ impl Scheduler for Split {
             self.between(core, half, tick, observer);
             return;
         }
-        let active = core.pick_active(tick, &EveryTick);
-        if active.time <= tick {
+        let active = core.pick_active(tick, tick, &EveryTick);
+        if active.is_some() {
             core.now = tick;
             self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
             return;
@@ -156,13 +156,19 @@ impl Scheduler for Split {
             core.issue_refresh(refresh.index, tick, refresh.command, observer);
             return;
         }
-        let other = refresh.map_or(Tick::MAX, |refresh| refresh.time).min(active.time);
-        let mut best = Pick { time: other, ..Pick::NONE };
+        let refresh_time = refresh.map_or(Tick::MAX, |refresh| refresh.time);
+        let mut best = Pick { time: refresh_time, ..Pick::NONE };
         let mut queue = 0;
         if !core.refresh_waits() {
             queue = core.mode();
             core.pick_columns(queue, tick, &EveryTick, &mut best);
             core.pick_rows(queue, tick, &EveryTick, &mut best);
+        }
+        let active = core.pick_active(tick, best.time.min(horizon), &EveryTick);
+        if active.is_some() {
+            core.now = active.time;
+            self.begin_access(core, Announced { pick: active, queue: None }, active.time, observer);
+            return;
         }
         let time = best.time;
         if time > horizon {
@@ -170,10 +176,8 @@ impl Scheduler for Split {
             return;
         }
         core.now = time;
-        if time == other {
-            if active.time == time {
-                self.begin_access(core, Announced { pick: active, queue: None }, time, observer);
-            } else if let Some(refresh) = refresh {
+        if time == refresh_time {
+            if let Some(refresh) = refresh {
                 core.issue_refresh(refresh.index, time, refresh.command, observer);
             }
             return;
