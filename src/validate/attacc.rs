@@ -1,8 +1,8 @@
 //! Suites `attacc-golden` and `attacc-attention`: rule set `attacc` against the public AttAcc simulator (ASPLOS 2024),
 //! command by command and over whole attention kernels.
 //!
-//! `workload` rebuilds the request traces of its attention kernel, oddities included; the device knows nothing of
-//! them. `trace` reads its trace files.
+//! `workload.rs` rebuilds the request traces of its attention kernel, oddities included; the device knows nothing of
+//! them. `trace.rs` reads its trace files.
 
 mod address;
 mod attention;

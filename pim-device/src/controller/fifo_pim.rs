@@ -43,6 +43,7 @@
 mod channel;
 mod config;
 mod front_end;
+mod prerequisite;
 mod queue;
 mod rows;
 pub mod rules;

@@ -48,6 +48,9 @@ const COMMANDS: [(&str, Command); 14] = [
 /// The longest sequence, the largest head and the most heads that are simulated.
 const MOST: [(&str, u64); 3] = [("seqlen", 1 << 21), ("dhead", 1 << 12), ("nhead", 1 << 14)];
 
+/// The most MACs of a channel that are simulated: a minute or so.
+const MOST_MACS: u64 = 1 << 26;
+
 /// The suite.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention;
@@ -121,10 +124,11 @@ fn read<'a>(table: &'a Table, row: &'a Row) -> Result<Kernel<'a>, ValidateError>
         return Err(table.wrong(row, "dbyte", 0, problem, "write the bytes of an element: 1, 2 or 4"));
     }
     let shape = Shape { mode, tokens: tokens?, head_dimension: head_dimension?, heads: heads?, element };
-    let trace = Trace::new(&shape).ok_or_else(|| {
-        let problem = "the addresses of K and V leave the channel".to_owned();
-        table.wrong(row, "seqlen", 0, problem, "write a shorter sequence or fewer heads")
-    })?;
+    let too_large = |problem: String| table.wrong(row, "seqlen", 0, problem, "write a shorter sequence or fewer heads");
+    if shape.macs() > MOST_MACS {
+        return Err(too_large(format!("the kernel has {} MACs on a channel", shape.macs())));
+    }
+    let trace = Trace::new(&shape).ok_or_else(|| too_large("the addresses of K and V leave the channel".to_owned()))?;
     let counts = REQUESTS.iter().map(|(name, _)| *name).chain(COMMANDS.iter().map(|(name, _)| *name));
     let expected: Result<Vec<u64>, _> =
         std::iter::once("cycles").chain(counts).map(|column| whole(table, row, column)).collect();
@@ -251,6 +255,7 @@ mod tests {
         check_refused(",128,64,1,2,", ",128,64,99999,2,", "t.csv:2:15: `nhead` is 99999");
         check_refused(",128,64,1,2,", ",128,64,1,3,", "t.csv:2:17: `dbyte` is 3");
         check_refused(",165,", ",many,", "t.csv:2:19: `cycles` is \"many\", which is not a whole number");
-        check_refused(",128,64,1,2,", ",128,4096,16384,2,", "t.csv:2:8: the addresses of K and V leave the channel");
+        let large = "t.csv:2:8: the kernel has 1099511627776 MACs on a channel";
+        check_refused("\nbank,1,128,64,1,2,", "\nbuffer,1,2097152,4096,16384,4,", &large.replace(":8", ":10"));
     }
 }

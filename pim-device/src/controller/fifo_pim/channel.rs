@@ -1,14 +1,17 @@
 //! One channel: its queues, its two slots in each cycle, its refreshes.
 
+mod pim_only;
+
 use std::collections::VecDeque;
 
 use crate::command::{Bus, Command, CommandCounts};
 use crate::organisation::Organisation;
 
 use super::config::Config;
+use super::prerequisite::{look_again, next};
 use super::queue::{Entry, Queue};
 use super::rows::OpenRows;
-use super::rules::{BankSet, Banks, Effect, Need};
+use super::rules::{BankSet, Banks, Effect};
 use super::timers::{Node, Timers};
 use super::{Issue, Target};
 
@@ -213,104 +216,6 @@ impl Channel {
         };
         self.slot(config, now, takes);
         self.next_change(config, now)
-    }
-
-    /// Whether nothing but PIM requests can be served, now or later in this cycle.
-    #[inline]
-    fn only_pim(&self) -> bool {
-        self.writing
-            && self.refreshes.is_empty()
-            && self.active.is_empty()
-            && self.reads.is_empty()
-            && self.writes.is_empty()
-    }
-
-    /// A cycle in which there are only PIM requests: what [`Self::tick`] does, without a look at the other queues.
-    #[inline]
-    fn tick_pim(&mut self, config: &Config, now: u64) -> u64 {
-        if let Some((command, bank)) = self.pim.first_column(config)
-            && self.timers.ready(command, bank) <= now
-        {
-            return self.tick_column(config, command, bank, now);
-        }
-        self.tick_pim_slots(config, now)
-    }
-
-    /// Such a cycle that begins with the column command of the first request, as most do: what
-    /// [`Self::tick_pim_slots`] does for it.
-    #[inline]
-    fn tick_column(&mut self, config: &Config, command: Command, bank: Node, now: u64) -> u64 {
-        if self.log.is_some() {
-            let slot = self.pim.head_slot() as u8;
-            let first = Candidate { source: Source::Pim, slot, command: Some(command), bank, ready: true };
-            self.note(config, now, first);
-        }
-        self.changed = true;
-        self.commands[command] += 1;
-        self.completed += 1;
-        self.timers.issue(command, bank, now);
-        self.pim.remove_first_column(config, command, bank);
-        if self.pim.is_empty() {
-            return self.next_refresh;
-        }
-        if self.pim.may_offer(config, Bus::Row) {
-            self.slot_pim(config, now, Takes::Only(Bus::Row));
-        } else if self.pim.starts_with_barrier() {
-            self.drop_barrier();
-        }
-        if self.pim.starts_with_barrier() {
-            return now + 1;
-        }
-        if let Some(command) = self.pim.only_command() {
-            // What holds it back in the whole channel is mostly enough to know.
-            let bound = self.timers.ready_at_channel(command);
-            if bound > now {
-                return bound.min(self.next_refresh);
-            }
-        }
-        self.pim.next_change(&self.timers, now, true, self.next_refresh)
-    }
-
-    #[inline(never)]
-    fn tick_pim_slots(&mut self, config: &Config, now: u64) -> u64 {
-        let first = self.slot_pim(config, now, Takes::Anything);
-        if self.pim.is_empty() {
-            return self.next_refresh;
-        }
-        let takes = match first.and_then(|command| config.bus(command)) {
-            Some(Bus::Row) => Takes::Only(Bus::Column),
-            Some(Bus::Column) => Takes::Only(Bus::Row),
-            None => Takes::Nothing,
-        };
-        self.slot_pim(config, now, takes);
-        if self.pim.starts_with_barrier() {
-            return now + 1;
-        }
-        self.pim.next_change(&self.timers, now, self.changed, self.next_refresh)
-    }
-
-    /// One slot of such a cycle. Returns the command that it issued: where none is, no queue is left to name another.
-    #[inline]
-    fn slot_pim(&mut self, config: &Config, now: u64, takes: Takes) -> Option<Command> {
-        self.drop_barrier();
-        let offered = match takes {
-            Takes::Anything => true,
-            Takes::Only(bus) => self.pim.offers(config, bus),
-            Takes::Nothing => false,
-        };
-        if !offered {
-            return None;
-        }
-        let candidate = self.best(Source::Pim, now)?;
-        let fits = match takes {
-            Takes::Only(bus) => candidate.command.is_some_and(|command| config.bus(command) == Some(bus)),
-            Takes::Anything | Takes::Nothing => true,
-        };
-        if !candidate.ready || !fits {
-            return None;
-        }
-        self.issue(config, now, candidate);
-        candidate.command
     }
 
     #[inline]
@@ -518,55 +423,6 @@ impl Channel {
             }
         }
         next
-    }
-}
-
-/// What has to be issued next for a request.
-#[inline]
-fn next(config: &Config, rows: &OpenRows, own: Command, bank: Node, row: u32) -> Command {
-    match config.need(own) {
-        Need::Nothing => own,
-        Need::Open { banks, activate, precharge } => {
-            let without = config.set(banks, bank) & !rows.with(row);
-            if without == 0 {
-                own
-            } else if rows.open() >> without.trailing_zeros() & 1 == 0 {
-                activate
-            } else {
-                precharge
-            }
-        }
-        Need::Closed { precharge } => {
-            if rows.open() == 0 {
-                own
-            } else {
-                precharge
-            }
-        }
-    }
-}
-
-/// Finds out anew what has to come next for every request that needs a row in one of these banks. Where rows have been
-/// opened, nothing changes for those that had theirs. `near` are the banks of those requests that need a row in few
-/// banks and that can have changed, if not all.
-fn look_again(
-    config: &Config,
-    rows: &OpenRows,
-    queue: &mut Queue,
-    (moved, near): (BankSet, Option<BankSet>),
-    opened: bool,
-) {
-    for slot in queue.without_row(opened, near) {
-        let entry = queue.entry(slot);
-        let (bank, row) = (entry.bank, entry.row);
-        let Some(own) = entry.own else { continue };
-        if config.reach(own, bank) & moved == 0 {
-            continue;
-        }
-        let (before, next) = (entry.next, next(config, rows, own, bank, row));
-        if next != before {
-            queue.set_next(config, slot, next);
-        }
     }
 }
 

@@ -335,6 +335,7 @@ impl Queue {
     }
 
     /// Whether an entry whose next command goes over this bus could be the best one.
+    #[inline]
     pub(super) fn offers(&self, config: &Config, bus: Bus) -> bool {
         let commands = self.commands & config.commands_of(bus);
         commands != 0 && {
