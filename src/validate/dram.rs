@@ -1,6 +1,6 @@
 //! Ordinary DRAM against two other simulators: what the suites `dram-golden` and `dram-totals` share.
 //!
-//! Both references come from the same runs: a [`pattern`] of requests offered in order, up to four before each tick,
+//! Both references come from the same runs: a pattern of requests (`pattern.rs`) offered in order, up to four before each tick,
 //! until the queues refuse.
 
 mod dramsim3;
