@@ -14,6 +14,7 @@ mod queue;
 pub mod request;
 pub mod rules;
 mod scheduler;
+mod search;
 pub mod state;
 
 pub use bank::{BankState, Banks};

@@ -9,93 +9,14 @@ use super::config::{ChannelConfig, DramError, Refresh};
 use super::queue::{Candidate, Entries, NONE, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
+use super::search::{ACTIVATE, ACTIVE, Domain, Edges, HIT, KINDS, PRECHARGE, Pick, Search};
 use super::state::TimingState;
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 
-/// After every tick.
-pub(super) const NEVER: Tick = Tick::MAX;
-
 /// Which queue.
 pub(super) const READ: usize = 0;
 pub(super) const WRITE: usize = 1;
-
-/// Order among requests: arrival, and what decides where that is equal.
-type Age = (u64, u64);
-
-/// Kinds of candidates: what a bank may be waiting for. The second of each pair is of the write queue.
-const ACTIVE: usize = 0;
-const HIT: usize = 2;
-const ACTIVATE: usize = 4;
-const PRECHARGE: usize = 6;
-const KINDS: usize = 8;
-
-/// What would be issued next, and when.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pick {
-    pub(super) time: Tick,
-    /// Order among requests of the same time.
-    pub(super) age: Age,
-    pub(super) bank: u16,
-    pub(super) command: Command,
-}
-
-impl Pick {
-    /// No command, never. With another time it is a bound: it goes before any request of the same time.
-    /// See also [`Self::up_to`].
-    pub(super) const NONE: Self = Self { time: NEVER, age: (0, 0), bank: 0, command: Command::Act };
-
-    /// No command yet; one at `time` or before takes its place.
-    #[inline]
-    pub(super) const fn up_to(time: Tick) -> Self {
-        Self { time, age: (u64::MAX, u64::MAX), bank: u16::MAX, command: Command::Act }
-    }
-
-    /// Whether something took the place of [`Self::up_to`].
-    #[inline]
-    pub(super) const fn is_some(&self) -> bool {
-        self.bank != u16::MAX
-    }
-}
-
-/// When a kind of command may begin: on every tick, or on rising edges of CK only.
-pub(super) trait Edges {
-    /// The first tick from `tick` on at which a column command may begin.
-    fn column(&self, tick: Tick) -> Tick;
-    /// An activation or a refresh.
-    fn row(&self, tick: Tick) -> Tick;
-    /// A precharge of a bank, or of all banks of a node (`None`).
-    fn precharge(&self, tick: Tick, bank: Option<usize>, pseudo_channel: u32) -> Tick;
-}
-
-/// Every command on every tick.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct EveryTick;
-
-impl Edges for EveryTick {
-    #[inline]
-    fn column(&self, tick: Tick) -> Tick {
-        tick
-    }
-    #[inline]
-    fn row(&self, tick: Tick) -> Tick {
-        tick
-    }
-    #[inline]
-    fn precharge(&self, tick: Tick, _: Option<usize>, _: u32) -> Tick {
-        tick
-    }
-}
-
-/// Banks that share everything above the bank group.
-#[derive(Clone, Debug)]
-struct Domain {
-    place: Place,
-    banks: BankSet,
-    pseudo_channel: u32,
-    /// State: by kind of candidate a tick before which no bank group and bank of a candidate allows its command.
-    wake: [Tick; KINDS],
-}
 
 /// A refresh that waits.
 #[derive(Clone, Copy, Debug)]
@@ -342,22 +263,19 @@ impl Core {
         self.next_refresh
     }
 
-    /// The owner that is served first, not before `tick` and not after `latest`: the earliest, among those the oldest.
+    /// The owner that is served first, not before `tick`: the earliest, among those the oldest.
     #[inline]
-    pub(super) fn pick_active(&mut self, tick: Tick, latest: Tick, edges: &impl Edges) -> Pick {
-        let mut best = Pick::up_to(latest);
-        if self.owned[READ].is_empty() && self.owned[WRITE].is_empty() {
-            return best;
-        }
+    pub(super) fn pick_active(&mut self, tick: Tick, edges: &impl Edges) -> Pick {
+        let mut best = Pick::NONE;
         let (owners, entries) = (&self.owners, &self.entries);
         let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        let edge = |tick, _: &Domain, _| edges.column(tick);
-        let age = |bank: usize| {
-            let entry = entries.get(owners[bank]);
-            (entry.arrived, entry.activated)
-        };
         let mut queue = READ;
         while queue <= WRITE {
+            let edge = |tick, _: &Domain, _| edges.column(tick);
+            let age = |bank: usize| {
+                let entry = entries.get(owners[bank]);
+                (entry.arrived, entry.activated)
+            };
             search.run(&mut self.domains, (ACTIVE + queue, COLUMN[queue]), self.owned[queue], &mut best, edge, age);
             queue += 1;
         }
@@ -378,14 +296,13 @@ impl Core {
     /// The same for activations and precharges.
     #[inline]
     pub(super) fn pick_rows(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
-        // Precharges first: they seldom wait for anything that banks share, so that they often spare the rest.
-        self.pick_precharges(queue, tick, edges, best);
         let (from, entries) = (&self.queues[queue], &self.entries);
         let closed = (from.waiting & self.closed).without(self.refreshing);
         let search = Search { timing: &self.timing, groups: &self.groups, tick };
         let edge = |tick, _: &Domain, _| edges.row(tick);
         let age = |bank| (entries.get(from.first(bank)).sequence, 0);
         search.run(&mut self.domains, (ACTIVATE + queue, self.activate), closed, best, edge, age);
+        self.pick_precharges(queue, tick, edges, best);
     }
 
     /// The same for precharges alone.
@@ -608,57 +525,3 @@ impl Core {
 
 /// The command of an access, by queue.
 const COLUMN: [Command; 2] = [Command::Rd, Command::Wr];
-
-/// The search for the next command among candidates of one kind.
-struct Search<'a> {
-    timing: &'a TimingState,
-    groups: &'a [u8],
-    /// Nothing is issued before this.
-    tick: Tick,
-}
-
-impl Search<'_> {
-    /// Puts into `best` the earliest of `banks`, among the earliest the oldest; `best` stays where it is as good.
-    #[inline]
-    fn run(
-        &self,
-        domains: &mut [Domain],
-        (kind, command): (usize, Command),
-        banks: BankSet,
-        best: &mut Pick,
-        edge: impl Fn(Tick, &Domain, usize) -> Tick,
-        age: impl Fn(usize) -> Age,
-    ) {
-        if banks.is_empty() {
-            return;
-        }
-        let id = self.timing.rules().id(command);
-        for domain in domains {
-            if domain.wake[kind] > best.time {
-                continue;
-            }
-            let banks = banks & domain.banks;
-            if banks.is_empty() {
-                continue;
-            }
-            let floor = self.timing.wide(id, &domain.place).max(self.tick);
-            if floor > best.time {
-                continue;
-            }
-            let (by_group, by_bank) = self.timing.narrow(id);
-            let mut wake = NEVER;
-            banks.for_each(|bank| {
-                let allowed = by_bank[bank].max(by_group[usize::from(self.groups[bank])]);
-                wake = wake.min(allowed);
-                let time = edge(allowed.max(floor), domain, bank);
-                if time <= best.time {
-                    let age = age(bank);
-                    if time < best.time || age < best.age {
-                        *best = Pick { time, age, bank: bank as u16, command };
-                    }
-                }
-            });
-            domain.wake[kind] = wake;
-        }
-    }
-}

@@ -3,8 +3,9 @@
 use super::Scheduler;
 use crate::command::Command;
 use crate::dram::Tick;
-use crate::dram::core::{Core, Edges, EveryTick, Pick};
+use crate::dram::core::Core;
 use crate::dram::request::Observer;
+use crate::dram::search::{Edges, EveryTick, Pick};
 
 /// HBM2.
 #[derive(Clone, Debug)]
@@ -36,13 +37,13 @@ pub(super) fn step(
     edges: &impl Edges,
     observer: &mut impl Observer,
 ) -> Option<RowCommand> {
-    let active = core.pick_active(tick, tick, edges);
-    if active.is_some() {
+    let active = core.pick_active(tick, edges);
+    if active.time <= tick {
         core.serve_owner(&active, tick, observer);
         core.now = tick;
         return row_slot(core, tick, edges, observer);
     }
-    let mut column = Pick::NONE;
+    let mut column = Pick { time: active.time, ..Pick::NONE };
     let refresh = core.pick_refreshes(tick, edges);
     if let Some(refresh) = refresh.filter(|refresh| refresh.time <= tick && edges.column(tick) > tick) {
         // On an edge without column commands refresh goes before any look at the queues.
@@ -54,17 +55,9 @@ pub(super) fn step(
     let refresh_time = refresh.map_or(Tick::MAX, |refresh| refresh.time);
     let mut row = Pick { time: refresh_time, ..Pick::NONE };
     let mut queue = 0;
-    let looks = !core.refresh_waits();
-    if looks {
+    if !core.refresh_waits() {
         queue = core.mode();
         core.pick_columns(queue, tick, edges, &mut column);
-    }
-    // What owns its bank goes before what waits in the queue.
-    let active = core.pick_active(tick, column.time.min(row.time), edges);
-    if active.is_some() {
-        column.time = active.time;
-    }
-    if looks {
         row.time = row.time.min(column.time.saturating_add(1));
         core.pick_rows(queue, tick, edges, &mut row);
     }
@@ -75,10 +68,10 @@ pub(super) fn step(
     }
     core.now = time;
     if column.time == time {
-        if active.is_some() {
-            core.serve_owner(&active, time, observer);
-        } else {
+        if column.time < active.time {
             core.serve_hit(queue, &column, time, observer);
+        } else {
+            core.serve_owner(&active, time, observer);
         }
         return row_slot(core, time, edges, observer);
     }

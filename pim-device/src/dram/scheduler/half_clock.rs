@@ -4,8 +4,9 @@ use super::Scheduler;
 use super::double::{self, RowCommand};
 use crate::command::Command;
 use crate::dram::Tick;
-use crate::dram::core::{Core, Edges};
+use crate::dram::core::Core;
 use crate::dram::request::Observer;
+use crate::dram::search::Edges;
 
 /// HBM3, HBM4. The first rising edge is tick 1.
 #[derive(Clone, Debug, Default)]

@@ -2,8 +2,9 @@
 
 use super::Scheduler;
 use crate::dram::Tick;
-use crate::dram::core::{Core, EveryTick, Pick};
+use crate::dram::core::Core;
 use crate::dram::request::Observer;
+use crate::dram::search::{EveryTick, Pick};
 
 /// DDR4, DDR5, GDDR6.
 #[derive(Clone, Debug)]
@@ -12,38 +13,41 @@ pub(in crate::dram) struct Single;
 impl Scheduler for Single {
     #[inline]
     fn step(&mut self, core: &mut Core, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
-        let active = core.pick_active(tick, tick, &EveryTick);
-        if active.is_some() {
+        let active = core.pick_active(tick, &EveryTick);
+        if active.time <= tick {
             core.serve_owner(&active, tick, observer);
             core.now = tick;
             return;
         }
+        let mut best = active;
         let refresh = core.pick_refreshes(tick, &EveryTick);
-        if let Some(refresh) = refresh.filter(|refresh| refresh.time <= tick) {
+        if let Some(refresh) = refresh {
             // A tick that refresh takes does not look at the queues.
-            core.now = tick;
-            core.issue_refresh(refresh.index, tick, refresh.command, observer);
-            return;
+            if refresh.time <= tick {
+                core.now = tick;
+                core.issue_refresh(refresh.index, tick, refresh.command, observer);
+                return;
+            }
+            best.time = best.time.min(refresh.time);
         }
-        let refresh_time = refresh.map_or(Tick::MAX, |refresh| refresh.time);
-        let mut best = Pick { time: refresh_time, ..Pick::NONE };
+        let other = best.time;
         let mut queue = 0;
         if !core.refresh_waits() {
             queue = core.mode();
+            best = Pick { time: other, ..Pick::NONE };
             core.pick_columns(queue, tick, &EveryTick, &mut best);
             core.pick_rows(queue, tick, &EveryTick, &mut best);
         }
-        let active = core.pick_active(tick, best.time.min(horizon), &EveryTick);
-        if active.is_some() {
-            core.now = active.time;
-            core.serve_owner(&active, active.time, observer);
-        } else if best.time > horizon {
+        if best.time > horizon {
             core.now = horizon;
-        } else if best.time < refresh_time {
-            core.now = best.time;
+            return;
+        }
+        core.now = best.time;
+        if best.time < other {
             core.issue(queue, &best, observer);
+        } else if active.time == other {
+            core.serve_owner(&active, active.time, observer);
         } else if let Some(refresh) = refresh {
-            core.now = refresh.time;
             core.issue_refresh(refresh.index, refresh.time, refresh.command, observer);
         }
     }

@@ -4,8 +4,9 @@ use super::Scheduler;
 use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::config::ChannelConfig;
-use crate::dram::core::{Core, EveryTick, Pick};
+use crate::dram::core::Core;
 use crate::dram::request::Observer;
+use crate::dram::search::{EveryTick, Pick};
 use crate::timing::Parameter;
 
 /// LPDDR5.
@@ -100,8 +101,8 @@ impl Split {
             self.second(core, half, tick, observer);
             return;
         }
-        let active = core.pick_active(tick, tick, &EveryTick);
-        if active.is_some() {
+        let active = core.pick_active(tick, &EveryTick);
+        if active.time <= tick {
             self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
             return;
         }
@@ -143,8 +144,8 @@ impl Scheduler for Split {
             self.between(core, half, tick, observer);
             return;
         }
-        let active = core.pick_active(tick, tick, &EveryTick);
-        if active.is_some() {
+        let active = core.pick_active(tick, &EveryTick);
+        if active.time <= tick {
             core.now = tick;
             self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
             return;
@@ -156,19 +157,13 @@ impl Scheduler for Split {
             core.issue_refresh(refresh.index, tick, refresh.command, observer);
             return;
         }
-        let refresh_time = refresh.map_or(Tick::MAX, |refresh| refresh.time);
-        let mut best = Pick { time: refresh_time, ..Pick::NONE };
+        let other = refresh.map_or(Tick::MAX, |refresh| refresh.time).min(active.time);
+        let mut best = Pick { time: other, ..Pick::NONE };
         let mut queue = 0;
         if !core.refresh_waits() {
             queue = core.mode();
             core.pick_columns(queue, tick, &EveryTick, &mut best);
             core.pick_rows(queue, tick, &EveryTick, &mut best);
-        }
-        let active = core.pick_active(tick, best.time.min(horizon), &EveryTick);
-        if active.is_some() {
-            core.now = active.time;
-            self.begin_access(core, Announced { pick: active, queue: None }, active.time, observer);
-            return;
         }
         let time = best.time;
         if time > horizon {
@@ -176,8 +171,10 @@ impl Scheduler for Split {
             return;
         }
         core.now = time;
-        if time == refresh_time {
-            if let Some(refresh) = refresh {
+        if time == other {
+            if active.time == time {
+                self.begin_access(core, Announced { pick: active, queue: None }, time, observer);
+            } else if let Some(refresh) = refresh {
                 core.issue_refresh(refresh.index, time, refresh.command, observer);
             }
             return;
