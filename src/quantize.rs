@@ -2,7 +2,7 @@
 //!
 //! [`Plan`] reads a file of tensors and the codecs, and refuses what does not go together before anything is computed.
 //! [`Plan::measure`] goes through all heads and codecs by several threads, with results that do not depend on how many. The
-//! [`Report`] becomes a [`table`] for people, a [`csv()`] with a row for each head, a [`json`] summary and a [`figure`].
+//! [`Report`] becomes a [`table`] for people, a [`csv()`] with a row for each head, a [`json()`] summary and a [`figure`].
 
 use std::fmt::Write as _;
 use std::path::Path;
