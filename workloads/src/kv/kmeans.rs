@@ -6,7 +6,7 @@
 
 use half::f16;
 
-/// Centroids that are compared side by side: two vectors of the smallest common instruction set.
+/// Distances that are compared side by side: two vectors of the smallest common instruction set.
 const LANES: usize = 8;
 
 /// How to cluster. All fields are configuration.
@@ -72,7 +72,8 @@ pub fn cluster(points: &[f32], initial: Vec<f32>, clustering: Clustering<'_>) ->
 
 /// The nearest centroid of each point.
 pub fn nearest_codes(points: &[f32], centroids: &[f32], dimension: usize) -> Vec<u16> {
-    let mut codes = vec![0; points.len() / dimension.max(1)];
+    let dimension = dimension.max(1);
+    let mut codes = vec![0; points.len() / dimension];
     assign(points, centroids, dimension, &mut Vec::new(), &mut codes);
     codes
 }
@@ -112,74 +113,69 @@ fn add_half(sums: &mut [f64], point: &[f32], weight: f32) {
 
 /// Writes the index of the nearest centroid of each point.
 fn assign(points: &[f32], centroids: &[f32], dimension: usize, table: &mut Vec<f32>, codes: &mut [u16]) {
-    lay_out(centroids, dimension, table);
+    let count = (centroids.len() / dimension).next_multiple_of(LANES);
+    lay_out(centroids, dimension, count, table);
+    let mut distances = vec![0.0; count];
     match dimension {
-        1 => assign_fixed::<1>(points, table, codes),
-        2 => assign_fixed::<2>(points, table, codes),
-        4 => assign_fixed::<4>(points, table, codes),
-        8 => assign_fixed::<8>(points, table, codes),
-        16 => assign_fixed::<16>(points, table, codes),
-        32 => assign_fixed::<32>(points, table, codes),
+        1 => assign_fixed::<1>(points, table, &mut distances, codes),
+        2 => assign_fixed::<2>(points, table, &mut distances, codes),
+        4 => assign_fixed::<4>(points, table, &mut distances, codes),
+        8 => assign_fixed::<8>(points, table, &mut distances, codes),
         _ => {
-            for (point, code) in points.chunks_exact(dimension.max(1)).zip(codes) {
-                *code = nearest_in(point, table);
+            for (point, code) in points.chunks_exact(dimension).zip(codes) {
+                distances.fill(0.0);
+                for (element, column) in point.iter().zip(table.chunks_exact(count)) {
+                    for (distance, centroid) in distances.iter_mut().zip(column) {
+                        *distance += (element - centroid) * (element - centroid);
+                    }
+                }
+                *code = first_least(&distances);
             }
         }
     }
 }
 
-/// The centroids in blocks of [`LANES`], element after element within a block. Missing ones are infinitely far.
-fn lay_out(centroids: &[f32], dimension: usize, table: &mut Vec<f32>) {
+/// The centroids element after element, each in a row of `count`. Missing ones are infinitely far.
+fn lay_out(centroids: &[f32], dimension: usize, count: usize, table: &mut Vec<f32>) {
     table.clear();
-    for block in centroids.chunks(LANES * dimension) {
-        for element in 0..dimension {
-            let column = block.iter().skip(element).step_by(dimension).copied();
-            table.extend(column.chain(std::iter::repeat(f32::INFINITY)).take(LANES));
-        }
+    for element in 0..dimension {
+        let column = centroids.iter().skip(element).step_by(dimension).copied();
+        table.extend(column.chain(std::iter::repeat(f32::INFINITY)).take(count));
     }
 }
 
-/// [`nearest_in`] for points of a length that the compiler knows.
-fn assign_fixed<const D: usize>(points: &[f32], table: &[f32], codes: &mut [u16]) {
+/// [`assign`] for points of a length that the compiler knows: no distance is written before it is complete.
+fn assign_fixed<const D: usize>(points: &[f32], table: &[f32], distances: &mut [f32], codes: &mut [u16]) {
+    let count = distances.len();
+    let columns: [&[f32]; D] = std::array::from_fn(|element| &table[element * count..][..count]);
     for (point, code) in points.as_chunks::<D>().0.iter().zip(codes) {
-        *code = nearest_in(point, table);
+        for (centroid, distance) in distances.iter_mut().enumerate() {
+            let mut sum = 0.0;
+            for element in 0..D {
+                let difference = point[element] - columns[element][centroid];
+                sum += difference * difference;
+            }
+            *distance = sum;
+        }
+        *code = first_least(distances);
     }
 }
 
-/// The index of the nearest centroid of a table that [`lay_out`] made.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the length of the point is then a constant, which halves the time")]
-fn nearest_in(point: &[f32], table: &[f32]) -> u16 {
-    let mut best = [f32::INFINITY; LANES];
-    // The number of the block as FP32, exact to 2^24: selected like the distance, it stays in a vector register.
-    let mut block_of = [0.0_f32; LANES];
-    let mut block = 0.0;
-    for columns in table.as_chunks::<LANES>().0.chunks_exact(point.len()) {
-        let mut distance = [0.0_f32; LANES];
-        for (element, column) in point.iter().zip(columns) {
-            for lane in 0..LANES {
-                let difference = element - column[lane];
-                distance[lane] += difference * difference;
-            }
-        }
-        for lane in 0..LANES {
-            // Less, not less or equal: the first of several equals stays.
-            let nearer = distance[lane] < best[lane];
-            block_of[lane] = if nearer { block } else { block_of[lane] };
-            best[lane] = if nearer { distance[lane] } else { best[lane] };
-        }
-        block += 1.0;
-    }
-    let block_of = block_of.map(|block| block as u32);
-    let mut found = (best[0], block_of[0] * LANES as u32);
-    for lane in 1..LANES {
-        let index = block_of[lane] * LANES as u32 + lane as u32;
-        if best[lane] < found.0 || (best[lane].to_bits() == found.0.to_bits() && index < found.1) {
-            found = (best[lane], index);
+/// The lowest index of the least distance. There are whole lanes of distances, and none is NaN.
+fn first_least(distances: &[f32]) -> u16 {
+    let blocks = distances.as_chunks::<LANES>().0;
+    let mut lanes = [f32::INFINITY; LANES];
+    for block in blocks {
+        for (least, &distance) in lanes.iter_mut().zip(block) {
+            *least = if distance < *least { distance } else { *least };
         }
     }
-    // Where every distance is infinite, the lanes that lie behind the last centroid are as near as the others.
-    found.1 as u16
+    let least = lanes.iter().fold(f32::INFINITY, |least, &lane| if lane < least { lane } else { least }).to_bits();
+    // Squares are not negative, so that equal distances have equal bits. All lanes of a block at once.
+    let has = |block: &&[f32; LANES]| block.iter().fold(false, |any, distance| any | (distance.to_bits() == least));
+    let Some(block) = blocks.iter().position(|block| has(&block)) else { return 0 };
+    let lane = blocks[block].iter().position(|distance| distance.to_bits() == least);
+    (block * LANES + lane.unwrap_or_default()) as u16
 }
 
 #[cfg(test)]
