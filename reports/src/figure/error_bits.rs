@@ -82,6 +82,8 @@ impl<'a> Chart<'a> {
         }
         let errors = || points.iter().map(|point| point.error).filter(|error| *error >= LEAST && error.is_finite());
         let (least, most) = (errors().fold(1.0, f64::min), errors().fold(LEAST, f64::max));
+        // What has no error stands on the frame, and nothing else does.
+        let least = if points.iter().any(|point| point.error < LEAST) { least / 2.0 } else { least };
         let (low, high) = (round_below(least).log10(), -round_below(1.0 / most).log10());
         let high = high.max(low + 0.5);
         let bits = points.iter().map(|point| point.bits).filter(|bits| bits.is_finite()).fold(1.0, f64::max);
@@ -230,7 +232,7 @@ mod tests {
             let (low, high) = Chart::of(&points).ends;
             [low, high].map(|end| (10_f64.powf(end) * 1e6).round() / 1e6)
         };
-        assert!(ends(&[0.0065, 1.52]).iter().zip([0.005, 2.0]).all(|(a, b)| (a - b).abs() < 1e-9));
+        assert!(ends(&[0.0065, 1.52, 0.0]).iter().zip([0.002, 2.0]).all(|(a, b)| (a - b).abs() < 1e-9));
         assert!(ends(&[0.02, 0.5]).iter().zip([0.02, 0.5]).all(|(a, b)| (a - b).abs() < 1e-9));
     }
 
