@@ -113,6 +113,9 @@ struct Refresh {
 
 /// No cycle.
 const NEVER: u64 = u64::MAX;
+/// Cycles without a request served after which none ever will be: 32 refresh intervals of 3,900 cycles. Assumption: a
+/// row waits for one refresh of each rank at most.
+const PATIENCE: u64 = 32 * 3_900;
 
 /// What a decision found.
 #[derive(Clone, Copy, Debug)]
@@ -205,12 +208,14 @@ impl Channel {
         let mut end = self.now;
         let mut arriving = requests.iter(&device.organisation);
         let mut arrival = arriving.next();
+        let mut served = self.now;
         while outstanding > 0 || self.now < end {
             let (mut next, command) = self.cycle(requests, observer)?;
             if let Some(Command::Rd | Command::Wr) = command {
                 let latency = if command == Some(Command::Rd) { self.read_done } else { self.write_done };
                 end = end.max(self.now + latency + 1);
                 outstanding -= 1;
+                served = self.now;
             }
             // What arrives now is looked at in the next cycle.
             if let Some(request) = arrival {
@@ -222,7 +227,8 @@ impl Channel {
                 }
             }
             // Rows that are open for a marked request while an older one waits for another row are closed by a refresh.
-            if next == NEVER && outstanding > 0 && self.queues.iter().all(|queue| queue.open == 0) {
+            let starved = next == NEVER && self.queues.iter().all(|queue| queue.open == 0);
+            if outstanding > 0 && (starved || self.now - served > PATIENCE) {
                 return Err(Hbm2PimError::Stuck { cycle: self.now, requests: outstanding });
             }
             next = next.min(self.refresh.at.max(self.now + 1));

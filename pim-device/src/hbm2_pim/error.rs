@@ -18,7 +18,8 @@ pub enum Hbm2PimError {
         /// How many there are.
         limit: u64,
     },
-    /// A request cannot be served: in the all-bank modes only banks 0 and 1 are activated.
+    /// Requests cannot be served: in the all-bank modes only banks 0 and 1 are activated, and rows that are wanted in turn
+    /// can be opened and closed for ever.
     #[error("hbm2-pim: from cycle {cycle} on none of the {requests} requests that are left can be served")]
     Stuck {
         /// When this was found.

