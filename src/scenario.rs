@@ -88,6 +88,8 @@ pub struct Scenario {
     pub workload: Workload,
     /// The machines, in the order of the file.
     pub systems: Vec<SystemSpec>,
+    /// Tensors on which the error of the systems' KV codecs is measured.
+    pub accuracy: Option<AccuracyChoice>,
     /// The sweep that this is a point of: keys and values.
     pub sweep: Vec<(String, Vec<Value>)>,
     /// SHA-256 of the resolved point as canonical JSON, without its name and sweep.
@@ -109,6 +111,15 @@ pub struct Workload {
     pub new_tokens: u32,
     /// Whether the context may exceed the trained length.
     pub beyond_trained_length: bool,
+}
+
+/// On what the error of KV codecs is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccuracyChoice {
+    /// A file of tensors, or the name of built-in ones.
+    pub tensors: String,
+    /// Tokens that are stored; by default as many as the tensors allow.
+    pub context: Option<usize>,
 }
 
 /// A machine.

@@ -121,6 +121,8 @@ pub fn simulate(
             spilled: placement.spilled(),
             placement: placement.describe(),
         },
+        // Measured by whoever runs the scenario, where it asks.
+        accuracy: None,
         notes: placement.notes(&figures),
         events: run.events,
         execution: execution(&run.threads, run.one_thread.map(|why| why.to_string())),

@@ -35,6 +35,8 @@ pub struct SystemInput {
     pub memory: Memory,
     /// Parts of the energy of the whole run, in picojoules, without the total.
     pub energy_pj: Vec<(String, f64)>,
+    /// What its KV codec does to attention, where the scenario asks for it.
+    pub accuracy: Option<Accuracy>,
     /// Sentences for people: what was chosen, spilled, refused.
     pub notes: Vec<String>,
     /// Messages that the kernel delivered.
@@ -75,6 +77,25 @@ pub struct Use {
     pub used: Bytes,
     /// Bytes in all.
     pub capacity: Bytes,
+}
+
+/// What a system's KV codec does to the output of attention, measured on a model's own keys, values and queries.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Accuracy {
+    /// The codec with its parameters, as it was measured.
+    pub codec: String,
+    /// What it was measured on.
+    pub tensors: String,
+    /// Heads over which the mean is taken.
+    pub heads: u64,
+    /// Stored tokens.
+    pub context: u64,
+    /// Stored bits for each element of K and V.
+    pub bits_per_element: f64,
+    /// Mean relative error of the output.
+    pub error: f64,
+    /// Mean cosine between the exact output and the codec's.
+    pub cosine: f64,
 }
 
 /// A figure that no source gives, and why it is what it is.
@@ -124,6 +145,8 @@ pub struct SystemReport {
     pub energy_pj: Vec<(String, f64)>,
     /// Resources and the part of their peak that they reached over the whole run, 0 to 1.
     pub utilisation: Vec<(String, f64)>,
+    /// What its KV codec does to attention, where the scenario asks for it.
+    pub accuracy: Option<Accuracy>,
     /// Sentences for people.
     pub notes: Vec<String>,
     /// Messages that the kernel delivered (for run.json: another way to run the same system may need fewer).
@@ -245,6 +268,7 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         actors: input.actors.clone(),
         memory: input.memory.clone(),
         energy_pj: energy_pj.collect(),
+        accuracy: input.accuracy.clone(),
         utilisation: utilisation.collect(),
         notes: input.notes.clone(),
         events: input.events,

@@ -20,6 +20,8 @@ pub struct Figures<'a> {
     pub share: Option<&'a str>,
     /// timeline.svg.
     pub timeline: Option<&'a str>,
+    /// accuracy.svg.
+    pub accuracy: Option<&'a str>,
 }
 
 /// Segments listed per system.
@@ -57,6 +59,7 @@ pub fn page(run: &RunReport, figures: &Figures<'_>) -> String {
         page.points(&run.points);
     }
     page.figure("Communication over the sweep", figures.share);
+    page.figure("Error against time and memory", figures.accuracy);
     page.figure("The last token", figures.timeline);
     page.critical_paths(&run.systems);
     page.notes(&run.systems);
@@ -140,6 +143,12 @@ impl Page {
                 format!("{} mJ", significant(total / 1e9 / f64::from(s.tokens.max(1))))
             };
             self.row("", "energy per token step", systems.iter().map(energy));
+        }
+        if systems.iter().any(|s| s.accuracy.is_some()) {
+            let error = |s: &SystemReport| s.accuracy.as_ref().map_or("–".to_owned(), |a| percent(a.error));
+            self.row("", "error of attention's output", systems.iter().map(error));
+            let codec = |s: &SystemReport| s.accuracy.as_ref().map_or("–".to_owned(), |a| a.codec.clone());
+            self.row("", "measured with", systems.iter().map(codec));
         }
         self.put("</tbody></table></div>\n");
     }

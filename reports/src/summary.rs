@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use sim_core::{Bytes, Category, Time};
 
-use crate::analyse::{Assumption, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::analyse::{Accuracy, Assumption, Memory, PointReport, RunReport, SystemReport, Use};
 use crate::breakdown::Breakdown;
 use crate::error::ReportError;
 use crate::stopped::{Stopped, Why};
@@ -66,7 +66,7 @@ pub fn system(report: &SystemReport) -> Value {
     let steps: Vec<u64> = report.step_latency.iter().map(|time| time.ps()).collect();
     let busy = report.busy.iter().map(|(name, time)| (name, time.ps()));
     let memory = &report.memory;
-    json!({
+    let mut value = json!({
         "name": report.name,
         "decode": {
             "batch": report.batch,
@@ -95,6 +95,35 @@ pub fn system(report: &SystemReport) -> Value {
         "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
+    });
+    // Only where it was asked for.
+    if let (Some(accuracy), Some(map)) = (&report.accuracy, value.as_object_mut()) {
+        map.insert("accuracy".to_owned(), of_accuracy(accuracy));
+    }
+    value
+}
+
+fn of_accuracy(accuracy: &Accuracy) -> Value {
+    json!({
+        "codec": accuracy.codec,
+        "tensors": accuracy.tensors,
+        "heads": accuracy.heads,
+        "context": accuracy.context,
+        "bits_per_element": accuracy.bits_per_element,
+        "error": accuracy.error,
+        "cosine": accuracy.cosine,
+    })
+}
+
+fn read_accuracy(at: &Place<'_>) -> Result<Accuracy, ReportError> {
+    Ok(Accuracy {
+        codec: at.get("codec")?.text()?,
+        tensors: at.get("tensors")?.text()?,
+        heads: at.get("heads")?.whole()?,
+        context: at.get("context")?.whole()?,
+        bits_per_element: at.get("bits_per_element")?.float()?,
+        error: at.get("error")?.float()?,
+        cosine: at.get("cosine")?.float()?,
     })
 }
 
@@ -206,6 +235,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         },
         energy_pj: at.get("energy_pj")?.map(|at| at.float())?,
         utilisation: at.get("utilisation")?.map(|at| at.float())?,
+        accuracy: at.value.get("accuracy").map(|_| read_accuracy(&at.get("accuracy")?)).transpose()?,
         notes: at.get("notes")?.list(|at| at.text())?,
         events: 0,
         stopped: None,

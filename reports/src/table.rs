@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Lin
 use serde_json::Value;
 use sim_core::Category;
 
-use crate::analyse::{PointReport, RunReport, SystemReport, Use};
+use crate::analyse::{Accuracy, PointReport, RunReport, SystemReport, Use};
 use crate::text::{percent, printable, shortened, significant};
 
 /// The columns of the terminal that the tables fit in.
@@ -79,6 +79,12 @@ fn comparison(systems: &[SystemReport]) -> Table {
             row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
         }
     }
+    if systems.iter().any(|system| system.accuracy.is_some()) {
+        let of =
+            |s: &SystemReport, text: &dyn Fn(&Accuracy) -> String| s.accuracy.as_ref().map_or("-".to_owned(), text);
+        row("error of attention", &|s| of(s, &|accuracy| percent(accuracy.error)));
+        row("stored bits per element", &|s| of(s, &|accuracy| significant(accuracy.bits_per_element)));
+    }
     // Long names of systems are wrapped, the labels never.
     if let Some(labels) = table.column_mut(0) {
         labels.set_constraint(ColumnConstraint::ContentWidth);
@@ -105,6 +111,8 @@ pub fn points(points: &[PointReport]) -> String {
     let mut header: Vec<Cell> = keys.iter().map(|key| Cell::new(printable(key))).collect();
     header.push(Cell::new("system"));
     header.extend(["latency/token", "tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
+    let with_error = points.iter().flat_map(|point| &point.systems).any(|system| system.accuracy.is_some());
+    header.extend(with_error.then(|| right("error".to_owned())));
     table.set_header(header);
     for point in points {
         for system in &point.systems {
@@ -117,6 +125,10 @@ pub fn points(points: &[PointReport]) -> String {
             row.push(right(significant(system.tokens_per_second())));
             row.push(right(percent(system.breakdown.communication_share())));
             row.push(right(percent(system.communication_busy_share())));
+            if with_error {
+                let error = system.accuracy.as_ref().map(|accuracy| percent(accuracy.error));
+                row.push(right(error.unwrap_or_else(|| "-".to_owned())));
+            }
             table.add_row(row);
         }
     }

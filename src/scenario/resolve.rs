@@ -14,7 +14,9 @@ use crate::scenario::error::{Fault, Problem};
 use crate::scenario::models::Models;
 use crate::scenario::quantity::Quantity;
 use crate::scenario::words::{Attention, Home, Placement, Words};
-use crate::scenario::{GpuChoice, HostChoice, KvChoice, ModelSource, PimChoice, Scenario, SystemSpec, Workload};
+use crate::scenario::{
+    AccuracyChoice, GpuChoice, HostChoice, KvChoice, ModelSource, PimChoice, Scenario, SystemSpec, Workload,
+};
 
 /// Who can compute attention over a cache that lives there; the first is the default.
 const ATTENTION: &[(Home, &[Attention])] =
@@ -48,6 +50,10 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
         dtype: model.word("dtype")?,
         workload,
         systems,
+        accuracy: root.section("accuracy").map(|section| AccuracyChoice {
+            tensors: section.text("tensors").unwrap_or_default().to_owned(),
+            context: section.maybe_integer("context").and_then(|tokens| usize::try_from(tokens).ok()),
+        }),
         sweep: Vec::new(),
         sha256: String::new(),
     };
@@ -296,7 +302,7 @@ pub(super) fn canonical(scenario: &Scenario) -> Json {
     let systems: Vec<Json> = scenario.systems.iter().map(canonical_system).collect();
     // What the model says counts, not where it lies. A configuration that is not JSON is refused before this.
     let config: Json = serde_json::from_str(&scenario.model.text).unwrap_or_default();
-    let canonical = json!({
+    let mut canonical = json!({
         "seed": scenario.seed,
         "model": { "config": config, "dtype": scenario.dtype.word() },
         "workload": {
@@ -308,6 +314,11 @@ pub(super) fn canonical(scenario: &Scenario) -> Json {
         },
         "system": systems,
     });
+    // Only where it is asked for, so that the digests of other scenarios stay as they are.
+    if let (Some(accuracy), Some(map)) = (&scenario.accuracy, canonical.as_object_mut()) {
+        let AccuracyChoice { tensors, context } = accuracy;
+        map.insert("accuracy".to_owned(), json!({ "tensors": tensors, "context": context }));
+    }
     sorted(canonical)
 }
 

@@ -131,7 +131,7 @@ pub(crate) const ROOT: &Section = &Section {
         ),
         field("seed", integer(0, u64::MAX), Fallback::Integer(1), "Seed of every random stream."),
     ],
-    sections: &[MODEL, WORKLOAD, SYSTEM],
+    sections: &[MODEL, WORKLOAD, SYSTEM, ACCURACY],
     figures: None,
 };
 
@@ -180,6 +180,29 @@ const WORKLOAD: Section = Section {
             FLAG,
             Fallback::Flag(false),
             "Whether the context may be longer than the model was trained for.",
+        ),
+    ],
+    sections: &[],
+    figures: None,
+};
+
+const ACCURACY: Section = Section {
+    key: "accuracy",
+    doc: "Measures what each system's KV codec does to the output of attention, on a model's own keys, values and queries.",
+    presence: Presence::Optional,
+    shorthand: Some("tensors"),
+    fields: &[
+        field(
+            "tensors",
+            Takes::Text,
+            Fallback::Text("kv_smollm2_L2048_2heads"),
+            "A file of the safetensors format (docs/CODECS.md), or the name of built-in tensors.",
+        ),
+        field(
+            "context",
+            integer(1, 1 << 24),
+            Fallback::Depends("the longest multiple of 128 before the queries"),
+            "Tokens that are stored.",
         ),
     ],
     sections: &[],
