@@ -56,7 +56,7 @@ pub mod table;
 pub mod text;
 pub mod trace_view;
 
-pub use analyse::{Assumption, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse};
+pub use analyse::{Assumption, KvBytes, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse};
 pub use breakdown::Breakdown;
 pub use critical_path::{Part, Segment};
 pub use error::ReportError;
