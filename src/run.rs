@@ -14,7 +14,7 @@ use crate::accuracy::Accuracies;
 use crate::control::{Control, Standing};
 use crate::output::Output;
 use crate::quantize::QuantizeError;
-use crate::scenario::{Loaded, Scenario, ScenarioError, SystemSpec, Words};
+use crate::scenario::{Loaded, Scenario, ScenarioError, SystemSpec};
 use crate::system::{self, Conduct, Job, SystemError};
 
 /// Why a scenario could not be run.
@@ -211,7 +211,7 @@ impl Runner<'_, '_> {
         let mut accuracies = Accuracies::new(choice);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let of = |spec: &SystemSpec| {
-            let measured = accuracies.of(spec.kv.codec.word(), model.head_dim, threads);
+            let measured = accuracies.of(spec.kv.codec.text(), model.head_dim, threads);
             measured.map(Some).map_err(|source| RunError::Accuracy {
                 path: self.loaded.path.clone(),
                 system: spec.name.clone(),

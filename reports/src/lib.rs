@@ -56,7 +56,9 @@ pub mod table;
 pub mod text;
 pub mod trace_view;
 
-pub use analyse::{Accuracy, Assumption, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse};
+pub use analyse::{
+    Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse,
+};
 pub use breakdown::Breakdown;
 pub use critical_path::{Part, Segment};
 pub use error::ReportError;

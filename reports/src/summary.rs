@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use sim_core::{Bytes, Category, Time};
 
-use crate::analyse::{Accuracy, Assumption, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::analyse::{Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
 use crate::breakdown::Breakdown;
 use crate::error::ReportError;
 use crate::stopped::{Stopped, Why};
@@ -66,6 +66,8 @@ pub fn system(report: &SystemReport) -> Value {
     let steps: Vec<u64> = report.step_latency.iter().map(|time| time.ps()).collect();
     let busy = report.busy.iter().map(|(name, time)| (name, time.ps()));
     let memory = &report.memory;
+    let kv = &memory.kv_bytes;
+    let (packed, paged) = kv.compression();
     let mut value = json!({
         "name": report.name,
         "decode": {
@@ -89,6 +91,8 @@ pub fn system(report: &SystemReport) -> Value {
             "pim": memory_use(memory.pim),
             "host": memory_use(memory.host),
             "kv_bytes_per_token": memory.kv_bytes_per_token,
+            "kv_bytes": { "tokens": kv.tokens, "fp16": kv.plain, "packed": kv.packed, "paged": kv.paged },
+            "kv_compression": { "packed": packed, "paged": paged },
             "spilled": memory.spilled,
             "placement": memory.placement,
         },
@@ -230,6 +234,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             pim: read_use(&memory.get("pim")?)?,
             host: read_use(&memory.get("host")?)?,
             kv_bytes_per_token: memory.get("kv_bytes_per_token")?.whole()?,
+            kv_bytes: read_kv_bytes(&memory.get("kv_bytes")?)?,
             spilled: memory.get("spilled")?.whole()?,
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
@@ -248,6 +253,15 @@ fn read_breakdown(at: &Place<'_>) -> Result<Breakdown, ReportError> {
         breakdown.add(category, Time::from_ps(at.get(category.key())?.whole()?));
     }
     Ok(breakdown)
+}
+
+fn read_kv_bytes(at: &Place<'_>) -> Result<KvBytes, ReportError> {
+    Ok(KvBytes {
+        tokens: at.get("tokens")?.whole()?,
+        plain: at.get("fp16")?.whole()?,
+        packed: at.get("packed")?.whole()?,
+        paged: at.get("paged")?.whole()?,
+    })
 }
 
 fn read_use(at: &Place<'_>) -> Result<Option<Use>, ReportError> {

@@ -29,6 +29,8 @@ pub struct GpuFigures {
     pub attention_bandwidth: Rate,
     /// Operations per second that large matrix products reach.
     pub operations: Rate,
+    /// Table look-ups per second.
+    pub lookups: Rate,
     /// What each kernel costs before it runs.
     pub start_cost: Time,
     /// What a launch costs the host thread.
@@ -142,6 +144,7 @@ fn gpu(spec: &SystemSpec, replaced: u32) -> Result<GpuFigures, SystemError> {
         peak_bandwidth: peak,
         attention_bandwidth: peak.times(entry.fraction("attention_fraction")?.min(stream)),
         operations: entry.operations_per_second("fp16_dense")?.times(entry.fraction("gemm_fraction")?),
+        lookups: entry.operations_per_second("lookup_rate")?,
         start_cost: entry.time("launch_interval_graph")?,
         launch: entry.time("launch_interval_stream")?,
         dispatch: spec.dispatch,
