@@ -20,6 +20,14 @@ impl BankSet {
         set
     }
 
+    /// One bank.
+    #[inline]
+    pub(super) fn of(bank: usize) -> Self {
+        let mut set = Self::default();
+        set.insert(bank);
+        set
+    }
+
     #[inline]
     pub(super) fn insert(&mut self, bank: usize) {
         self.0[bank / 64] |= 1 << (bank % 64);
@@ -44,6 +52,18 @@ impl BankSet {
     #[inline]
     pub(super) fn without(self, other: Self) -> Self {
         Self([self.0[0] & !other.0[0], self.0[1] & !other.0[1]])
+    }
+
+    /// The lowest.
+    #[inline]
+    pub(super) fn first(self) -> Option<usize> {
+        if self.0[0] != 0 {
+            Some(self.0[0].trailing_zeros() as usize)
+        } else if self.0[1] != 0 {
+            Some(64 + self.0[1].trailing_zeros() as usize)
+        } else {
+            None
+        }
     }
 
     /// Calls `visit` for each bank, lowest first.

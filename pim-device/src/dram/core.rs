@@ -6,11 +6,11 @@ use super::Tick;
 use super::bank::{BankState, Banks};
 use super::bank_set::BankSet;
 use super::config::{ChannelConfig, DramError, Refresh};
-use super::queue::{Candidate, Entries, NONE, Queue};
+use super::edges::Edges;
+use super::queue::{Entries, NONE, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
-use super::search::{ACTIVATE, ACTIVE, Domain, Edges, HIT, KINDS, PRECHARGE, Pick, Search};
-use super::state::TimingState;
+use super::times::{ACT, PRE, RD, Times, WR};
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 
@@ -28,10 +28,27 @@ pub(super) struct RefreshRequest {
 /// A refresh command that could be issued.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RefreshPick {
-    pub(super) time: Tick,
     /// Which of the waiting refreshes.
     pub(super) index: usize,
     pub(super) command: Command,
+}
+
+/// What would be issued for a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pick {
+    /// Place of the request in the order of arrival.
+    sequence: u64,
+    pub(super) bank: u16,
+    pub(super) command: Command,
+}
+
+impl Pick {
+    /// Nothing: any request goes before it.
+    pub(super) const NONE: Self = Self { sequence: u64::MAX, bank: 0, command: Command::Act };
+
+    pub(super) const fn found(self) -> Option<Self> {
+        if self.sequence == u64::MAX { None } else { Some(self) }
+    }
 }
 
 /// State and configuration of a channel and its controller, without the order in which commands are chosen.
@@ -39,10 +56,6 @@ pub(super) struct RefreshPick {
 pub(super) struct Core {
     // Configuration.
     organisation: Organisation,
-    places: Vec<Place>,
-    /// Bank group and domain of each bank.
-    groups: Vec<u8>,
-    ranks: Vec<u8>,
     /// [`Command::Act`], or [`Command::Act1`] where it is split.
     pub(super) activate: Command,
     read_latency: Tick,
@@ -52,8 +65,7 @@ pub(super) struct Core {
     write_high: u32,
     write_low: u32,
     // State.
-    domains: Vec<Domain>,
-    pub(super) timing: TimingState,
+    pub(super) times: Times,
     pub(super) banks: Banks,
     pub(super) entries: Entries,
     pub(super) queues: [Queue; 2],
@@ -87,26 +99,16 @@ impl Core {
         let standard = config.standard;
         // The open-page controller sends no auto-precharge and no refresh management.
         let unused = [Command::RdA, Command::WrA, Command::RfmAb, Command::RfmPb];
-        let refresh_unused = match config.refresh {
-            Refresh::PerBank => Command::RefAb,
-            Refresh::None | Refresh::AllBank => Command::RefPb,
+        let refresh_unused: &[Command] = match config.refresh {
+            Refresh::None => &[Command::PreA, Command::RefAb, Command::RefPb],
+            Refresh::AllBank => &[Command::RefPb],
+            Refresh::PerBank => &[Command::PreA, Command::RefAb],
         };
         let commands: Vec<Command> = (standard.commands.iter().copied())
-            .filter(|command| !unused.contains(command) && *command != refresh_unused)
+            .filter(|command| !unused.contains(command) && !refresh_unused.contains(command))
             .collect();
         let rules = RuleTable::of_standard(standard, &organisation, &config.timing, &commands);
         let banks = organisation.nodes(Level::Bank);
-        let ranks = organisation.nodes(Level::Rank);
-        let per_rank = (banks / ranks) as usize;
-        let domains = (0..ranks)
-            .map(|rank| Domain {
-                place: rules.node(Level::Rank, rank),
-                banks: BankSet::range(rank as usize * per_rank..(rank as usize + 1) * per_rank),
-                pseudo_channel: rank / organisation.ranks,
-                wake: [0; KINDS],
-            })
-            .collect();
-        let places = (0..banks).map(|bank| rules.node(Level::Bank, bank)).collect();
         let level = standard.refresh_level;
         let refresh_nodes = (0..organisation.nodes(level)).map(|node| rules.node(level, node)).collect();
         let split = standard.commands.contains(&Command::Act1);
@@ -115,10 +117,6 @@ impl Core {
         let capacity = (queues.read + queues.write + banks) as usize;
         Ok(Self {
             organisation,
-            groups: (0..banks).map(|bank| (bank / organisation.banks) as u8).collect(),
-            ranks: (0..banks).map(|bank| (bank / per_rank as u32) as u8).collect(),
-            domains,
-            places,
             activate: if split { Command::Act1 } else { Command::Act },
             read_latency: config.read_latency(),
             refresh: config.refresh,
@@ -126,7 +124,7 @@ impl Core {
             refresh_nodes,
             write_high: queues.write_high,
             write_low: queues.write_low,
-            timing: TimingState::new(rules),
+            times: Times::new(rules),
             banks: Banks::new(&organisation),
             entries: Entries::new(capacity),
             queues: [Queue::new(banks as usize, queues.read), Queue::new(banks as usize, queues.write)],
@@ -181,18 +179,8 @@ impl Core {
         }
         self.refused = None;
         let slot = self.entries.add(*request, bank, self.now);
-        let open = self.banks.open_row(bank);
-        let new = queue.push(&mut self.entries, slot, open);
+        queue.push(&mut self.entries, slot, self.banks.open_row(bank));
         self.outstanding += 1;
-        if let Some(new) = new {
-            let kind = match new {
-                Candidate::First if self.closed.contains(bank) => ACTIVATE,
-                Candidate::First => return Ok(Offered::Queued),
-                Candidate::Hit => HIT,
-                Candidate::Miss => PRECHARGE,
-            };
-            self.note(kind, request.access as usize, bank);
-        }
         Ok(Offered::Queued)
     }
 
@@ -215,20 +203,6 @@ impl Core {
         if self.write_mode { WRITE } else { READ }
     }
 
-    /// A bank has become a candidate of this kind.
-    #[inline]
-    fn note(&mut self, kind: usize, queue: usize, bank: usize) {
-        let command = match kind {
-            ACTIVE | HIT => COLUMN[queue],
-            ACTIVATE => self.activate,
-            _ => Command::Pre,
-        };
-        let (groups, banks) = self.timing.narrow(self.timing.rules().id(command));
-        let allowed = groups[usize::from(self.groups[bank])].max(banks[bank]);
-        let wake = &mut self.domains[usize::from(self.ranks[bank])].wake[kind + queue];
-        *wake = allowed.min(*wake);
-    }
-
     /// Pushes the refreshes of a tick.
     #[inline]
     pub(super) fn refresh_manager(&mut self, tick: Tick) {
@@ -249,12 +223,12 @@ impl Core {
                 Refresh::PerBank => {
                     let bank = self.banks.below(node).start + self.next_bank as usize;
                     self.refreshing.insert(bank);
-                    let place = self.places[bank];
+                    let place = *self.times.place(bank);
                     self.refreshes.push_back(RefreshRequest { place, command: Command::RefPb });
                 }
             }
         }
-        let each = self.places.len() as u32 / self.refresh_nodes.len() as u32;
+        let each = self.owners.len() as u32 / self.refresh_nodes.len() as u32;
         self.next_bank = (self.next_bank + 1) % each;
     }
 
@@ -263,91 +237,123 @@ impl Core {
         self.next_refresh
     }
 
-    /// The owner that is served first, not before `tick`: the earliest, among those the oldest.
+    /// Goes to a tick, to look for what can be issued in it.
     #[inline]
-    pub(super) fn pick_active(&mut self, tick: Tick, edges: &impl Edges) -> Pick {
-        let mut best = Pick::NONE;
+    pub(super) fn go_to(&mut self, tick: Tick) {
+        self.now = tick;
+        self.times.wake(tick);
+    }
+
+    /// The owner that is served at `tick`: the oldest that is ready. Otherwise lowers `next` to when one may be, as the
+    /// functions below do too.
+    #[inline]
+    pub(super) fn active(&mut self, tick: Tick, next: &mut Tick) -> Option<Pick> {
+        let (mut best, mut oldest) = (None, (Tick::MAX, 0));
         let (owners, entries) = (&self.owners, &self.entries);
-        let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        let mut queue = READ;
-        while queue <= WRITE {
-            let edge = |tick, _: &Domain, _| edges.column(tick);
-            let age = |bank: usize| {
+        for queue in [READ, WRITE] {
+            self.times.visit(RD + queue, self.owned[queue], tick, next, |bank| {
                 let entry = entries.get(owners[bank]);
-                (entry.arrived, entry.activated)
-            };
-            search.run(&mut self.domains, (ACTIVE + queue, COLUMN[queue]), self.owned[queue], &mut best, edge, age);
-            queue += 1;
+                let age = (entry.arrived, entry.activated);
+                if age < oldest {
+                    oldest = age;
+                    best = Some(Pick { sequence: entry.sequence, bank: bank as u16, command: COLUMN[queue] });
+                }
+            });
         }
         best
     }
 
-    /// Column commands of a queue: the earliest that is not before `tick`, among those the oldest request.
+    /// Puts the oldest hit of a queue that is ready into `best`, where it is older.
     #[inline]
-    pub(super) fn pick_columns(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
+    pub(super) fn columns(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
         let (from, entries) = (&self.queues[queue], &self.entries);
         let hits = from.hits.without(self.refreshing);
-        let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        let edge = |tick, _: &Domain, _| edges.column(tick);
-        let age = |bank| (entries.get(from.hit(bank)).sequence, 0);
-        search.run(&mut self.domains, (HIT + queue, COLUMN[queue]), hits, best, edge, age);
+        self.times.visit(RD + queue, hits, tick, next, |bank| {
+            let sequence = entries.get(from.hit(bank)).sequence;
+            if sequence < best.sequence {
+                *best = Pick { sequence, bank: bank as u16, command: COLUMN[queue] };
+            }
+        });
     }
 
-    /// The same for activations and precharges.
+    /// The same for activations.
     #[inline]
-    pub(super) fn pick_rows(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
-        let (from, entries) = (&self.queues[queue], &self.entries);
+    pub(super) fn activations(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
+        let (from, entries, command) = (&self.queues[queue], &self.entries, self.activate);
         let closed = (from.waiting & self.closed).without(self.refreshing);
-        let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        let edge = |tick, _: &Domain, _| edges.row(tick);
-        let age = |bank| (entries.get(from.first(bank)).sequence, 0);
-        search.run(&mut self.domains, (ACTIVATE + queue, self.activate), closed, best, edge, age);
-        self.pick_precharges(queue, tick, edges, best);
+        self.times.visit(ACT, closed, tick, next, |bank| {
+            let sequence = entries.get(from.first(bank)).sequence;
+            if sequence < best.sequence {
+                *best = Pick { sequence, bank: bank as u16, command };
+            }
+        });
     }
 
-    /// The same for precharges alone.
+    /// The same for precharges.
     #[inline]
-    pub(super) fn pick_precharges(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
+    pub(super) fn precharges(
+        &mut self,
+        queue: usize,
+        tick: Tick,
+        edges: &impl Edges,
+        best: &mut Pick,
+        next: &mut Tick,
+    ) {
         let (from, entries) = (&self.queues[queue], &self.entries);
         let misses = from.misses.without(self.owned[READ]).without(self.owned[WRITE]).without(self.refreshing);
-        let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        let edge = |tick, domain: &Domain, bank| edges.precharge(tick, Some(bank), domain.pseudo_channel);
-        let age = |bank| (entries.get(from.miss(bank)).sequence, 0);
-        search.run(&mut self.domains, (PRECHARGE + queue, Command::Pre), misses, best, edge, age);
+        let shut_out = edges.shut_out(tick);
+        if !(misses & shut_out).is_empty() {
+            *next = (tick + 1).min(*next);
+        }
+        self.times.visit(PRE, misses.without(shut_out), tick, next, |bank| {
+            let sequence = entries.get(from.miss(bank)).sequence;
+            if sequence < best.sequence {
+                *best = Pick { sequence, bank: bank as u16, command: Command::Pre };
+            }
+        });
     }
 
     /// The command of a waiting refresh, and when it may be issued; `None` while a bank of it is owned or being activated.
     fn pick_refresh(&self, index: usize, tick: Tick, edges: &impl Edges) -> Option<(Tick, Command)> {
         let refresh = self.refreshes.get(index)?;
         let place = &refresh.place;
-        let pseudo_channel =
-            place.node() / (self.organisation.nodes(place.level()) / self.organisation.pseudo_channels).max(1);
         if self.banks.all_closed(place) {
-            let time = self.timing.ready_at(refresh.command, place).max(tick);
+            let time = self.times.ready_for_other(refresh.command, place).max(tick);
             return Some((edges.row(time), refresh.command));
         }
         let below = self.banks.below(place);
-        let single = below.len() == 1;
-        let command = if single { Command::Pre } else { Command::PreA };
         if below.clone().any(|bank| self.owners[bank] != NONE || self.banks.state(bank) == BankState::Activating) {
             return None;
         }
-        let time = self.timing.ready_at(command, place).max(tick);
-        Some((edges.precharge(time, single.then_some(below.start), pseudo_channel), command))
+        let (command, time) = if below.len() == 1 {
+            (Command::Pre, self.times.ready(PRE, below.start))
+        } else {
+            (Command::PreA, self.times.ready_for_other(Command::PreA, place))
+        };
+        Some((edges.precharge(time.max(tick), BankSet::range(below)), command))
     }
 
-    /// The refresh command that goes first: of all-bank refreshes only the head is looked at, of per-bank ones all.
+    /// The refresh command that goes at `tick`: of all-bank refreshes only the head is looked at, of per-bank ones all.
     #[inline]
-    pub(super) fn pick_refreshes(&self, tick: Tick, edges: &impl Edges) -> Option<RefreshPick> {
+    pub(super) fn refresh(&self, tick: Tick, edges: &impl Edges, next: &mut Tick) -> Option<RefreshPick> {
         if self.refreshes.is_empty() {
             return None;
         }
+        self.refresh_that_waits(tick, edges, next)
+    }
+
+    #[inline(never)]
+    fn refresh_that_waits(&self, tick: Tick, edges: &impl Edges, next: &mut Tick) -> Option<RefreshPick> {
         let looked_at = if self.refresh == Refresh::PerBank { self.refreshes.len() } else { 1 };
-        let picks = (0..looked_at).filter_map(|index| {
-            let (time, command) = self.pick_refresh(index, tick, edges)?;
-            Some(RefreshPick { time, index, command })
-        });
-        picks.min_by_key(|pick| pick.time)
+        for index in 0..looked_at {
+            if let Some((time, command)) = self.pick_refresh(index, tick, edges) {
+                if time <= tick {
+                    return Some(RefreshPick { index, command });
+                }
+                *next = time.min(*next);
+            }
+        }
+        None
     }
 
     /// Whether an all-bank refresh waits: no queue is served then.
@@ -359,7 +365,7 @@ impl Core {
     /// Issues a command of the refresh at `index`.
     pub(super) fn issue_refresh(&mut self, index: usize, tick: Tick, command: Command, observer: &mut impl Observer) {
         let Some(refresh) = self.refreshes.get(index).copied() else { return };
-        self.timing.issue(command, &refresh.place, tick);
+        self.times.issue_at(command, &refresh.place, tick);
         observer.issued(tick, command, Target::Refresh(&refresh.place));
         if command == refresh.command {
             self.refreshes.remove(index);
@@ -369,8 +375,6 @@ impl Core {
                     let again = self.refreshes.iter().any(|other| other.place == refresh.place);
                     if !again {
                         self.refreshing.remove(bank);
-                        self.note(ACTIVATE, READ, bank);
-                        self.note(ACTIVATE, WRITE, bank);
                     }
                 }
             }
@@ -387,9 +391,6 @@ impl Core {
         self.closed.insert(bank);
         for queue in [READ, WRITE] {
             self.queues[queue].closed(bank);
-            if self.queues[queue].waiting.contains(bank) {
-                self.note(ACTIVATE, queue, bank);
-            }
         }
     }
 
@@ -400,9 +401,6 @@ impl Core {
         for queue in [READ, WRITE] {
             if self.queues[queue].waiting.contains(bank) {
                 self.queues[queue].opened(&self.entries, bank, row);
-                if self.queues[queue].hits.contains(bank) {
-                    self.note(HIT, queue, bank);
-                }
             }
         }
     }
@@ -417,8 +415,7 @@ impl Core {
     #[inline]
     pub(super) fn send(&mut self, tick: Tick, command: Command, slot: u16, observer: &mut impl Observer) {
         let entry = self.entries.get(slot);
-        let place = &self.places[usize::from(entry.bank)];
-        self.timing.issue(command, place, tick);
+        self.times.issue(command, usize::from(entry.bank), tick);
         observer.issued(tick, command, Target::Request(&entry.request));
     }
 
@@ -431,7 +428,6 @@ impl Core {
         let queue = entry.request.access as usize;
         self.owners[bank] = slot;
         self.owned[queue].insert(bank);
-        self.note(ACTIVE, queue, bank);
     }
 
     /// The request of a bank's owner.
@@ -454,11 +450,6 @@ impl Core {
         self.send(tick, pick.command, slot, observer);
         self.owners[bank] = NONE;
         self.owned[usize::from(pick.command == Command::Wr)].remove(bank);
-        for queue in [READ, WRITE] {
-            if self.queues[queue].misses.contains(bank) {
-                self.note(PRECHARGE, queue, bank);
-            }
-        }
         self.retire(slot, tick, observer);
     }
 
@@ -504,22 +495,24 @@ impl Core {
 
     /// Issues what was picked from a queue, where accesses need nothing else.
     #[inline]
-    pub(super) fn issue(&mut self, queue: usize, pick: &Pick, observer: &mut impl Observer) {
+    pub(super) fn issue(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
         match pick.command {
-            Command::Pre => self.precharge(queue, pick, pick.time, observer),
-            Command::Act => self.activate(queue, pick, pick.time, observer),
-            _ => self.serve_hit(queue, pick, pick.time, observer),
+            Command::Pre => self.precharge(queue, pick, tick, observer),
+            Command::Act => self.activate(queue, pick, tick, observer),
+            _ => self.serve_hit(queue, pick, tick, observer),
         }
     }
 
-    /// When a bank is ready for a command.
-    pub(super) fn bank_ready(&self, command: Command, bank: u16) -> Tick {
-        self.timing.ready_at(command, &self.places[usize::from(bank)])
+    /// When the bank of an access is ready for it.
+    pub(super) fn access_ready(&self, access: &Pick) -> Tick {
+        self.times.ready(if access.command == Command::Wr { WR } else { RD }, usize::from(access.bank))
     }
 
-    /// The pseudo-channel of a bank.
-    pub(super) fn pseudo_channel(&self, bank: usize) -> u32 {
-        bank as u32 / (self.organisation.nodes(Level::Bank) / self.organisation.pseudo_channels)
+    /// All banks of a bank's pseudo-channel.
+    pub(super) fn pseudo_channel(&self, bank: usize) -> BankSet {
+        let each = self.owners.len() / self.organisation.pseudo_channels as usize;
+        let begin = bank / each * each;
+        BankSet::range(begin..begin + each)
     }
 }
 

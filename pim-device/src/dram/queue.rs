@@ -75,17 +75,6 @@ struct Lane {
     miss: u16,
 }
 
-/// What a new request is to its bank.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Candidate {
-    /// The oldest.
-    First,
-    /// The oldest for the open row.
-    Hit,
-    /// The oldest for another row.
-    Miss,
-}
-
 /// State: requests of one kind that wait.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
@@ -130,17 +119,15 @@ impl Queue {
         self.lanes[bank].miss
     }
 
-    /// Adds a request; `open` is the row that its bank holds. Says what the request is to its bank, if anything.
+    /// Adds a request; `open` is the row that its bank holds.
     #[inline]
-    pub(super) fn push(&mut self, entries: &mut Entries, slot: u16, open: Option<u32>) -> Option<Candidate> {
+    pub(super) fn push(&mut self, entries: &mut Entries, slot: u16, open: Option<u32>) {
         let entry = entries.get(slot);
         let (bank, row) = (usize::from(entry.bank), entry.request.address.row);
         let lane = &mut self.lanes[bank];
-        let mut candidate = None;
         if lane.first == NONE {
             lane.first = slot;
             self.waiting.insert(bank);
-            candidate = Some(Candidate::First);
         } else {
             entries.get_mut(lane.last).next = slot;
         }
@@ -151,15 +138,12 @@ impl Queue {
                 if lane.hit == NONE {
                     lane.hit = slot;
                     self.hits.insert(bank);
-                    candidate = Some(Candidate::Hit);
                 }
             } else if lane.miss == NONE {
                 lane.miss = slot;
                 self.misses.insert(bank);
-                candidate = Some(Candidate::Miss);
             }
         }
-        candidate
     }
 
     /// Takes a request out. What it was to its bank (hit or miss) is put right by [`Self::took_hit`] or

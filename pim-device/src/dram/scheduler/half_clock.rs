@@ -6,7 +6,8 @@ use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::core::Core;
 use crate::dram::request::Observer;
-use crate::dram::search::Edges;
+use crate::dram::bank_set::BankSet;
+use crate::dram::edges::Edges;
 
 /// HBM3, HBM4. The first rising edge is tick 1.
 #[derive(Clone, Debug, Default)]
@@ -33,12 +34,11 @@ impl Edges for Halves {
     }
 
     #[inline]
-    fn precharge(&self, tick: Tick, bank: Option<usize>, pseudo_channel: u32) -> Tick {
-        let Some((edge, last)) = &self.paired else { return tick };
-        let taken = *edge == tick
-            && last.pseudo_channel == pseudo_channel
-            && (last.bank.is_none() || bank.is_none() || last.bank == bank);
-        tick + Tick::from(taken)
+    fn shut_out(&self, tick: Tick) -> BankSet {
+        match &self.paired {
+            Some((edge, last)) if *edge == tick => last.shuts_out,
+            _ => BankSet::default(),
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use super::Scheduler;
 use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::config::ChannelConfig;
-use crate::dram::core::Core;
+use crate::dram::core::{Core, Pick};
+use crate::dram::edges::EveryTick;
 use crate::dram::request::Observer;
-use crate::dram::search::{EveryTick, Pick};
 use crate::timing::Parameter;
 
 /// LPDDR5.
@@ -94,29 +94,43 @@ impl Split {
         self.announced = Some(access);
     }
 
+    /// Issues what was picked from a queue.
+    fn begin(&mut self, core: &mut Core, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+        match pick.command {
+            Command::Pre => core.precharge(queue, pick, tick, observer),
+            Command::Act1 => {
+                let slot = core.take_first(queue, pick.bank);
+                core.send(tick, Command::Act1, slot, observer);
+                core.half_open(usize::from(pick.bank));
+                self.half = Some(Half { slot, bank: pick.bank, deadline: tick + self.act2_within });
+            }
+            _ => self.begin_access(core, Announced { pick: *pick, queue: Some(queue) }, tick, observer),
+        }
+    }
+
     /// A tick between the halves of an activation. Something is issued in each: at least the second half.
     fn between(&mut self, core: &mut Core, half: Half, tick: Tick, observer: &mut impl Observer) {
-        core.now = tick;
+        core.go_to(tick);
         if half.deadline <= tick {
             self.second(core, half, tick, observer);
             return;
         }
-        let active = core.pick_active(tick, &EveryTick);
-        if active.time <= tick {
+        // It is not asked when more can be issued.
+        let mut next = Tick::MAX;
+        if let Some(active) = core.active(tick, &mut next) {
             self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
             return;
         }
-        let refresh = core.pick_refreshes(tick, &EveryTick).filter(|refresh| refresh.time <= tick);
-        if let Some(refresh) = refresh {
+        if let Some(refresh) = core.refresh(tick, &EveryTick, &mut next) {
             core.issue_refresh(refresh.index, tick, refresh.command, observer);
             return;
         }
         if !core.refresh_waits() {
             let queue = core.mode();
-            let mut best = Pick { time: tick + 1, ..Pick::NONE };
-            core.pick_columns(queue, tick, &EveryTick, &mut best);
-            core.pick_precharges(queue, tick, &EveryTick, &mut best);
-            if best.time <= tick {
+            let mut best = Pick::NONE;
+            core.columns(queue, tick, &mut best, &mut next);
+            core.precharges(queue, tick, &EveryTick, &mut best, &mut next);
+            if let Some(best) = best.found() {
                 match best.command {
                     Command::Pre => core.precharge(queue, &best, tick, observer),
                     _ => self.begin_access(core, Announced { pick: best, queue: Some(queue) }, tick, observer),
@@ -130,9 +144,9 @@ impl Split {
 
 impl Scheduler for Split {
     #[inline]
-    fn step(&mut self, core: &mut Core, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+    fn step(&mut self, core: &mut Core, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
         if let Some(access) = self.announced {
-            let time = core.bank_ready(access.pick.command, access.pick.bank).max(tick);
+            let time = core.access_ready(&access.pick).max(tick);
             core.now = time.min(horizon);
             if time <= horizon {
                 self.announced = None;
@@ -144,50 +158,34 @@ impl Scheduler for Split {
             self.between(core, half, tick, observer);
             return;
         }
-        let active = core.pick_active(tick, &EveryTick);
-        if active.time <= tick {
-            core.now = tick;
-            self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
-            return;
-        }
-        let refresh = core.pick_refreshes(tick, &EveryTick);
-        if let Some(refresh) = refresh.filter(|refresh| refresh.time <= tick) {
+        loop {
+            core.go_to(tick);
+            let mut next = Tick::MAX;
+            if let Some(active) = core.active(tick, &mut next) {
+                self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
+                return;
+            }
             // A tick that refresh takes does not look at the queues.
-            core.now = tick;
-            core.issue_refresh(refresh.index, tick, refresh.command, observer);
-            return;
-        }
-        let other = refresh.map_or(Tick::MAX, |refresh| refresh.time).min(active.time);
-        let mut best = Pick { time: other, ..Pick::NONE };
-        let mut queue = 0;
-        if !core.refresh_waits() {
-            queue = core.mode();
-            core.pick_columns(queue, tick, &EveryTick, &mut best);
-            core.pick_rows(queue, tick, &EveryTick, &mut best);
-        }
-        let time = best.time;
-        if time > horizon {
-            core.now = horizon;
-            return;
-        }
-        core.now = time;
-        if time == other {
-            if active.time == time {
-                self.begin_access(core, Announced { pick: active, queue: None }, time, observer);
-            } else if let Some(refresh) = refresh {
-                core.issue_refresh(refresh.index, time, refresh.command, observer);
+            if let Some(refresh) = core.refresh(tick, &EveryTick, &mut next) {
+                core.issue_refresh(refresh.index, tick, refresh.command, observer);
+                return;
             }
-            return;
-        }
-        match best.command {
-            Command::Pre => core.precharge(queue, &best, time, observer),
-            Command::Act1 => {
-                let slot = core.take_first(queue, best.bank);
-                core.send(time, Command::Act1, slot, observer);
-                core.half_open(usize::from(best.bank));
-                self.half = Some(Half { slot, bank: best.bank, deadline: time + self.act2_within });
+            if !core.refresh_waits() {
+                let queue = core.mode();
+                let mut best = Pick::NONE;
+                core.columns(queue, tick, &mut best, &mut next);
+                core.activations(queue, tick, &mut best, &mut next);
+                core.precharges(queue, tick, &EveryTick, &mut best, &mut next);
+                if let Some(best) = best.found() {
+                    self.begin(core, queue, &best, tick, observer);
+                    return;
+                }
             }
-            _ => self.begin_access(core, Announced { pick: best, queue: Some(queue) }, time, observer),
+            tick = next.min(core.times.next());
+            if tick > horizon {
+                core.now = horizon;
+                return;
+            }
         }
     }
 }
