@@ -309,7 +309,9 @@ impl Engine {
         }
         self.slots.clear();
         self.blackouts.clear();
-        self.end = rows.result.max(moves.result).max(begin);
+        // The last command of a stream need not be the last to be done: softmax takes long, and a stream can end waiting.
+        let waited = rows.ready.max(moves.ready).max(self.buffer_free);
+        self.end = rows.result.max(moves.result).max(waited).max(begin);
         Ok(Execution {
             begin: begin.unsigned_abs(),
             end: self.end.unsigned_abs(),
@@ -319,7 +321,7 @@ impl Engine {
     }
 
     /// Does the refreshes of an idle channel on time, up to `cycle`.
-    fn idle_until(&mut self, cycle: i64) {
+    pub(super) fn idle_until(&mut self, cycle: i64) {
         while self.due <= cycle {
             let due = self.due;
             let issued = self.refresh();

@@ -53,7 +53,7 @@ pub enum DramError {
 
 impl DramError {
     #[cold]
-    pub(super) fn outside(request: &Request, organisation: &Organisation) -> Self {
+    pub(crate) fn outside(request: &Request, organisation: &Organisation) -> Self {
         let address = &request.address;
         let parts = [
             ("pseudo-channel", u32::from(address.pseudo_channel), organisation.pseudo_channels),
@@ -178,7 +178,7 @@ impl ChannelConfig {
         self.organisation.nodes(Level::Bank) / self.organisation.nodes(self.standard.refresh_level)
     }
 
-    pub(super) fn check(&self) -> Result<(), DramError> {
+    pub(crate) fn check(&self) -> Result<(), DramError> {
         let figure = |what, value: u64, least: u64, most: u64, allowed| {
             if (least..=most).contains(&value) { Ok(()) } else { Err(DramError::Figure { what, value, allowed }) }
         };
