@@ -7,10 +7,10 @@ use super::bank::{BankState, Banks};
 use super::bank_set::BankSet;
 use super::config::{ChannelConfig, DramError, Refresh};
 use super::edges::Edges;
-use super::queue::{Entries, NONE, Queue};
+use super::queue::{Entries, Key, NONE, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
-use super::times::{ACT, PRE, RD, Times, WR};
+use super::times::{ACT, ACT2, CAS_RD, CAS_WR, PRE, RD, Times, WR};
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 
@@ -36,24 +36,47 @@ pub(super) struct RefreshPick {
 /// What would be issued for a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pick {
-    /// Place of the request in the order of arrival.
-    sequence: u64,
+    /// The request.
+    key: Key,
     pub(super) bank: u16,
     pub(super) command: Command,
 }
 
 impl Pick {
     /// Nothing: any request goes before it.
-    pub(super) const NONE: Self = Self { sequence: u64::MAX, bank: 0, command: Command::Act };
+    pub(super) const NONE: Self = Self { key: NONE, bank: 0, command: Command::Act };
 
+    #[inline]
     pub(super) const fn found(self) -> Option<Self> {
-        if self.sequence == u64::MAX { None } else { Some(self) }
+        if self.key == NONE { None } else { Some(self) }
     }
+
+    /// Another request goes if it is older.
+    #[inline]
+    fn or(&mut self, other: Option<(Key, usize)>, command: Command) {
+        if let Some((key, bank)) = other
+            && key < self.key
+        {
+            *self = Self { key, bank: bank as u16, command };
+        }
+    }
+}
+
+/// The request for which a bank was activated.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    key: Key,
+    /// When it was offered, and when its bank was activated: the order in which owners are served.
+    age: (Tick, Tick),
+}
+
+impl Owner {
+    const NOBODY: Self = Self { key: NONE, age: (0, 0) };
 }
 
 /// State and configuration of a channel and its controller, without the order in which commands are chosen.
 #[derive(Clone, Debug)]
-pub(super) struct Core {
+pub(super) struct Core<S> {
     // Configuration.
     organisation: Organisation,
     /// [`Command::Act`], or [`Command::Act1`] where it is split.
@@ -65,17 +88,17 @@ pub(super) struct Core {
     write_high: u32,
     write_low: u32,
     // State.
-    pub(super) times: Times,
+    pub(super) times: Times<S>,
     pub(super) banks: Banks,
     pub(super) entries: Entries,
-    pub(super) queues: [Queue; 2],
-    closed: BankSet,
+    pub(super) queues: [Queue<S>; 2],
+    closed: S,
     /// Owner of each bank: the request for which it was activated, until that is served.
-    owners: Vec<u16>,
+    owners: Vec<Owner>,
     /// Banks with an owner that reads, that writes.
-    owned: [BankSet; 2],
+    owned: [S; 2],
     /// Banks that wait for their own refresh: nothing new is begun in them.
-    refreshing: BankSet,
+    refreshing: S,
     write_mode: bool,
     pub(super) refreshes: VecDeque<RefreshRequest>,
     next_refresh: Tick,
@@ -92,7 +115,7 @@ pub(super) struct Core {
     pub(super) outstanding: u32,
 }
 
-impl Core {
+impl<S: BankSet> Core<S> {
     pub(super) fn new(config: &ChannelConfig) -> Result<Self, DramError> {
         config.check()?;
         let organisation = config.organisation;
@@ -127,11 +150,11 @@ impl Core {
             times: Times::new(rules),
             banks: Banks::new(&organisation),
             entries: Entries::new(capacity),
-            queues: [Queue::new(banks as usize, queues.read), Queue::new(banks as usize, queues.write)],
-            closed: BankSet::range(0..banks as usize),
-            owners: vec![NONE; banks as usize],
-            owned: [BankSet::default(); 2],
-            refreshing: BankSet::default(),
+            queues: [Queue::new(queues.read), Queue::new(queues.write)],
+            closed: S::range(0..banks as usize),
+            owners: vec![Owner::NOBODY; banks as usize],
+            owned: [S::EMPTY; 2],
+            refreshing: S::EMPTY,
             write_mode: false,
             refreshes: VecDeque::new(),
             next_refresh: refresh_interval,
@@ -178,8 +201,8 @@ impl Core {
             return Ok(Offered::Refused);
         }
         self.refused = None;
-        let slot = self.entries.add(*request, bank, self.now);
-        queue.push(&mut self.entries, slot, self.banks.open_row(bank));
+        let key = self.entries.add(request, bank, self.now);
+        queue.push(&mut self.entries, key, bank, address.row, self.banks.open_row(bank));
         self.outstanding += 1;
         Ok(Offered::Queued)
     }
@@ -246,75 +269,59 @@ impl Core {
 
     /// The owner that is served at `tick`: the oldest that is ready. Otherwise lowers `next` to when one may be, as the
     /// functions below do too.
-    #[inline]
+    #[inline(always)]
     pub(super) fn active(&mut self, tick: Tick, next: &mut Tick) -> Option<Pick> {
-        let (mut best, mut oldest) = (None, (Tick::MAX, 0));
-        let (owners, entries) = (&self.owners, &self.entries);
-        for queue in [READ, WRITE] {
-            self.times.visit(RD + queue, self.owned[queue], tick, next, |bank| {
-                let entry = entries.get(owners[bank]);
-                let age = (entry.arrived, entry.activated);
-                if age < oldest {
-                    oldest = age;
-                    best = Some(Pick { sequence: entry.sequence, bank: bank as u16, command: COLUMN[queue] });
-                }
-            });
-        }
-        best
+        let owners = &self.owners;
+        let age = |bank: usize| owners[bank].age;
+        let read = self.times.oldest(RD, self.owned[READ], tick, next, age);
+        let write = self.times.oldest(WR, self.owned[WRITE], tick, next, age);
+        let (queue, bank) = match (read, write) {
+            (None, None) => return None,
+            (Some((read, _)), Some((write, bank))) if write < read => (WRITE, bank),
+            (Some((_, bank)), _) => (READ, bank),
+            (None, Some((_, bank))) => (WRITE, bank),
+        };
+        Some(Pick { key: owners[bank].key, bank: bank as u16, command: COLUMN[queue] })
     }
 
     /// Puts the oldest hit of a queue that is ready into `best`, where it is older.
-    #[inline]
+    #[inline(always)]
     pub(super) fn columns(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
-        let (from, entries) = (&self.queues[queue], &self.entries);
+        let from = &self.queues[queue];
         let hits = from.hits.without(self.refreshing);
-        self.times.visit(RD + queue, hits, tick, next, |bank| {
-            let sequence = entries.get(from.hit(bank)).sequence;
-            if sequence < best.sequence {
-                *best = Pick { sequence, bank: bank as u16, command: COLUMN[queue] };
-            }
-        });
+        best.or(self.times.oldest(RD + queue, hits, tick, next, |bank| from.hit(bank)), COLUMN[queue]);
     }
 
     /// The same for activations.
-    #[inline]
+    #[inline(always)]
     pub(super) fn activations(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
-        let (from, entries, command) = (&self.queues[queue], &self.entries, self.activate);
+        let from = &self.queues[queue];
         let closed = (from.waiting & self.closed).without(self.refreshing);
-        self.times.visit(ACT, closed, tick, next, |bank| {
-            let sequence = entries.get(from.first(bank)).sequence;
-            if sequence < best.sequence {
-                *best = Pick { sequence, bank: bank as u16, command };
-            }
-        });
+        best.or(self.times.oldest(ACT, closed, tick, next, |bank| from.first(bank)), self.activate);
     }
 
     /// The same for precharges.
-    #[inline]
+    #[inline(always)]
     pub(super) fn precharges(
         &mut self,
         queue: usize,
         tick: Tick,
-        edges: &impl Edges,
+        edges: &impl Edges<S>,
         best: &mut Pick,
         next: &mut Tick,
     ) {
-        let (from, entries) = (&self.queues[queue], &self.entries);
-        let misses = from.misses.without(self.owned[READ]).without(self.owned[WRITE]).without(self.refreshing);
-        let shut_out = edges.shut_out(tick);
-        if !(misses & shut_out).is_empty() {
+        let from = &self.queues[queue];
+        let mut misses = from.misses.without(self.owned[READ]).without(self.owned[WRITE]).without(self.refreshing);
+        let shut_out = misses & edges.shut_out(tick);
+        if !shut_out.is_empty() {
             *next = (tick + 1).min(*next);
+            misses = misses.without(shut_out);
         }
-        self.times.visit(PRE, misses.without(shut_out), tick, next, |bank| {
-            let sequence = entries.get(from.miss(bank)).sequence;
-            if sequence < best.sequence {
-                *best = Pick { sequence, bank: bank as u16, command: Command::Pre };
-            }
-        });
+        best.or(self.times.oldest(PRE, misses, tick, next, |bank| from.miss(bank)), Command::Pre);
     }
 
     /// The command of a waiting refresh, and when it may be issued; `None` while a bank of it is owned or being activated.
-    fn pick_refresh(&self, index: usize, tick: Tick, edges: &impl Edges) -> Option<(Tick, Command)> {
+    fn pick_refresh(&self, index: usize, tick: Tick, edges: &impl Edges<S>) -> Option<(Tick, Command)> {
         let refresh = self.refreshes.get(index)?;
         let place = &refresh.place;
         if self.banks.all_closed(place) {
@@ -322,7 +329,7 @@ impl Core {
             return Some((edges.row(time), refresh.command));
         }
         let below = self.banks.below(place);
-        if below.clone().any(|bank| self.owners[bank] != NONE || self.banks.state(bank) == BankState::Activating) {
+        if below.clone().any(|bank| self.owners[bank].key != NONE || self.banks.state(bank) == BankState::Activating) {
             return None;
         }
         let (command, time) = if below.len() == 1 {
@@ -330,12 +337,12 @@ impl Core {
         } else {
             (Command::PreA, self.times.ready_for_other(Command::PreA, place))
         };
-        Some((edges.precharge(time.max(tick), BankSet::range(below)), command))
+        Some((edges.precharge(time.max(tick), S::range(below)), command))
     }
 
     /// The refresh command that goes at `tick`: of all-bank refreshes only the head is looked at, of per-bank ones all.
     #[inline]
-    pub(super) fn refresh(&self, tick: Tick, edges: &impl Edges, next: &mut Tick) -> Option<RefreshPick> {
+    pub(super) fn refresh(&self, tick: Tick, edges: &impl Edges<S>, next: &mut Tick) -> Option<RefreshPick> {
         if self.refreshes.is_empty() {
             return None;
         }
@@ -343,7 +350,7 @@ impl Core {
     }
 
     #[inline(never)]
-    fn refresh_that_waits(&self, tick: Tick, edges: &impl Edges, next: &mut Tick) -> Option<RefreshPick> {
+    fn refresh_that_waits(&self, tick: Tick, edges: &impl Edges<S>, next: &mut Tick) -> Option<RefreshPick> {
         let looked_at = if self.refresh == Refresh::PerBank { self.refreshes.len() } else { 1 };
         for index in 0..looked_at {
             if let Some((time, command)) = self.pick_refresh(index, tick, edges) {
@@ -394,113 +401,107 @@ impl Core {
         }
     }
 
-    #[inline]
-    pub(super) fn open(&mut self, bank: usize, row: u32) {
-        self.banks.open(bank, row);
-        self.closed.remove(bank);
-        for queue in [READ, WRITE] {
-            if self.queues[queue].waiting.contains(bank) {
-                self.queues[queue].opened(&self.entries, bank, row);
-            }
-        }
-    }
-
-    /// The bank is neither closed nor open.
-    pub(super) fn half_open(&mut self, bank: usize) {
-        self.banks.activating(bank);
-        self.closed.remove(bank);
-    }
-
     /// A command is sent for a request.
-    #[inline]
-    pub(super) fn send(&mut self, tick: Tick, command: Command, slot: u16, observer: &mut impl Observer) {
-        let entry = self.entries.get(slot);
-        self.times.issue(command, usize::from(entry.bank), tick);
+    #[inline(always)]
+    fn send(&mut self, tick: Tick, (number, command): (usize, Command), key: Key, observer: &mut impl Observer) {
+        let entry = self.entries.get(key);
+        self.times.issue(number, usize::from(entry.bank), tick);
         observer.issued(tick, command, Target::Request(&entry.request));
     }
 
-    /// The request becomes the owner of its bank.
-    #[inline]
-    pub(super) fn own(&mut self, slot: u16, tick: Tick) {
-        let entry = self.entries.get_mut(slot);
-        entry.activated = tick;
-        let bank = usize::from(entry.bank);
-        let queue = entry.request.access as usize;
-        self.owners[bank] = slot;
-        self.owned[queue].insert(bank);
+    /// CAS for an access.
+    pub(super) fn send_clock(&mut self, tick: Tick, access: &Pick, observer: &mut impl Observer) {
+        let command =
+            if access.command == Command::Wr { (CAS_WR, Command::CasWr) } else { (CAS_RD, Command::CasRd) };
+        self.send(tick, command, access.key, observer);
     }
 
-    /// The request of a bank's owner.
-    pub(super) fn owner(&self, bank: u16) -> u16 {
-        self.owners[usize::from(bank)]
+    /// The first half of an activation.
+    pub(super) fn half_activate(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) -> Key {
+        let bank = usize::from(pick.bank);
+        let key = self.take_first(queue, bank);
+        self.send(tick, (ACT, Command::Act1), key, observer);
+        self.banks.activating(bank);
+        self.closed.remove(bank);
+        key
+    }
+
+    /// The second half: the row is open, and the request owns the bank.
+    pub(super) fn activated(&mut self, key: Key, tick: Tick, observer: &mut impl Observer) {
+        self.send(tick, (ACT2, Command::Act2), key, observer);
+        self.open(key, tick);
+    }
+
+    /// The row of a request is open; the request becomes the owner of its bank.
+    #[inline]
+    fn open(&mut self, key: Key, tick: Tick) {
+        let entry = self.entries.get(key);
+        let (bank, row) = (usize::from(entry.bank), entry.request.address.row);
+        self.owners[bank] = Owner { key, age: (entry.arrived, tick) };
+        self.owned[entry.request.access as usize].insert(bank);
+        self.banks.open(bank, row);
+        self.closed.remove(bank);
+        for queue in &mut self.queues {
+            queue.opened(&self.entries, bank, row);
+        }
     }
 
     /// Takes the request out of its queue that activates a closed bank.
     #[inline]
-    pub(super) fn take_first(&mut self, queue: usize, bank: u16) -> u16 {
+    fn take_first(&mut self, queue: usize, bank: usize) -> Key {
         self.freed |= self.refused == Some(queue);
-        self.queues[queue].take_first(&mut self.entries, usize::from(bank))
+        self.queues[queue].take_first(&mut self.entries, bank)
     }
 
     /// Issues the access of a bank's owner and ends it.
     #[inline]
     pub(super) fn serve_owner(&mut self, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
         let bank = usize::from(pick.bank);
-        let slot = self.owners[bank];
-        self.send(tick, pick.command, slot, observer);
-        self.owners[bank] = NONE;
-        self.owned[usize::from(pick.command == Command::Wr)].remove(bank);
-        self.retire(slot, tick, observer);
+        let queue = usize::from(pick.command == Command::Wr);
+        self.owners[bank].key = NONE;
+        self.owned[queue].remove(bank);
+        self.serve(queue, pick.key, tick, observer);
     }
 
     /// Issues a hit of a queue and ends it.
     #[inline]
     pub(super) fn serve_hit(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        let slot = self.queues[queue].take_hit(&mut self.entries, usize::from(pick.bank));
+        let key = self.queues[queue].take_hit(&mut self.entries, usize::from(pick.bank));
         self.freed |= self.refused == Some(queue);
-        self.send(tick, pick.command, slot, observer);
-        self.retire(slot, tick, observer);
+        self.serve(queue, key, tick, observer);
     }
 
+    /// Issues an access and ends it.
     #[inline]
-    fn retire(&mut self, slot: u16, tick: Tick, observer: &mut impl Observer) {
-        let entry = *self.entries.get(slot);
-        self.entries.release(slot);
+    fn serve(&mut self, queue: usize, key: Key, tick: Tick, observer: &mut impl Observer) {
+        self.send(tick, (RD + queue, COLUMN[queue]), key, observer);
         self.outstanding -= 1;
-        let done = match entry.request.access {
-            Access::Read => self.answer(tick + self.read_latency),
-            Access::Write => tick,
-        };
+        let done = if queue == READ { self.answer(tick + self.read_latency) } else { tick };
+        let entry = self.entries.get(key);
         observer.completed(&Completion { request: entry.request, arrived: entry.arrived, done });
-    }
-
-    /// Precharges a bank for the oldest request for another row.
-    #[inline]
-    pub(super) fn precharge(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        let bank = usize::from(pick.bank);
-        let slot = self.queues[queue].miss(bank);
-        self.send(tick, Command::Pre, slot, observer);
-        self.close(bank);
-    }
-
-    /// Activates the row of the oldest request of a bank, in one command.
-    #[inline]
-    pub(super) fn activate(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        let slot = self.take_first(queue, pick.bank);
-        self.send(tick, Command::Act, slot, observer);
-        let row = self.entries.get(slot).request.address.row;
-        self.open(usize::from(pick.bank), row);
-        self.own(slot, tick);
+        self.entries.release(key);
     }
 
     /// Issues what was picked from a queue, where accesses need nothing else.
     #[inline]
     pub(super) fn issue(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+        let bank = usize::from(pick.bank);
         match pick.command {
-            Command::Pre => self.precharge(queue, pick, tick, observer),
-            Command::Act => self.activate(queue, pick, tick, observer),
+            Command::Pre => self.precharge(pick, tick, observer),
+            Command::Act => {
+                let key = self.take_first(queue, bank);
+                self.send(tick, (ACT, Command::Act), key, observer);
+                self.open(key, tick);
+            }
             _ => self.serve_hit(queue, pick, tick, observer),
         }
+    }
+
+    /// Precharges a bank for the oldest request for another row.
+    #[inline]
+    pub(super) fn precharge(&mut self, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+        self.send(tick, (PRE, Command::Pre), pick.key, observer);
+        self.close(usize::from(pick.bank));
     }
 
     /// When the bank of an access is ready for it.
@@ -509,10 +510,10 @@ impl Core {
     }
 
     /// All banks of a bank's pseudo-channel.
-    pub(super) fn pseudo_channel(&self, bank: usize) -> BankSet {
+    pub(super) fn pseudo_channel(&self, bank: usize) -> S {
         let each = self.owners.len() / self.organisation.pseudo_channels as usize;
         let begin = bank / each * each;
-        BankSet::range(begin..begin + each)
+        S::range(begin..begin + each)
     }
 }
 

@@ -4,24 +4,24 @@ use super::Tick;
 use super::bank_set::BankSet;
 
 /// When a kind of command may begin: on every tick, or on rising edges of CK only.
-pub(super) trait Edges {
+pub(super) trait Edges<S: BankSet> {
     /// The first tick from `tick` on at which a column command may begin.
     fn column(&self, tick: Tick) -> Tick;
     /// An activation or a refresh.
     fn row(&self, tick: Tick) -> Tick;
     /// A precharge of these banks by one command. A bank that is shut out of a tick is not shut out of the next.
-    fn precharge(&self, tick: Tick, banks: BankSet) -> Tick {
+    fn precharge(&self, tick: Tick, banks: S) -> Tick {
         tick + Tick::from(!(banks & self.shut_out(tick)).is_empty())
     }
     /// Banks that no precharge may touch at `tick`.
-    fn shut_out(&self, tick: Tick) -> BankSet;
+    fn shut_out(&self, tick: Tick) -> S;
 }
 
 /// Every command on every tick.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EveryTick;
 
-impl Edges for EveryTick {
+impl<S: BankSet> Edges<S> for EveryTick {
     #[inline]
     fn column(&self, tick: Tick) -> Tick {
         tick
@@ -31,7 +31,7 @@ impl Edges for EveryTick {
         tick
     }
     #[inline]
-    fn shut_out(&self, _: Tick) -> BankSet {
-        BankSet::default()
+    fn shut_out(&self, _: Tick) -> S {
+        S::EMPTY
     }
 }

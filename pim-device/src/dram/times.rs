@@ -5,7 +5,7 @@
 //! which banks are known to be ready. The others lie in a wheel and are woken when they may be.
 
 use super::Tick;
-use super::bank_set::BankSet;
+use super::bank_set::{BankSet, CAPACITY};
 use super::rules::{Place, RuleTable, WindowRule};
 use super::state::TimingState;
 use super::wheel::Wheel;
@@ -19,13 +19,13 @@ pub(super) const RD: usize = 2;
 pub(super) const WR: usize = 3;
 pub(super) const COMMANDS: usize = 4;
 /// Further commands that go to a bank.
-const ACT2: usize = 4;
-const CAS_RD: usize = 5;
-const CAS_WR: usize = 6;
+pub(super) const ACT2: usize = 4;
+pub(super) const CAS_RD: usize = 5;
+pub(super) const CAS_WR: usize = 6;
 const SENT: usize = 7;
 
 /// Nodes of a level, at most.
-const NODES: usize = BankSet::CAPACITY as usize;
+const NODES: usize = CAPACITY;
 /// Where the ticks of banks, of bank groups, of ranks with all above them up to the pseudo-channel, and of the channel
 /// begin; each has a row for each command.
 const BANK: usize = 0;
@@ -64,12 +64,13 @@ struct Effect {
 
 /// Configuration and state: a channel's timing as its controller sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Times {
+pub(super) struct Times<S> {
     // Configuration.
     organisation: Organisation,
     table: RuleTable,
     places: Vec<Place>,
     commands: [Command; COMMANDS],
+    sent: [Command; SENT],
     /// By command and bank.
     effects: Vec<Effect>,
     moves: Vec<Move>,
@@ -78,7 +79,7 @@ pub(super) struct Times {
     /// Bank group and rank of each bank.
     groups: [u8; NODES],
     ranks: [u8; NODES],
-    banks_of: [BankSet; NODES],
+    banks_of: [S; NODES],
     // State.
     ready: Box<[Tick; ENTRIES]>,
     history: Vec<Tick>,
@@ -86,7 +87,7 @@ pub(super) struct Times {
     others: TimingState,
     /// By command the banks whose own ticks, and their groups', were reached when last looked at. A bank is here or in
     /// the wheel.
-    due: [BankSet; COMMANDS],
+    due: [S; COMMANDS],
     wheel: Wheel<{ COMMANDS * NODES }>,
 }
 
@@ -101,16 +102,18 @@ fn slide(memory: &mut [Tick], tick: Tick) -> Tick {
     memory[1 + oldest]
 }
 
-impl Times {
+impl<S: BankSet> Times<S> {
     /// The times of a channel with these rules.
     pub(super) fn new(table: RuleTable) -> Self {
         let organisation = *table.organisation();
         let activate = if table.has(Command::Act1) { Command::Act1 } else { Command::Act };
         let commands = [activate, Command::Pre, Command::Rd, Command::Wr];
+        let sent =
+            [activate, Command::Pre, Command::Rd, Command::Wr, Command::Act2, Command::CasRd, Command::CasWr];
         let banks = organisation.nodes(Level::Bank);
         let per = |level| organisation.nodes(Level::Bank) / organisation.nodes(level);
         let (per_group, per_rank) = (per(Level::BankGroup), per(Level::Rank));
-        let (mut groups, mut ranks, mut banks_of) = ([0; NODES], [0; NODES], [BankSet::default(); NODES]);
+        let (mut groups, mut ranks, mut banks_of) = ([0; NODES], [0; NODES], [S::EMPTY; NODES]);
         for bank in 0..banks {
             groups[bank as usize] = (bank / per_group) as u8;
             ranks[bank as usize] = (bank / per_rank) as u8;
@@ -120,6 +123,7 @@ impl Times {
             organisation,
             places: (0..banks).map(|bank| table.node(Level::Bank, bank)).collect(),
             commands,
+            sent,
             effects: vec![Effect::default(); SENT * NODES],
             moves: Vec::new(),
             windows: Vec::new(),
@@ -130,15 +134,11 @@ impl Times {
             ready: Box::new([0; ENTRIES]),
             history: vec![0; table.history as usize],
             others: TimingState::new(table.without_following(&commands)),
-            due: [BankSet::range(0..banks as usize); COMMANDS],
+            due: [S::range(0..banks as usize); COMMANDS],
             wheel: Wheel::new(),
             table,
         };
-        for (number, command) in
-            [activate, Command::Pre, Command::Rd, Command::Wr, Command::Act2, Command::CasRd, Command::CasWr]
-                .into_iter()
-                .enumerate()
-        {
+        for (number, command) in sent.into_iter().enumerate() {
             if times.table.has(command) {
                 for bank in 0..banks as usize {
                     times.look_up(number, command, bank);
@@ -251,65 +251,68 @@ impl Times {
         self.wheel.next()
     }
 
-    /// Visits those of `banks` that are ready for a command at `tick`, which was gone to. Lowers `next` to a tick before
-    /// which none of the others is, as far as [`Self::next`] does not say it.
-    #[inline]
-    pub(super) fn visit(
+    /// The oldest of `banks` that is ready for a command at `tick`, which was gone to, and its age. Otherwise lowers `next`
+    /// to a tick before which none of them is, as far as [`Self::next`] does not say it.
+    #[inline(always)]
+    pub(super) fn oldest<A: Ord + Copy>(
         &mut self,
         command: usize,
-        banks: BankSet,
+        banks: S,
         tick: Tick,
         next: &mut Tick,
-        mut visit: impl FnMut(usize),
-    ) {
+        age: impl Fn(usize) -> A,
+    ) -> Option<(A, usize)> {
         let mut rest = self.due[command] & banks;
         if rest.is_empty() {
-            return;
+            return None;
         }
         let channel = self.ready[CHANNEL + command];
         if channel > tick {
             *next = channel.min(*next);
-            return;
+            return None;
         }
-        while let Some(first) = rest.first() {
-            let rank = usize::from(self.ranks[first % NODES]) % NODES;
-            let banks = rest & self.banks_of[rank];
+        let mut best = None;
+        while !rest.is_empty() {
+            // The banks of one rank.
+            let rank = usize::from(self.ranks[rest.first() % NODES]) % NODES;
+            let mut banks = rest & self.banks_of[rank];
             rest = rest.without(banks);
             let wide = self.ready[RANK + command * NODES + rank];
             if wide > tick {
                 *next = wide.min(*next);
                 continue;
             }
-            banks.for_each(|bank| {
-                let narrow = self.narrow(command, bank);
-                if narrow > tick {
-                    self.due[command].remove(bank);
-                    self.wheel.insert(command * NODES + bank, narrow);
-                } else {
-                    visit(bank);
+            while !banks.is_empty() {
+                let mut oldest = (age(banks.first()), banks.first());
+                let mut others = banks.without_first();
+                while !others.is_empty() {
+                    let other = age(others.first());
+                    if other < oldest.0 {
+                        oldest = (other, others.first());
+                    }
+                    others = others.without_first();
                 }
-            });
+                let bank = oldest.1;
+                let narrow = self.narrow(command, bank);
+                if narrow <= tick {
+                    if best.is_none_or(|(age, _)| oldest.0 < age) {
+                        best = Some(oldest);
+                    }
+                    break;
+                }
+                // The bank, or its group, has got another command since it became due.
+                banks.remove(bank);
+                self.due[command].remove(bank);
+                self.wheel.insert(command * NODES + bank, narrow);
+            }
         }
+        best
     }
 
-    /// Notes that a command is issued to a bank.
+    /// Notes that a command, one of the numbers above, is issued to a bank.
     #[inline]
-    pub(super) fn issue(&mut self, command: Command, bank: usize, tick: Tick) {
-        let number = match command {
-            Command::Act | Command::Act1 => ACT,
-            Command::Pre => PRE,
-            Command::Rd => RD,
-            Command::Wr => WR,
-            Command::Act2 => ACT2,
-            Command::CasRd => CAS_RD,
-            Command::CasWr => CAS_WR,
-            // Only refresh: for one bank, and seldom.
-            _ => {
-                let place = self.places[bank];
-                return self.issue_at(command, &place, tick);
-            }
-        };
-        let effect = self.effects[number * NODES + bank % NODES];
+    pub(super) fn issue(&mut self, number: usize, bank: usize, tick: Tick) {
+        let effect = &self.effects[number * NODES + bank % NODES];
         for Move { entry, latency } in &self.moves[effect.moves.0 as usize..effect.moves.1 as usize] {
             let ready = &mut self.ready[usize::from(*entry) % ENTRIES];
             *ready = (*ready).max(tick + Tick::from(*latency));
@@ -317,15 +320,22 @@ impl Times {
         for rule in &self.windows[effect.windows.0 as usize..effect.windows.1 as usize] {
             let memory = rule.history as usize..(rule.history + rule.window) as usize + 1;
             let free = slide(&mut self.history[memory], tick + Tick::from(rule.latency));
-            for ready in &mut self.ready[usize::from(rule.entry)..usize::from(rule.entry + rule.entries)] {
+            for entry in rule.entry..rule.entry + rule.entries {
+                let ready = &mut self.ready[usize::from(entry) % ENTRIES];
                 *ready = (*ready).max(free);
             }
         }
-        if effect.more {
-            self.others.issue(command, &self.places[bank], tick);
-        } else {
+        if effect.others.0 < effect.others.1 {
             self.others.issue_moves(&self.other_moves[effect.others.0 as usize..effect.others.1 as usize], tick);
         }
+        if effect.more {
+            self.issue_to_others(number, bank, tick);
+        }
+    }
+
+    #[cold]
+    fn issue_to_others(&mut self, number: usize, bank: usize, tick: Tick) {
+        self.others.issue(self.sent[number % SENT], &self.places[bank], tick);
     }
 
     /// Notes that a command is issued to a place.

@@ -12,31 +12,31 @@ use crate::dram::request::Observer;
 #[derive(Clone, Debug)]
 pub(in crate::dram) struct Double;
 
-impl Scheduler for Double {
+impl<S: BankSet> Scheduler<S> for Double {
     #[inline]
-    fn step(&mut self, core: &mut Core, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+    fn step(&mut self, core: &mut Core<S>, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
         step(core, tick, horizon, &EveryTick, observer);
     }
 }
 
 /// A row command that was issued.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RowCommand {
+pub(super) struct RowCommand<S> {
     pub(super) tick: Tick,
     pub(super) command: Command,
     /// What no precharge may touch where this command shares its edge: its bank, or all of its pseudo-channel.
-    pub(super) shuts_out: BankSet,
+    pub(super) shuts_out: S,
 }
 
 /// One step on two buses; says which row command was issued.
 #[inline]
-pub(super) fn step(
-    core: &mut Core,
+pub(super) fn step<S: BankSet>(
+    core: &mut Core<S>,
     mut tick: Tick,
     horizon: Tick,
-    edges: &impl Edges,
+    edges: &impl Edges<S>,
     observer: &mut impl Observer,
-) -> Option<RowCommand> {
+) -> Option<RowCommand<S>> {
     loop {
         core.go_to(tick);
         let (mut next, mut next_edge) = (Tick::MAX, Tick::MAX);
@@ -56,7 +56,7 @@ pub(super) fn step(
             core.precharges(queue, tick, edges, &mut best, &mut next);
             if let Some(best) = best.found() {
                 core.issue(queue, &best, tick, observer);
-                let shuts_out = BankSet::of(best.bank.into());
+                let shuts_out = S::of(best.bank.into());
                 return Some(RowCommand { tick, command: best.command, shuts_out });
             }
         }
@@ -74,7 +74,7 @@ pub(super) fn step(
 
 /// The column bus of a tick; says whether something was issued.
 #[inline]
-fn column_slot(core: &mut Core, tick: Tick, next: &mut Tick, observer: &mut impl Observer) -> bool {
+fn column_slot<S: BankSet>(core: &mut Core<S>, tick: Tick, next: &mut Tick, observer: &mut impl Observer) -> bool {
     if let Some(active) = core.active(tick, next) {
         core.serve_owner(&active, tick, observer);
         return true;
@@ -94,8 +94,8 @@ fn column_slot(core: &mut Core, tick: Tick, next: &mut Tick, observer: &mut impl
     }
 }
 
-fn row_of_refresh(core: &Core, index: usize, tick: Tick, command: Command) -> Option<RowCommand> {
+fn row_of_refresh<S: BankSet>(core: &Core<S>, index: usize, tick: Tick, command: Command) -> Option<RowCommand<S>> {
     let below = core.banks.below(&core.refreshes.get(index)?.place);
-    let shuts_out = if below.len() == 1 { BankSet::of(below.start) } else { core.pseudo_channel(below.start) };
+    let shuts_out = if below.len() == 1 { S::of(below.start) } else { core.pseudo_channel(below.start) };
     Some(RowCommand { tick, command, shuts_out })
 }

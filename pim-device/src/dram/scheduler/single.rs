@@ -2,6 +2,7 @@
 
 use super::Scheduler;
 use crate::dram::Tick;
+use crate::dram::bank_set::BankSet;
 use crate::dram::core::{Core, Pick};
 use crate::dram::edges::EveryTick;
 use crate::dram::request::Observer;
@@ -10,9 +11,9 @@ use crate::dram::request::Observer;
 #[derive(Clone, Debug)]
 pub(in crate::dram) struct Single;
 
-impl Scheduler for Single {
+impl<S: BankSet> Scheduler<S> for Single {
     #[inline]
-    fn step(&mut self, core: &mut Core, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+    fn step(&mut self, core: &mut Core<S>, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
         loop {
             core.go_to(tick);
             let mut next = Tick::MAX;

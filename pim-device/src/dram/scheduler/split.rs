@@ -3,9 +3,11 @@
 use super::Scheduler;
 use crate::command::Command;
 use crate::dram::Tick;
+use crate::dram::bank_set::BankSet;
 use crate::dram::config::ChannelConfig;
 use crate::dram::core::{Core, Pick};
 use crate::dram::edges::EveryTick;
+use crate::dram::queue::Key;
 use crate::dram::request::Observer;
 use crate::timing::Parameter;
 
@@ -27,8 +29,7 @@ pub(in crate::dram) struct Split {
 /// An activation of which one half is sent.
 #[derive(Clone, Copy, Debug)]
 struct Half {
-    slot: u16,
-    bank: u16,
+    key: Key,
     deadline: Tick,
 }
 
@@ -54,16 +55,13 @@ impl Split {
     }
 
     /// The second half of the activation.
-    fn second(&mut self, core: &mut Core, half: Half, tick: Tick, observer: &mut impl Observer) {
+    fn second<S: BankSet>(&mut self, core: &mut Core<S>, half: Half, tick: Tick, observer: &mut impl Observer) {
         self.half = None;
-        core.send(tick, Command::Act2, half.slot, observer);
-        let row = core.entries.get(half.slot).request.address.row;
-        core.open(usize::from(half.bank), row);
-        core.own(half.slot, tick);
+        core.activated(half.key, tick, observer);
     }
 
     /// Issues an access.
-    fn access(&mut self, core: &mut Core, access: &Announced, tick: Tick, observer: &mut impl Observer) {
+    fn access<S: BankSet>(&mut self, core: &mut Core<S>, access: &Announced, tick: Tick, observer: &mut impl Observer) {
         let after = self.clock_after[usize::from(access.pick.command == Command::Wr)];
         self.clock_until = self.clock_until.max(tick + after);
         match access.queue {
@@ -74,7 +72,7 @@ impl Split {
 
     /// An access may go at `tick`: at once while the data clock runs, else its CAS goes first, unless the second half of
     /// an activation could then come too late.
-    fn begin_access(&mut self, core: &mut Core, access: Announced, tick: Tick, observer: &mut impl Observer) {
+    fn begin_access<S: BankSet>(&mut self, core: &mut Core<S>, access: Announced, tick: Tick, observer: &mut impl Observer) {
         if tick < self.clock_until {
             self.access(core, &access, tick, observer);
             return;
@@ -85,31 +83,24 @@ impl Split {
             self.second(core, half, tick, observer);
             return;
         }
-        let command = if access.pick.command == Command::Rd { Command::CasRd } else { Command::CasWr };
-        let slot = match access.queue {
-            None => core.owner(access.pick.bank),
-            Some(queue) => core.queues[queue].hit(usize::from(access.pick.bank)),
-        };
-        core.send(tick, command, slot, observer);
+        core.send_clock(tick, &access.pick, observer);
         self.announced = Some(access);
     }
 
     /// Issues what was picked from a queue.
-    fn begin(&mut self, core: &mut Core, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+    fn begin<S: BankSet>(&mut self, core: &mut Core<S>, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
         match pick.command {
-            Command::Pre => core.precharge(queue, pick, tick, observer),
+            Command::Pre => core.precharge(pick, tick, observer),
             Command::Act1 => {
-                let slot = core.take_first(queue, pick.bank);
-                core.send(tick, Command::Act1, slot, observer);
-                core.half_open(usize::from(pick.bank));
-                self.half = Some(Half { slot, bank: pick.bank, deadline: tick + self.act2_within });
+                let key = core.half_activate(queue, pick, tick, observer);
+                self.half = Some(Half { key, deadline: tick + self.act2_within });
             }
             _ => self.begin_access(core, Announced { pick: *pick, queue: Some(queue) }, tick, observer),
         }
     }
 
     /// A tick between the halves of an activation. Something is issued in each: at least the second half.
-    fn between(&mut self, core: &mut Core, half: Half, tick: Tick, observer: &mut impl Observer) {
+    fn between<S: BankSet>(&mut self, core: &mut Core<S>, half: Half, tick: Tick, observer: &mut impl Observer) {
         core.go_to(tick);
         if half.deadline <= tick {
             self.second(core, half, tick, observer);
@@ -132,7 +123,7 @@ impl Split {
             core.precharges(queue, tick, &EveryTick, &mut best, &mut next);
             if let Some(best) = best.found() {
                 match best.command {
-                    Command::Pre => core.precharge(queue, &best, tick, observer),
+                    Command::Pre => core.precharge(&best, tick, observer),
                     _ => self.begin_access(core, Announced { pick: best, queue: Some(queue) }, tick, observer),
                 }
                 return;
@@ -142,9 +133,9 @@ impl Split {
     }
 }
 
-impl Scheduler for Split {
+impl<S: BankSet> Scheduler<S> for Split {
     #[inline]
-    fn step(&mut self, core: &mut Core, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+    fn step(&mut self, core: &mut Core<S>, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
         if let Some(access) = self.announced {
             let time = core.access_ready(&access.pick).max(tick);
             core.now = time.min(horizon);
