@@ -17,8 +17,8 @@ mod layout;
 use crate::device::{DeviceSpec, PeLevel};
 use crate::program::Program;
 
-pub use layout::WaveRows;
 use layout::Layout;
+pub use layout::WaveRows;
 
 /// How a KV head is quantised. All fields are configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -223,8 +223,5 @@ pub fn buffer_rows(device: &DeviceSpec, shape: &PqShape, units: u64, tokens: u64
 
 /// Whether a device can do this at all.
 fn able(device: &DeviceSpec) -> Result<crate::device::PqFigures, PqError> {
-    device
-        .pq
-        .filter(|_| device.pe == PeLevel::Bank)
-        .ok_or_else(|| PqError::Device { device: device.name.clone() })
+    device.pq.filter(|_| device.pe == PeLevel::Bank).ok_or_else(|| PqError::Device { device: device.name.clone() })
 }
