@@ -25,13 +25,7 @@ pub(super) struct Wheel<const NODES: usize> {
 
 impl<const NODES: usize> Wheel<NODES> {
     pub(super) const fn new() -> Self {
-        Self {
-            first: [NONE; SLOTS],
-            after: [NONE; NODES],
-            occupied: [0; SLOTS / 64],
-            now: 0,
-            next: Tick::MAX,
-        }
+        Self { first: [NONE; SLOTS], after: [NONE; NODES], occupied: [0; SLOTS / 64], now: 0, next: Tick::MAX }
     }
 
     /// Puts a node, which is not in the wheel, where it is woken at `tick`, or before it where that is far.
