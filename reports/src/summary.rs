@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use sim_core::{Bytes, Category, Time};
 
 use crate::analyse::{Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::attention::AttentionView;
 use crate::breakdown::Breakdown;
 use crate::error::ReportError;
 use crate::stopped::{Stopped, Why};
@@ -83,6 +84,12 @@ pub fn system(report: &SystemReport) -> Value {
             "busy_ps": sums(busy, |a, b| a + b),
             "communication_busy_share": report.communication_busy_share(),
             "host_communication_busy_share": report.host_communication_busy_share(),
+            "attention": {
+                "layers": report.attention.layers,
+                "layer_ps": report.attention.per_layer().ps(),
+                "latency_ps": report.attention.breakdown.total().ps(),
+                "breakdown_ps": breakdown(&report.attention.breakdown),
+            },
             "step_breakdown_ps": report.step_breakdown.iter().map(breakdown).collect::<Vec<_>>(),
         },
         "prefill": null,
@@ -195,6 +202,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         breakdown,
         step_breakdown,
+        attention: read_attention(&decode.get("attention")?)?,
         busy: decode.get("busy_ps")?.map(|at| Ok(Time::from_ps(at.whole()?)))?,
         communication_busy: busy("communication_busy_share")?,
         host_communication_busy: busy("host_communication_busy_share")?,
@@ -215,6 +223,10 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         events: 0,
         stopped: None,
     })
+}
+
+fn read_attention(at: &Place<'_>) -> Result<AttentionView, ReportError> {
+    Ok(AttentionView { layers: at.get("layers")?.whole()?, breakdown: read_breakdown(&at.get("breakdown_ps")?)? })
 }
 
 fn read_breakdown(at: &Place<'_>) -> Result<Breakdown, ReportError> {

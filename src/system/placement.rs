@@ -164,7 +164,7 @@ impl Placement {
         let groups = self.groups.clone();
         let deal = |placed: &KvPlacement| {
             let resident = |layer| groups.iter().map(move |group| group_split(Some(placed), layer, group, lengths).0);
-            let layers: Vec<Lengths> = (0..model.layers).flat_map(|layer| resident(layer)).collect();
+            let layers: Vec<Lengths> = (0..model.layers).flat_map(resident).collect();
             channels::deal(&layers, model.kv_heads, channels)
         };
         let whole = |units| KvPlacement::whole_units(demand.clone(), units);
@@ -220,7 +220,7 @@ impl Placement {
         if self.host.free() < needed {
             let free = self.host.free();
             let all = |lengths: &Lengths| self.cache.bytes(lengths).saturating_mul(layers);
-            let home = if self.choice.home == Home::Host || aside(lengths) == 0 { 1 } else { 0 };
+            let home = u64::from(self.choice.home == Home::Host || aside(lengths) == 0);
             let fits = |tokens| {
                 let capped = lengths.capped(tokens);
                 (all(&capped) * home).saturating_add(aside(&capped)) <= free.0
