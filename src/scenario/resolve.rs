@@ -229,17 +229,19 @@ fn link(section: &Checked, default: &str) -> Result<Entry, Fault> {
 fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
     let mut entry = entry.clone();
     for ours in section.figures() {
-        let family = entry.link_kind();
-        if !ours.field.applies(family) {
+        if !ours.field.fits(&entry) {
             let allowed: Vec<_> = FigureField::of(entry.kind)
                 .iter()
-                .filter(|field| field.overridable && field.applies(family))
+                .filter(|field| field.overridable && field.fits(&entry))
                 .map(|field| field.key)
                 .collect();
-            let family = family.map_or("", LinkKind::word);
+            let what = entry.link_kind().map_or_else(
+                || "has no look-up in its bank PEs".to_owned(),
+                |family| format!("is a {} link", family.word()),
+            );
             let problem = Problem::Contradiction {
                 message: format!(
-                    "`{}` means nothing for `{}`, which is a {family} link",
+                    "`{}` means nothing for `{}`, which {what}",
                     section.path_of(ours.field.key),
                     entry.name
                 ),

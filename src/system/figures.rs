@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use interconnect::{Framing, HostPortSpec, LinkSpec, protocol};
 use pim_device::timing::hbm3;
-use pim_device::{DeviceSpec, ExecutionMode, GqaPolicy, MultiBankActivation, PowerLimit};
+use pim_device::{
+    DeviceSpec, ExecutionMode, GqaPolicy, MultiBankActivation, PowerLimit, PqFigures, PqMapping, PqReduction, PqValues,
+};
 use reports::Assumption;
 use sim_core::{Bytes, Category, Rate, Time};
 
@@ -216,7 +218,42 @@ fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
             "shared" => GqaPolicy::SharedPass,
             _ => return Err(unknown("gqa", gqa.to_owned(), "serial, shared")),
         },
-        ..base.with_timing(hbm3::gbps_5_2(power))
+        pq: base.pq.map(|_| pq(entry)).transpose()?,
+        ..base.with_timing(hbm3::gbps_5_2(power)).with_density(entry.fraction("density_factor")?)
+    })
+}
+
+/// What the device has for a product-quantised KV cache.
+fn pq(entry: &Entry) -> Result<PqFigures, SystemError> {
+    let number = |key| Ok::<u32, SystemError>(u32::try_from(entry.integer(key)?).unwrap_or(u32::MAX));
+    let unknown = |what, key: &str, known: &str| SystemError::Unknown {
+        what,
+        name: entry.text(key).unwrap_or_default().to_owned(),
+        known: known.to_owned(),
+    };
+    Ok(PqFigures {
+        lookups_per_column: number("lookups_per_column")?,
+        reduction: match entry.text("reduction")? {
+            "buffer" => PqReduction::Buffer,
+            "bank-group" => PqReduction::BankGroup,
+            "in-bank" => PqReduction::InBank,
+            _ => return Err(unknown("reduction", "reduction", "buffer, bank-group, in-bank")),
+        },
+        register_file: number("register_file")?,
+        result_registers: number("result_registers")?,
+        value_passes: number("value_passes")?,
+        values: match entry.text("values")? {
+            "reconstruct" => PqValues::Reconstruct,
+            "accumulate" => PqValues::Accumulate,
+            _ => return Err(unknown("values", "values", "reconstruct, accumulate")),
+        },
+        mapping: match entry.text("mapping")? {
+            "together" => PqMapping::Together,
+            "apart" => PqMapping::Apart,
+            _ => return Err(unknown("mapping", "mapping", "together, apart")),
+        },
+        buffer_operations: entry.operations_per_second("buffer_operations")?,
+        broadcast: entry.flag("mv_bf_broadcast")?,
     })
 }
 
