@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use host_gpu::Ledger;
-use pim_device::kv_rows;
+use pim_device::kernel::pq::{self, PqShape};
+use pim_device::{DeviceSpec, kv_rows};
 use sim_core::{Bytes, Rate};
 use workloads::Lengths;
 use workloads::kv::packing::Pages;
@@ -152,11 +153,15 @@ impl Placement {
         };
         let (model, device) = (job.model, &pim.device);
         let count = u64::from(pim.stacks) * u64::from(device.channels_per_stack());
-        let (rows, row_bytes) = (device.channel_rows(), device.row_bytes().0);
-        let all = Bytes(count * rows * row_bytes);
+        let row_bytes = device.row_bytes().0;
+        let all = Bytes(count * device.channel_rows() * row_bytes);
         let mut ledger = Ledger::new("the PIM stacks", all);
-        let unit_rows = |tokens| kv_rows(device, tokens, model.head_dim).max(1);
-        let channels = Channels { count: count as usize, rows, unit_rows: &unit_rows };
+        let slots = Slots::of(device, &self.cache, &job.workload.lengths)?;
+        // What a unit has of a row.
+        let (rows, row_bytes) = (slots.rows, row_bytes / slots.units_per_row);
+        let unit_rows = |tokens| slots.unit_rows(device, tokens);
+        let channels =
+            Channels { count: count as usize, rows, side_by_side: slots.units_per_row, unit_rows: &unit_rows };
         let unit_bytes = |tokens| u64::from(model.kv_heads) * unit_rows(tokens) * row_bytes;
         let lengths = &job.workload.lengths;
         let demand = KvDemand::with(model.layers, model.kv_heads, lengths, &unit_bytes);
@@ -188,7 +193,7 @@ impl Placement {
                     let needed = Bytes(demand.total_bytes());
                     let rows_used = rows - rows % unit_rows(lengths.longest());
                     let usable = if lengths.is_equal() {
-                        count * rows_used * row_bytes
+                        count * rows_used * slots.units_per_row * row_bytes
                     } else {
                         whole(units_that_fit()).resident_bytes
                     };
@@ -202,6 +207,9 @@ impl Placement {
             };
         }
         ledger.take("KV cache", Bytes(placed.resident_bytes))?;
+        if slots.shared > 0 && placed.resident_bytes > 0 {
+            ledger.take("tables of queries", Bytes(count * slots.shared * device.row_bytes().0))?;
+        }
         let by_channel = deal(&placed).unwrap_or_default();
         self.stack_units = channels::by_stack(&by_channel, model.layers as usize * groups.len(), pim.stacks as usize);
         self.classes = channels::classes(by_channel);
@@ -343,6 +351,46 @@ impl Placement {
             );
         }
         notes
+    }
+}
+
+/// How units lie in the rows of a channel.
+#[derive(Clone, Debug)]
+struct Slots {
+    /// Of a quantised cache.
+    shape: Option<PqShape>,
+    head_dim: u32,
+    /// Units whose parts share a row, each in banks of its own.
+    units_per_row: u64,
+    /// Rows for units.
+    rows: u64,
+    /// Rows that all units share.
+    shared: u64,
+}
+
+impl Slots {
+    fn of(device: &DeviceSpec, cache: &Cache, lengths: &Lengths) -> Result<Self, SystemError> {
+        let (shape, head_dim) = (cache.pq_shape(), cache.head.head_dim);
+        let Some(shape) = shape else {
+            return Ok(Self { shape, head_dim, units_per_row: 1, rows: device.channel_rows(), shared: 0 });
+        };
+        let units_per_row = u64::from(pq::units_per_wave(device, &shape)?).max(1);
+        // Prompts are in place before the first step: their buffer regions are free again.
+        let shared = pq::buffer_rows(device, &shape, 0, 0)?;
+        let rows = device.channel_rows().saturating_sub(shared);
+        pq::wave_rows(device, &shape, lengths.shortest())?;
+        Ok(Self { shape: Some(shape), head_dim, units_per_row, rows, shared })
+    }
+
+    fn unit_rows(&self, device: &DeviceSpec, tokens: u64) -> u64 {
+        let rows = match &self.shape {
+            None => kv_rows(device, tokens, self.head_dim),
+            // Fewer tokens than sinks have been refused; a cut to so few takes what the sinks take.
+            Some(shape) => {
+                pq::wave_rows(device, shape, tokens.max(u64::from(shape.sinks))).map_or(0, |rows| rows.total())
+            }
+        };
+        rows.max(1)
     }
 }
 
