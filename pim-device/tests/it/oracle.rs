@@ -330,7 +330,7 @@ fn step_through(device: &DeviceSpec, program: &Program) -> Vec<Issued> {
 }
 
 #[track_caller]
-fn check(device: &DeviceSpec, program: &Program) {
+pub(crate) fn check(device: &DeviceSpec, program: &Program) {
     let mut engine = Engine::new(device);
     engine.record();
     engine.run(program, 0).unwrap();
