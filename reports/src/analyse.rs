@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sim_core::{Bytes, Category, Meter, Span, Time};
 
+use crate::attention::{self, AttentionView};
 use crate::breakdown::{Breakdown, share};
 use crate::critical_path::{Segment, critical_path};
 use crate::error::ReportError;
@@ -58,6 +59,8 @@ pub struct Memory {
     pub kv_bytes_per_token: u64,
     /// The cache of the longest sequence.
     pub kv_bytes: KvBytes,
+    /// The longest context at which the home would hold the cache of the whole batch, all sequences equally long.
+    pub kv_tokens_that_fit: u64,
     /// Bytes that did not fit where the scenario wanted them and went elsewhere.
     pub spilled: u64,
     /// Sentences: how much of what lies where.
@@ -151,6 +154,8 @@ pub struct SystemReport {
     pub step_breakdown: Vec<Breakdown>,
     /// All tokens together.
     pub breakdown: Breakdown,
+    /// Attention alone, layer by layer.
+    pub attention: AttentionView,
     /// How long each actor was busy: the union of its spans during the decode. Only actors that did anything.
     pub busy: Vec<(String, Time)>,
     /// How long any transfer was under way during the decode, hidden or not: the union of `start + launch .. end` of all
@@ -284,6 +289,7 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         step_breakdown,
         breakdown,
+        attention: attention::view(&input.spans, &critical_path),
         busy: busy(input, decode),
         communication_busy,
         host_communication_busy,

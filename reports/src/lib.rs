@@ -39,6 +39,7 @@
 //! ```
 
 pub mod analyse;
+mod attention;
 pub mod breakdown;
 pub mod critical_path;
 pub mod csv;
@@ -59,6 +60,7 @@ pub mod trace_view;
 pub use analyse::{
     Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse,
 };
+pub use attention::AttentionView;
 pub use breakdown::Breakdown;
 pub use critical_path::{Part, Segment};
 pub use error::ReportError;

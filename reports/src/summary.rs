@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use sim_core::{Bytes, Category, Time};
 
 use crate::analyse::{Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::attention::AttentionView;
 use crate::breakdown::Breakdown;
 use crate::error::ReportError;
 use crate::stopped::{Stopped, Why};
@@ -83,6 +84,12 @@ pub fn system(report: &SystemReport) -> Value {
             "busy_ps": sums(busy, |a, b| a + b),
             "communication_busy_share": report.communication_busy_share(),
             "host_communication_busy_share": report.host_communication_busy_share(),
+            "attention": {
+                "layers": report.attention.layers,
+                "layer_ps": report.attention.per_layer().ps(),
+                "latency_ps": report.attention.breakdown.total().ps(),
+                "breakdown_ps": breakdown(&report.attention.breakdown),
+            },
             "step_breakdown_ps": report.step_breakdown.iter().map(breakdown).collect::<Vec<_>>(),
         },
         "prefill": null,
@@ -93,6 +100,7 @@ pub fn system(report: &SystemReport) -> Value {
             "kv_bytes_per_token": memory.kv_bytes_per_token,
             "kv_bytes": { "tokens": kv.tokens, "fp16": kv.plain, "packed": kv.packed, "paged": kv.paged },
             "kv_compression": { "packed": packed, "paged": paged },
+            "kv_tokens_that_fit": memory.kv_tokens_that_fit,
             "spilled": memory.spilled,
             "placement": memory.placement,
         },
@@ -224,6 +232,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         breakdown,
         step_breakdown,
+        attention: read_attention(&decode.get("attention")?)?,
         busy: decode.get("busy_ps")?.map(|at| Ok(Time::from_ps(at.whole()?)))?,
         communication_busy: busy("communication_busy_share")?,
         host_communication_busy: busy("host_communication_busy_share")?,
@@ -235,6 +244,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             host: read_use(&memory.get("host")?)?,
             kv_bytes_per_token: memory.get("kv_bytes_per_token")?.whole()?,
             kv_bytes: read_kv_bytes(&memory.get("kv_bytes")?)?,
+            kv_tokens_that_fit: memory.get("kv_tokens_that_fit")?.whole()?,
             spilled: memory.get("spilled")?.whole()?,
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
@@ -245,6 +255,10 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         events: 0,
         stopped: None,
     })
+}
+
+fn read_attention(at: &Place<'_>) -> Result<AttentionView, ReportError> {
+    Ok(AttentionView { layers: at.get("layers")?.whole()?, breakdown: read_breakdown(&at.get("breakdown_ps")?)? })
 }
 
 fn read_breakdown(at: &Place<'_>) -> Result<Breakdown, ReportError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pim_device::kernel::pq::wave_rows;
 use workloads::ModelConfig;
 use workloads::kv::{self, CodecError, HeadShape};
 
@@ -9,6 +10,7 @@ use crate::scenario::check::Checked;
 use crate::scenario::error::{Fault, Problem};
 use crate::scenario::words::{Attention, Home, SpillUnit};
 use crate::scenario::{PimChoice, Workload, schema};
+use crate::system::cache::pq_shape;
 
 /// A codec with all its parameters. Two are the same if their texts are.
 #[derive(Clone, Debug)]
@@ -114,6 +116,7 @@ pub(super) fn served(
     codec: &CodecChoice,
     (home, attention): (Home, Attention),
     pim: Option<&PimChoice>,
+    workload: &Workload,
     model: Option<&ModelConfig>,
 ) -> Result<(), Fault> {
     let refuse = |key, message: String, remedy: &str| {
@@ -131,8 +134,20 @@ pub(super) fn served(
     });
     let sample = 1 << 16;
     if let (Home::Pim, Some(pim)) = (home, pim) {
-        let message = format!("the PIM device `{}` cannot attend to a cache with the codec `{name}`", pim.entry.name);
-        return refuse("codec", message, "take fp16, or home = \"gpu\" or \"host\"");
+        let refuse = |why: &str| {
+            let message =
+                format!("the PIM device `{}` cannot attend to a cache with the codec `{name}`", pim.entry.name);
+            refuse("codec", format!("{message}{why}"), "take fp16, another device, or home = \"gpu\" or \"host\"")
+        };
+        let device = crate::system::figures::device(&pim.entry).ok().filter(|device| device.pq.is_some());
+        let (Some(pq), Some(device)) = (kv.as_pq(), device) else { return refuse("") };
+        if pq.recluster > 0 {
+            return refuse(": it does not cluster again after the prompt (recluster)");
+        }
+        let shape = pq_shape(head.head_dim, pq);
+        if let Err(error) = wave_rows(&device, &shape, workload.lengths.shortest()) {
+            return refuse(&format!(": {error}"));
+        }
     }
     let aside = kv.host_bytes(head, sample) > 0;
     let work = kv.attend(head, sample);

@@ -300,7 +300,7 @@ fn kv(
         ));
     }
     let codec = codec::read(section, workload, model)?;
-    codec::served(section, &codec, (home, attention), pim, model)?;
+    codec::served(section, &codec, (home, attention), pim, workload, model)?;
     Ok(KvChoice {
         codec,
         home,

@@ -3,8 +3,9 @@
 //! A codec counts for one KV head; here it is all KV heads of some sequences. Bytes are packed, as they lie in a memory
 //! that is read in streams (GPU and host); PIM stacks have rows of their own (`placement`).
 
+use pim_device::kernel::pq::PqShape;
 use sim_core::Rate;
-use workloads::kv::{CodecCost, HeadShape};
+use workloads::kv::{CodecCost, HeadShape, Pq};
 use workloads::{Lengths, ModelConfig};
 
 use super::figures::GpuFigures;
@@ -38,6 +39,11 @@ impl Cache {
         let head = HeadShape { head_dim: model.head_dim, query_heads: model.query_heads_per_kv_head() };
         let readers = if choice.gqa_blind { u64::from(head.query_heads) } else { 1 };
         Self { codec: choice.codec.clone(), head, kv_heads: u64::from(model.kv_heads), readers }
+    }
+
+    /// The codes as PIM stacks have them; `None` for keys and values as they are.
+    pub fn pq_shape(&self) -> Option<PqShape> {
+        self.codec.get().as_pq().map(|pq| pq_shape(self.head.head_dim, pq))
     }
 
     /// Bytes in the home of one sequence of so many tokens.
@@ -128,6 +134,19 @@ impl Load {
     /// Operations of the host's cores, which are not given look-ups.
     pub fn host_operations(&self) -> u64 {
         self.cost.flops.saturating_add(self.cost.adds)
+    }
+}
+
+/// What a device is told of a codec's parameters.
+pub fn pq_shape(head_dim: u32, pq: &Pq) -> PqShape {
+    PqShape {
+        head_dim,
+        subvectors: pq.sub_vectors,
+        centroids: pq.centroids,
+        index_bits: pq.index_bits(),
+        sinks: pq.sinks,
+        window: pq.recent,
+        book_tokens: pq.window,
     }
 }
 

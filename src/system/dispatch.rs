@@ -10,6 +10,7 @@ use std::sync::Arc;
 use host_gpu::{HostJob, Kernel};
 use interconnect::Copy;
 use petgraph::graph::{DiGraph, NodeIndex};
+use pim_device::kernel::pq::{self, PqUnit};
 use pim_device::{AttentionUnit, Program, ProgramTask, attention};
 use sim_core::{Tag, Time};
 use workloads::kv::CodecCost;
@@ -245,7 +246,7 @@ impl Planner<'_> {
                             all => after.extend(all.iter().flatten()),
                         }
                     }
-                    let done = self.operator(operator, block.by_group, &after);
+                    let done = self.operator(operator, block.by_group, &after)?;
                     last.clone_from(&done);
                     ends.entry(node).or_default().push(done);
                 }
@@ -260,11 +261,20 @@ impl Planner<'_> {
     }
 
     /// One operator, of the group that is being compiled or of the whole batch. Gives what its consumers wait for.
-    fn operator(&mut self, operator: &Operator, by_group: bool, after: &[NodeIndex]) -> Vec<NodeIndex> {
+    fn operator(
+        &mut self,
+        operator: &Operator,
+        by_group: bool,
+        after: &[NodeIndex],
+    ) -> Result<Vec<NodeIndex>, SystemError> {
         let (kind, layer) = (operator.kind, operator.layer);
         if let (OperatorKind::Attention, Some(layer)) = (kind, layer) {
             let groups = if by_group { self.step.group..self.step.group + 1 } else { 0..self.placement.groups.len() };
-            return groups.flat_map(|group| self.attention(layer, group, operator, after)).collect();
+            let mut ends = Vec::new();
+            for group in groups {
+                ends.extend(self.attention(layer, group, operator, after)?);
+            }
+            return Ok(ends);
         }
         let (bytes, operations) = match layer {
             Some(layer) if matches!(kind, OperatorKind::Rope | OperatorKind::Append) => {
@@ -275,7 +285,7 @@ impl Planner<'_> {
             _ => (operator.total_bytes(), operator.flops),
         };
         let kernel = self.kernel(kind.name(), layer, bytes, operations);
-        vec![self.launch(Site::Stream, Work::Kernel(kernel), after)]
+        Ok(vec![self.launch(Site::Stream, Work::Kernel(kernel), after)])
     }
 
     /// What the GPU does to store the new token's key and value: with the codec where it attends, as they are where they
@@ -315,13 +325,19 @@ impl Planner<'_> {
     }
 
     /// Attention of a group in one layer: the part in the home, and the part in the host. Gives what the output waits for.
-    fn attention(&mut self, layer: u32, group: usize, operator: &Operator, after: &[NodeIndex]) -> Vec<NodeIndex> {
+    fn attention(
+        &mut self,
+        layer: u32,
+        group: usize,
+        operator: &Operator,
+        after: &[NodeIndex],
+    ) -> Result<Vec<NodeIndex>, SystemError> {
         self.step.group = group;
         let (home, host) = self.placement.group_split(layer, group, &self.step.lengths);
         let mut ends = Vec::new();
         if !home.is_empty() {
             match self.placement.choice.home {
-                Home::Pim => ends.extend(self.attend_on_pim(layer, after)),
+                Home::Pim => ends.extend(self.attend_on_pim(layer, after)?),
                 Home::Gpu | Home::Host => ends.push(self.attend_on_gpu("attention", layer, operator, &home, after)),
             }
         }
@@ -343,7 +359,7 @@ impl Planner<'_> {
             let kernel = self.kernel("merge", Some(layer), bytes, 4 * output_bytes);
             ends = vec![self.launch(Site::Stream, Work::Kernel(kernel), &ends)];
         }
-        ends
+        Ok(ends)
     }
 
     /// The buffer of a layer's fetched cache is free when these have ended.
@@ -474,7 +490,7 @@ impl Planner<'_> {
     }
 
     /// Sends queries, keys and values to the stacks, runs the channels' programs and loads the outputs.
-    fn attend_on_pim(&mut self, layer: u32, after: &[NodeIndex]) -> Vec<NodeIndex> {
+    fn attend_on_pim(&mut self, layer: u32, after: &[NodeIndex]) -> Result<Vec<NodeIndex>, SystemError> {
         let shape = self.shape();
         let tag = self.tag(Some(layer));
         let units_of = |total: u64| total / (u64::from(shape.batch) * u64::from(shape.kv_heads)).max(1);
@@ -494,7 +510,7 @@ impl Planner<'_> {
         for (class, channels) in placement.classes.iter().enumerate() {
             let units = &channels.units[slot];
             if !units.is_empty() {
-                let program = ProgramTask { program: self.program(units), kind: "attention", tag };
+                let program = ProgramTask { program: self.program(units)?, kind: "attention", tag };
                 attended.push(self.add(Site::Pim(class), Work::Program(program), &sent));
             }
         }
@@ -506,24 +522,35 @@ impl Planner<'_> {
                 loaded.push(self.add(Site::Load(stack), Work::Copy(copy), &attended));
             }
         }
-        loaded
+        Ok(loaded)
     }
 
     /// The program of a channel with these units; the same for every layer.
-    fn program(&mut self, units: &[Units]) -> Arc<Program> {
-        let (model, figures) = (self.job.model, self.figures);
+    fn program(&mut self, units: &[Units]) -> Result<Arc<Program>, SystemError> {
         let to_come = u64::from(self.job.workload.new_tokens - self.step.number);
         let now = |units: &Units| Units { tokens: self.placement.resident_tokens(units.tokens - to_come), ..*units };
         let units: Vec<Units> = units.iter().map(now).collect();
-        let build = |units: &Vec<Units>| {
-            let unit = |tokens| AttentionUnit { tokens, query_heads: model.query_heads_per_kv_head() };
-            let each = |units: &Units| std::iter::repeat_n(unit(units.tokens), units.count as usize);
-            let units: Vec<AttentionUnit> = units.iter().flat_map(each).collect();
-            match &figures.pim {
-                Some(pim) => Arc::new(attention(&pim.device, model.head_dim, &units)),
-                None => Arc::new(Program::default()),
+        if let Some(program) = self.programs.get(&units) {
+            return Ok(program.clone());
+        }
+        let program = Arc::new(self.build(&units)?);
+        self.programs.insert(units, program.clone());
+        Ok(program)
+    }
+
+    fn build(&self, units: &[Units]) -> Result<Program, SystemError> {
+        let Some(pim) = &self.figures.pim else { return Ok(Program::default()) };
+        let (model, query_heads) = (self.job.model, self.job.model.query_heads_per_kv_head());
+        let tokens = units.iter().flat_map(|units| std::iter::repeat_n(units.tokens, units.count as usize));
+        Ok(match self.placement.cache.pq_shape() {
+            Some(shape) => {
+                let units: Vec<PqUnit> = tokens.map(|tokens| PqUnit { tokens, query_heads }).collect();
+                pq::attention(&pim.device, &shape, &units)?
             }
-        };
-        self.programs.entry(units).or_insert_with_key(build).clone()
+            None => {
+                let units: Vec<AttentionUnit> = tokens.map(|tokens| AttentionUnit { tokens, query_heads }).collect();
+                attention(&pim.device, model.head_dim, &units)
+            }
+        })
     }
 }

@@ -107,7 +107,10 @@ impl Figures {
         };
         let gpu = gpu(spec, replaced)?;
         let host = host(spec)?;
-        let pim = spec.pim.as_ref().map(pim).transpose()?;
+        let mut pim = spec.pim.as_ref().map(pim).transpose()?;
+        if let Some(pim) = pim.as_mut().filter(|pim| spec.kv.gqa_blind && pim.device.gqa != GqaPolicy::Serial) {
+            pim.device = Arc::new(DeviceSpec { gqa: GqaPolicy::Serial, ..(*pim.device).clone() });
+        }
         let mut entries = vec![("gpu", &spec.gpu.entry), ("host", &spec.host.cpu), ("host.link", &spec.host.link)];
         if let Some(pim) = &spec.pim {
             entries.push(("pim", &pim.entry));
@@ -196,7 +199,7 @@ fn pim(choice: &crate::scenario::PimChoice) -> Result<PimFigures, SystemError> {
 }
 
 /// The PIM device of a catalogue entry.
-fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
+pub(crate) fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
     let unknown = |what, name: String, known: &str| SystemError::Unknown { what, name, known: known.to_owned() };
     let Some(base) = DeviceSpec::by_name(&entry.name) else {
         let known: Vec<&str> = pim_device::device::DEVICES.iter().map(|(name, _)| *name).collect();

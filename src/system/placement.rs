@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use host_gpu::Ledger;
-use pim_device::kv_rows;
+use pim_device::kernel::pq::{self, PqShape};
+use pim_device::{DeviceSpec, kv_rows};
 use sim_core::{Bytes, Rate};
 use workloads::Lengths;
 use workloads::kv::packing::Pages;
@@ -13,6 +14,9 @@ use super::cache::Cache;
 use super::channels::{self, ChannelClass, Channels};
 use super::{Figures, Job, SystemError};
 use crate::scenario::{Attention, Home, KvChoice, Overflow, Pipeline, SystemSpec, Workload};
+
+/// The longest context of a scenario.
+const MOST_TOKENS: u64 = 1 << 24;
 
 /// The host, where it is the memory that is full.
 const HOST: &str = "the host";
@@ -67,6 +71,18 @@ impl Placement {
             *tokens_that_fit = most(u64::from(job.workload.new_tokens), job.workload.context, fits);
         }
         Err(refused)
+    }
+
+    /// The longest context of all sequences alike at which nothing has to leave the home.
+    pub fn tokens_that_fit(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> u64 {
+        let refusing = SystemSpec { kv: KvChoice { overflow: Overflow::Refuse, ..spec.kv.clone() }, ..spec.clone() };
+        let least = u64::from(job.workload.new_tokens);
+        let fits = |context| {
+            let lengths = Lengths::equal(job.workload.batch, context);
+            let workload = Workload { context, lengths, ..job.workload.clone() };
+            Self::attempt(&refusing, figures, &Job { workload: &workload, ..job.clone() }).is_ok()
+        };
+        if fits(least) { most(least, MOST_TOKENS + 1, fits) } else { 0 }
     }
 
     fn attempt(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> Result<Self, SystemError> {
@@ -152,11 +168,15 @@ impl Placement {
         };
         let (model, device) = (job.model, &pim.device);
         let count = u64::from(pim.stacks) * u64::from(device.channels_per_stack());
-        let (rows, row_bytes) = (device.channel_rows(), device.row_bytes().0);
-        let all = Bytes(count * rows * row_bytes);
+        let row_bytes = device.row_bytes().0;
+        let all = Bytes(count * device.channel_rows() * row_bytes);
         let mut ledger = Ledger::new("the PIM stacks", all);
-        let unit_rows = |tokens| kv_rows(device, tokens, model.head_dim).max(1);
-        let channels = Channels { count: count as usize, rows, unit_rows: &unit_rows };
+        let slots = Slots::of(device, &self.cache, &job.workload.lengths)?;
+        // What a unit has of a row.
+        let (rows, row_bytes) = (slots.rows, row_bytes / slots.units_per_row);
+        let unit_rows = |tokens| slots.unit_rows(device, tokens);
+        let channels =
+            Channels { count: count as usize, rows, side_by_side: slots.units_per_row, unit_rows: &unit_rows };
         let unit_bytes = |tokens| u64::from(model.kv_heads) * unit_rows(tokens) * row_bytes;
         let lengths = &job.workload.lengths;
         let demand = KvDemand::with(model.layers, model.kv_heads, lengths, &unit_bytes);
@@ -164,7 +184,7 @@ impl Placement {
         let groups = self.groups.clone();
         let deal = |placed: &KvPlacement| {
             let resident = |layer| groups.iter().map(move |group| group_split(Some(placed), layer, group, lengths).0);
-            let layers: Vec<Lengths> = (0..model.layers).flat_map(|layer| resident(layer)).collect();
+            let layers: Vec<Lengths> = (0..model.layers).flat_map(resident).collect();
             channels::deal(&layers, model.kv_heads, channels)
         };
         let whole = |units| KvPlacement::whole_units(demand.clone(), units);
@@ -188,7 +208,7 @@ impl Placement {
                     let needed = Bytes(demand.total_bytes());
                     let rows_used = rows - rows % unit_rows(lengths.longest());
                     let usable = if lengths.is_equal() {
-                        count * rows_used * row_bytes
+                        count * rows_used * slots.units_per_row * row_bytes
                     } else {
                         whole(units_that_fit()).resident_bytes
                     };
@@ -202,6 +222,9 @@ impl Placement {
             };
         }
         ledger.take("KV cache", Bytes(placed.resident_bytes))?;
+        if slots.shared > 0 && placed.resident_bytes > 0 {
+            ledger.take("tables of queries", Bytes(count * slots.shared * device.row_bytes().0))?;
+        }
         let by_channel = deal(&placed).unwrap_or_default();
         self.stack_units = channels::by_stack(&by_channel, model.layers as usize * groups.len(), pim.stacks as usize);
         self.classes = channels::classes(by_channel);
@@ -220,7 +243,7 @@ impl Placement {
         if self.host.free() < needed {
             let free = self.host.free();
             let all = |lengths: &Lengths| self.cache.bytes(lengths).saturating_mul(layers);
-            let home = if self.choice.home == Home::Host || aside(lengths) == 0 { 1 } else { 0 };
+            let home = u64::from(self.choice.home == Home::Host || aside(lengths) == 0);
             let fits = |tokens| {
                 let capped = lengths.capped(tokens);
                 (all(&capped) * home).saturating_add(aside(&capped)) <= free.0
@@ -343,6 +366,46 @@ impl Placement {
             );
         }
         notes
+    }
+}
+
+/// How units lie in the rows of a channel.
+#[derive(Clone, Debug)]
+struct Slots {
+    /// Of a quantised cache.
+    shape: Option<PqShape>,
+    head_dim: u32,
+    /// Units whose parts share a row, each in banks of its own.
+    units_per_row: u64,
+    /// Rows for units.
+    rows: u64,
+    /// Rows that all units share.
+    shared: u64,
+}
+
+impl Slots {
+    fn of(device: &DeviceSpec, cache: &Cache, lengths: &Lengths) -> Result<Self, SystemError> {
+        let (shape, head_dim) = (cache.pq_shape(), cache.head.head_dim);
+        let Some(shape) = shape else {
+            return Ok(Self { shape, head_dim, units_per_row: 1, rows: device.channel_rows(), shared: 0 });
+        };
+        let units_per_row = u64::from(pq::units_per_wave(device, &shape)?).max(1);
+        // Prompts are in place before the first step: their buffer regions are free again.
+        let shared = pq::buffer_rows(device, &shape, 0, 0)?;
+        let rows = device.channel_rows().saturating_sub(shared);
+        pq::wave_rows(device, &shape, lengths.shortest())?;
+        Ok(Self { shape: Some(shape), head_dim, units_per_row, rows, shared })
+    }
+
+    fn unit_rows(&self, device: &DeviceSpec, tokens: u64) -> u64 {
+        let rows = match &self.shape {
+            None => kv_rows(device, tokens, self.head_dim),
+            // Fewer tokens than sinks have been refused; a cut to so few takes what the sinks take.
+            Some(shape) => {
+                pq::wave_rows(device, shape, tokens.max(u64::from(shape.sinks))).map_or(0, |rows| rows.total())
+            }
+        };
+        rows.max(1)
     }
 }
 

@@ -332,6 +332,11 @@ pub trait Codec: fmt::Debug + Send + Sync {
         pages.whole(self.stored_bytes(head, tokens))
     }
 
+    /// For product quantisation, its parameters; for devices that work on its codes.
+    fn as_pq(&self) -> Option<&Pq> {
+        None
+    }
+
     /// What the codec has to know about a prompt.
     fn needs(&self) -> Needs {
         Needs::Nothing
