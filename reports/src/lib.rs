@@ -49,6 +49,7 @@ pub mod html;
 mod lanes;
 pub mod laws;
 pub mod perfetto;
+pub mod prefill;
 pub mod run_info;
 pub mod stopped;
 pub mod summary;
@@ -60,6 +61,7 @@ pub use analyse::{Assumption, Memory, PointReport, RunReport, SystemInput, Syste
 pub use breakdown::Breakdown;
 pub use critical_path::{Part, Segment};
 pub use error::ReportError;
+pub use prefill::{PrefillReport, PrefillShape};
 pub use run_info::RunInfo;
 pub use sim_core::{Bytes, Category, Meter, Span, SpanId, Time};
 pub use stopped::{Stopped, Why};

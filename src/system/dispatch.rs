@@ -14,6 +14,7 @@ use sim_core::{Tag, Time};
 use workloads::{AttentionShape, Lengths, Operator, OperatorKind};
 
 use super::channels::Units;
+use super::prefill::Prefill;
 use super::{Figures, Job, Machine, Placement, SystemError};
 use crate::scenario::{Attention, Dispatch, Home};
 
@@ -74,6 +75,7 @@ pub fn plan(
     placement: &Placement,
     machine: &Machine,
     job: &Job<'_>,
+    prefill: Option<&Prefill>,
     stop: &dyn Fn() -> bool,
 ) -> Result<Tasks, SystemError> {
     let mut planner = Planner {
@@ -84,8 +86,12 @@ pub fn plan(
         tasks: Tasks::default(),
         programs: BTreeMap::new(),
         launched: None,
+        homed: Vec::new(),
         step: Step::default(),
     };
+    if let Some(prefill) = prefill {
+        planner.prefill(prefill, stop)?;
+    }
     for step in 1..=job.workload.new_tokens {
         // The first step is always there: without any task a run would be done before it could be stopped.
         if step > 1 && stop() {
@@ -98,8 +104,9 @@ pub fn plan(
 
 /// What is known of the step that is being compiled.
 #[derive(Debug, Default)]
-struct Step {
-    number: u32,
+pub(super) struct Step {
+    /// From 1; 0 for the prefill.
+    pub(super) number: u32,
     /// Tokens that attention reads in each sequence.
     lengths: Lengths,
     /// The end of each layer's attention so far: its buffer is free afterwards.
@@ -108,25 +115,27 @@ struct Step {
     loose_ends: Vec<NodeIndex>,
 }
 
-struct Planner<'a> {
-    figures: &'a Figures,
-    placement: &'a Placement,
-    machine: &'a Machine,
-    job: &'a Job<'a>,
+pub(super) struct Planner<'a> {
+    pub(super) figures: &'a Figures,
+    pub(super) placement: &'a Placement,
+    pub(super) machine: &'a Machine,
+    pub(super) job: &'a Job<'a>,
     tasks: Tasks,
     /// By the units of a channel.
     programs: BTreeMap<Vec<Units>, Arc<Program>>,
     /// The host's last job: launches are made one after the other.
-    launched: Option<NodeIndex>,
-    step: Step,
+    pub(super) launched: Option<NodeIndex>,
+    /// By layer, what brings the prompts' K and V to their home: the first step's attention waits for it.
+    pub(super) homed: Vec<Vec<NodeIndex>>,
+    pub(super) step: Step,
 }
 
 impl Planner<'_> {
-    fn tag(&self, layer: Option<u32>) -> Tag {
+    pub(super) fn tag(&self, layer: Option<u32>) -> Tag {
         Tag { step: self.step.number, layer }
     }
 
-    fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
+    pub(super) fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
         let site = if site == Site::CopyOut && self.figures.gpu.one_copy_engine { Site::CopyIn } else { site };
         let task = self.tasks.graph.add_node(Task { site, work });
         for &before in after {
@@ -136,13 +145,13 @@ impl Planner<'_> {
         task
     }
 
-    fn host_job(&mut self, kind: &'static str, duration: Time, after: &[NodeIndex]) -> NodeIndex {
+    pub(super) fn host_job(&mut self, kind: &'static str, duration: Time, after: &[NodeIndex]) -> NodeIndex {
         let job = HostJob { kind, tag: self.tag(None), duration };
         self.add(Site::Driver, Work::Host(job), after)
     }
 
     /// A task that the host launches: by itself, or with the step's graph where nothing else starts it.
-    fn launch(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
+    pub(super) fn launch(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
         let mut after = after.to_vec();
         match self.figures.gpu.dispatch {
             Dispatch::Stream => {
@@ -169,8 +178,11 @@ impl Planner<'_> {
         for node in operators.topological_order()? {
             let Some(operator) = operators.operator(node) else { continue };
             let before = operators.predecessors(node);
-            let after: Vec<NodeIndex> = before.flat_map(|(node, _)| ends[&node].iter().copied()).collect();
+            let mut after: Vec<NodeIndex> = before.flat_map(|(node, _)| ends[&node].iter().copied()).collect();
             let done = if let (OperatorKind::Attention, Some(layer)) = (operator.kind, operator.layer) {
+                if let Some(homed) = self.homed.get_mut(layer as usize).filter(|_| number == 1) {
+                    after.append(homed);
+                }
                 self.attention(layer, operator, &after)
             } else {
                 let (kind, bytes) = (operator.kind.name(), operator.total_bytes());
@@ -188,7 +200,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn kernel(&self, kind: &'static str, layer: Option<u32>, bytes: u64, operations: u64) -> Kernel {
+    pub(super) fn kernel(&self, kind: &'static str, layer: Option<u32>, bytes: u64, operations: u64) -> Kernel {
         Kernel { kind, tag: self.tag(layer), bytes, operations, bandwidth_cap: None }
     }
 

@@ -7,7 +7,7 @@ use workloads::Lengths;
 use workloads::kv::{self, KvDemand, KvPlacement, SpillUnit};
 
 use super::channels::{self, ChannelClass, Channels};
-use super::{Figures, Job, SystemError};
+use super::{Figures, Job, SystemError, prefill};
 use crate::scenario::{Attention, Home, KvChoice, Overflow, SystemSpec, Workload};
 
 /// The host, where it is the memory that is full.
@@ -26,6 +26,8 @@ pub struct Placement {
     pub pim: Option<Ledger>,
     /// The cache in its home; `None` where the home is the host.
     resident: Option<KvPlacement>,
+    /// Bytes that are kept for activations.
+    pub activations: u64,
     /// Sequences of the batch.
     batch: u32,
     /// Bytes of a token's K and V in one layer.
@@ -70,13 +72,15 @@ impl Placement {
         // Assumption: two sets of the largest operator's activations, one read and one written.
         let graph = job.operators(workload.new_tokens);
         let activations = graph.operators().map(|operator| operator.activation_bytes).max().unwrap_or(0);
-        gpu.take("activations", Bytes(activations.saturating_mul(2)))?;
+        let activations = activations.saturating_mul(2).max(prefill::least_workspace(job, spec.kv.home));
+        gpu.take("activations", Bytes(activations))?;
         let mut placement = Self {
             choice: spec.kv,
             gpu,
             host,
             pim: None,
             resident: None,
+            activations,
             batch: workload.batch,
             token_layer_bytes,
             streamed_weights: model.streamed_weight_bytes(workload.batch, job.dtype_bytes),
@@ -307,7 +311,7 @@ fn split(resident: Option<&KvPlacement>, layer: u32, lengths: &Lengths) -> (Leng
 }
 
 /// The most, from `low` on and below `high`, of which `fits` holds; `low` where it holds of none.
-fn most(mut low: u64, mut high: u64, fits: impl Fn(u64) -> bool) -> u64 {
+pub(super) fn most(mut low: u64, mut high: u64, fits: impl Fn(u64) -> bool) -> u64 {
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         if fits(middle) {

@@ -16,7 +16,8 @@ fn graphs(model: &ModelConfig, prompts: &Lengths, tokens: u64) -> Vec<OperatorGr
 /// Floating-point operations of the matrix products and the attention of the first layer.
 fn layer_flops(graphs: &[OperatorGraph]) -> u64 {
     use OperatorKind::{Attention, Down, GateUp, OutputProjection, Qkv};
-    let counts = |o: &&Operator| o.layer == Some(0) && [Qkv, Attention, OutputProjection, GateUp, Down].contains(&o.kind);
+    let counts =
+        |o: &&Operator| o.layer == Some(0) && [Qkv, Attention, OutputProjection, GateUp, Down].contains(&o.kind);
     graphs.iter().flat_map(OperatorGraph::operators).filter(counts).map(|operator| operator.flops).sum()
 }
 
