@@ -38,6 +38,7 @@ use sim_core::Bytes;
 use workloads::Lengths;
 
 use crate::catalogue::Entry;
+pub use crate::scenario::codec::CodecChoice;
 use crate::scenario::document::Node;
 use crate::scenario::error::Fault;
 pub use crate::scenario::error::{Place, Problem, ScenarioError};
@@ -46,10 +47,12 @@ use crate::scenario::models::Models;
 pub use crate::scenario::models::{EMBEDDED_MODELS, ModelSource};
 use crate::scenario::overrides::Axis;
 pub use crate::scenario::words::{
-    Attention, Codec, Dispatch, Dtype, Execution, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
+    Attention, Dispatch, Dtype, Execution, Gather, Home, Overflow, Pipeline, Placement, SpillUnit, Word, Words,
+    WorkloadKind,
 };
 
 mod check;
+mod codec;
 mod document;
 mod error;
 mod file;
@@ -122,6 +125,10 @@ pub struct SystemSpec {
     pub name: String,
     /// Who launches the kernels.
     pub dispatch: Dispatch,
+    /// Sequences of a group that is computed by itself, at most the batch.
+    pub pipeline_group: u32,
+    /// How far.
+    pub pipeline: Pipeline,
     /// The GPU.
     pub gpu: GpuChoice,
     /// The host.
@@ -170,10 +177,10 @@ pub struct PimChoice {
 }
 
 /// The KV cache of a system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KvChoice {
     /// How keys and values are kept.
-    pub codec: Codec,
+    pub codec: CodecChoice,
     /// Where they live.
     pub home: Home,
     /// Who computes attention over them.
@@ -186,6 +193,10 @@ pub struct KvChoice {
     pub spill_unit: SpillUnit,
     /// Contiguous bytes of one copy; none for as much as the layout allows.
     pub block: Option<Bytes>,
+    /// How chosen tokens come from the host.
+    pub gather: Gather,
+    /// Whether every query head reads the cache by itself.
+    pub gqa_blind: bool,
 }
 
 /// A point of a sweep: its keys with their values (none without a sweep), and the scenario that they make.
@@ -329,11 +340,6 @@ fn chosen(axes: &[Axis], index: usize) -> impl Iterator<Item = (&Axis, &Node)> {
         let value = axis.values.get(index / below.max(1) % axis.values.len().max(1))?;
         Some((axis, value))
     })
-}
-
-/// The codecs of this version.
-pub fn codecs() -> impl Iterator<Item = &'static Word> {
-    Codec::WORDS.iter().filter(|word| word.ready)
 }
 
 /// The name that a scenario's text gives itself; empty where it gives none.

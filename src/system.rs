@@ -5,6 +5,7 @@
 //! on those actors, and [`simulate`] runs the whole and gathers what the reports need.
 
 pub mod assumptions;
+pub mod cache;
 pub mod channels;
 pub mod deal;
 pub mod dispatch;
@@ -19,7 +20,7 @@ pub mod prefill;
 use std::sync::atomic::Ordering;
 
 use reports::run_info::{Execution, Thread};
-use reports::{Assumption, Memory, SystemInput, Use};
+use reports::{Assumption, KvBytes, Memory, SystemInput, Use};
 use sim_core::{Limits, ParallelReport, Progress, Stop, Time};
 use workloads::{AttentionShape, Lengths, ModelConfig, OperatorGraph};
 
@@ -107,6 +108,8 @@ pub fn simulate(
     progress(tasks, Progress::default());
     let run = machine.run(limits, threads, &mut |at| progress(tasks, at))?;
     let Placement { gpu, host, pim, .. } = &placement;
+    let longest = job.workload.lengths.longest();
+    let [plain, packed, paged] = placement.bytes_of_sequence(job.model.layers, longest);
     let used = |ledger: &host_gpu::Ledger| Use { used: ledger.used(), capacity: ledger.capacity() };
     let input = SystemInput {
         name: spec.name.clone(),
@@ -124,7 +127,8 @@ pub fn simulate(
             gpu: Some(used(gpu)),
             pim: pim.as_ref().map(used),
             host: Some(used(host)),
-            kv_bytes_per_token: job.model.kv_bytes_per_token(job.dtype_bytes),
+            kv_bytes_per_token: packed.div_ceil(longest.max(1)),
+            kv_bytes: KvBytes { tokens: longest, plain, packed, paged },
             spilled: placement.spilled(),
             placement: placement.describe(),
         },

@@ -96,7 +96,8 @@ const REFRESHES_PER_RETENTION: u64 = 8_192;
 
 /// The energy of one command.
 ///
-/// Not counted, because no source gives a figure: the BufferPE's softmax, GEMV buffers and registers, leakage.
+/// Not counted, because no source gives a figure: the BufferPE's softmax and other operations, GEMV buffers and registers,
+/// leakage. A look-up is charged as a granule of cells whatever it brings.
 /// A refresh is charged as the activation of the rows it restores (derived, not published).
 pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
     let figures = &device.energy;
@@ -114,7 +115,9 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
         Command::ActPb => pseudo_channels * page_bits * figures.activation,
         Command::Act | Command::Act2 => page_bits * figures.activation,
         // The multiply-adds are counted per query in `energy`.
-        Command::MacAb | Command::Af => banks * granule_bits * figures.cell,
+        Command::MacAb | Command::Af | Command::Ret | Command::RdReg | Command::WrReg => {
+            banks * granule_bits * figures.cell
+        }
         // Further from the bank, the PE costs the way to it.
         Command::MacSb => bank_groups * granule_bits * (figures.cell + figures.bank_group),
         Command::MacPb => pseudo_channels * granule_bits * (figures.cell + path),
@@ -130,6 +133,18 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
         Command::WrGb | Command::MvSb | Command::MvGb if device.pe == PeLevel::BufferDie => 0,
         // A move carries a granule in every pseudo-channel.
         Command::WrGb | Command::MvSb | Command::MvGb => pseudo_channels * granule_bits * path,
+        // The four banks of a bank group send a granule each to its adder, whose sum goes on; an addition costs no more than a
+        // multiply-add.
+        Command::MvSum => {
+            let (banks, lanes) = (u64::from(organisation.banks), u64::from(device.elements_per_granule()));
+            let sum = granule_bits * (banks * figures.bank_group + figures.global + figures.tsv);
+            pseudo_channels * (sum + (banks - 1) * lanes * figures.mac)
+        }
+        // One granule in each pseudo-channel, which every bank group takes in.
+        Command::MvBc => {
+            pseudo_channels * granule_bits * (figures.global + figures.tsv)
+                + bank_groups * granule_bits * figures.bank_group
+        }
         Command::RefAb | Command::RfmAb => banks * restored * page_bits * figures.activation,
         Command::RefPb | Command::RfmPb => restored * page_bits * figures.activation,
         // Precharge is part of the activation's figure.
@@ -141,6 +156,7 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
         | Command::CasRd
         | Command::CasWr
         | Command::Sfm
+        | Command::Bpe
         | Command::SetM
         | Command::SetH => 0,
     })

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sim_core::{Bytes, Category, Meter, Span, Time};
 
+use crate::attention::{self, AttentionView};
 use crate::breakdown::{Breakdown, share};
 use crate::critical_path::{Segment, critical_path};
 use crate::error::ReportError;
@@ -56,8 +57,10 @@ pub struct Memory {
     pub pim: Option<Use>,
     /// DRAM of the host; `None` where there is no host.
     pub host: Option<Use>,
-    /// Bytes of KV cache per token of one sequence, all layers.
+    /// Bytes of KV cache per token of one sequence, all layers, rounded up: packed as the codec stores them.
     pub kv_bytes_per_token: u64,
+    /// The cache of the longest sequence.
+    pub kv_bytes: KvBytes,
     /// Bytes that did not fit where the scenario wanted them and went elsewhere.
     pub spilled: u64,
     /// Sentences: how much of what lies where.
@@ -69,6 +72,27 @@ impl Memory {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Use)> {
         let all = [("gpu", self.gpu), ("pim", self.pim), ("host", self.host)];
         all.into_iter().filter_map(|(name, memory)| Some((name, memory?)))
+    }
+}
+
+/// The KV cache of one sequence in all layers, wherever it lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KvBytes {
+    /// Its tokens.
+    pub tokens: u64,
+    /// Bytes in FP16.
+    pub plain: u64,
+    /// Bytes under the codec, packed.
+    pub packed: u64,
+    /// Bytes under the codec in whole words and pages of HBM.
+    pub paged: u64,
+}
+
+impl KvBytes {
+    /// How many times smaller than FP16: packed, and in words and pages.
+    pub fn compression(&self) -> (f64, f64) {
+        let of = |bytes: u64| if bytes == 0 { 1.0 } else { self.plain as f64 / bytes as f64 };
+        (of(self.packed), of(self.paged))
     }
 }
 
@@ -113,6 +137,8 @@ pub struct SystemReport {
     pub step_breakdown: Vec<Breakdown>,
     /// All tokens together.
     pub breakdown: Breakdown,
+    /// Attention alone, layer by layer.
+    pub attention: AttentionView,
     /// How long each actor was busy: the union of its spans during the decode. Only actors that did anything.
     pub busy: Vec<(String, Time)>,
     /// How long any transfer was under way during the decode, hidden or not: the union of `start + launch .. end` of all
@@ -270,6 +296,7 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         step_breakdown,
         breakdown,
+        attention: attention::view(&input.spans, &critical_path),
         busy: busy(input, begin, end),
         communication_busy,
         host_communication_busy,

@@ -130,6 +130,11 @@ impl Page {
         self.row("", "host communication, exposed", systems.iter().map(exposed));
         let busy = |s: &SystemReport| percent(s.host_communication_busy_share());
         self.row("", "host communication, busy", systems.iter().map(busy));
+        if systems.iter().any(|s| s.attention.layers > 0) {
+            self.row("", "attention of a layer", systems.iter().map(|s| s.attention.per_layer().to_string()));
+            let inside = |s: &SystemReport| percent(s.attention.breakdown.communication_share());
+            self.row("", "communication in it", systems.iter().map(inside));
+        }
         for (label, name) in [("GPU memory", "gpu"), ("PIM memory", "pim"), ("host memory", "host")] {
             let find = |s: &SystemReport| s.memory.iter().find(|(n, _)| *n == name).map(|(_, memory)| memory);
             if systems.iter().any(|s| find(s).is_some()) {
@@ -138,6 +143,13 @@ impl Page {
                 };
                 self.row("", label, systems.iter().map(cell));
             }
+        }
+        if systems.iter().any(|s| s.memory.kv_bytes.packed != s.memory.kv_bytes.plain) {
+            let ratio = |s: &SystemReport| {
+                let (packed, paged) = s.memory.kv_bytes.compression();
+                format!("{packed:.2}, {paged:.2} in pages")
+            };
+            self.row("", "KV cache, times smaller than FP16", systems.iter().map(ratio));
         }
         if systems.iter().any(|s| s.energy_pj.iter().any(|(_, energy)| *energy > 0.0)) {
             let energy = |s: &SystemReport| {
@@ -365,6 +377,8 @@ behind other work or not.</dd>
 <dt>waiting</dt><dd>Time in which a job waits for a resource counts as what held the resource. Only arbitration without
 such a holder is <code>queue</code>.</dd>
 <dt>compute</dt><dd>Includes reading one's own memory: a GPU its HBM, a PIM device its banks.</dd>
+<dt>attention of a layer</dt><dd>The mean time on the critical path from the end of a layer's QKV projection to the
+output of its attention.</dd>
 <dt>launch</dt><dd>Dispatch, flags, mode switches and synchronisation.</dd>
 </dl>
 ";

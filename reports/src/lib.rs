@@ -39,6 +39,7 @@
 //! ```
 
 pub mod analyse;
+mod attention;
 pub mod breakdown;
 pub mod critical_path;
 pub mod csv;
@@ -57,7 +58,8 @@ pub mod table;
 pub mod text;
 pub mod trace_view;
 
-pub use analyse::{Assumption, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse};
+pub use analyse::{Assumption, KvBytes, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse};
+pub use attention::AttentionView;
 pub use breakdown::Breakdown;
 pub use critical_path::{Part, Segment};
 pub use error::ReportError;

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use sim_core::{Bytes, Category, Time};
 
-use crate::analyse::{Assumption, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::analyse::{Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::attention::AttentionView;
 use crate::breakdown::Breakdown;
 use crate::error::ReportError;
 use crate::prefill::{PrefillReport, PrefillShape};
@@ -67,6 +68,8 @@ pub fn system(report: &SystemReport) -> Value {
     let steps: Vec<u64> = report.step_latency.iter().map(|time| time.ps()).collect();
     let busy = report.busy.iter().map(|(name, time)| (name, time.ps()));
     let memory = &report.memory;
+    let kv = &memory.kv_bytes;
+    let (packed, paged) = kv.compression();
     json!({
         "name": report.name,
         "decode": {
@@ -82,6 +85,12 @@ pub fn system(report: &SystemReport) -> Value {
             "busy_ps": sums(busy, |a, b| a + b),
             "communication_busy_share": report.communication_busy_share(),
             "host_communication_busy_share": report.host_communication_busy_share(),
+            "attention": {
+                "layers": report.attention.layers,
+                "layer_ps": report.attention.per_layer().ps(),
+                "latency_ps": report.attention.breakdown.total().ps(),
+                "breakdown_ps": breakdown(&report.attention.breakdown),
+            },
             "step_breakdown_ps": report.step_breakdown.iter().map(breakdown).collect::<Vec<_>>(),
         },
         "prefill": report.prefill.as_ref().map(prefill),
@@ -90,6 +99,8 @@ pub fn system(report: &SystemReport) -> Value {
             "pim": memory_use(memory.pim),
             "host": memory_use(memory.host),
             "kv_bytes_per_token": memory.kv_bytes_per_token,
+            "kv_bytes": { "tokens": kv.tokens, "fp16": kv.plain, "packed": kv.packed, "paged": kv.paged },
+            "kv_compression": { "packed": packed, "paged": paged },
             "spilled": memory.spilled,
             "placement": memory.placement,
         },
@@ -243,6 +254,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         breakdown,
         step_breakdown,
+        attention: read_attention(&decode.get("attention")?)?,
         busy: decode.get("busy_ps")?.map(|at| Ok(Time::from_ps(at.whole()?)))?,
         communication_busy: busy("communication_busy_share")?,
         host_communication_busy: busy("host_communication_busy_share")?,
@@ -253,6 +265,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             pim: read_use(&memory.get("pim")?)?,
             host: read_use(&memory.get("host")?)?,
             kv_bytes_per_token: memory.get("kv_bytes_per_token")?.whole()?,
+            kv_bytes: read_kv_bytes(&memory.get("kv_bytes")?)?,
             spilled: memory.get("spilled")?.whole()?,
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
@@ -264,12 +277,25 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
     })
 }
 
+fn read_attention(at: &Place<'_>) -> Result<AttentionView, ReportError> {
+    Ok(AttentionView { layers: at.get("layers")?.whole()?, breakdown: read_breakdown(&at.get("breakdown_ps")?)? })
+}
+
 fn read_breakdown(at: &Place<'_>) -> Result<Breakdown, ReportError> {
     let mut breakdown = Breakdown::default();
     for category in Category::ALL {
         breakdown.add(category, Time::from_ps(at.get(category.key())?.whole()?));
     }
     Ok(breakdown)
+}
+
+fn read_kv_bytes(at: &Place<'_>) -> Result<KvBytes, ReportError> {
+    Ok(KvBytes {
+        tokens: at.get("tokens")?.whole()?,
+        plain: at.get("fp16")?.whole()?,
+        packed: at.get("packed")?.whole()?,
+        paged: at.get("paged")?.whole()?,
+    })
 }
 
 fn read_use(at: &Place<'_>) -> Result<Option<Use>, ReportError> {

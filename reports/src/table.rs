@@ -83,10 +83,19 @@ fn comparison(systems: &[SystemReport]) -> Table {
         row("exposed communication", &|s| percent(s.breakdown.communication_share()));
         row("busy communication", &|s| percent(s.communication_busy_share()));
     }
+    if systems.iter().any(|system| system.attention.layers > 0) {
+        row("attention of a layer", &|s| s.attention.per_layer().to_string());
+    }
     for (label, memory) in MEMORIES {
         if systems.iter().any(|system| memory(system).is_some()) {
             row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
         }
+    }
+    if systems.iter().any(|system| system.memory.kv_bytes.packed != system.memory.kv_bytes.plain) {
+        row("KV smaller than FP16", &|s| {
+            let (packed, paged) = s.memory.kv_bytes.compression();
+            format!("{packed:.2}x ({paged:.2}x paged)")
+        });
     }
     // Long names of systems are wrapped, the labels never.
     if let Some(labels) = table.column_mut(0) {

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use sim_core::Bytes;
-use workloads::Lengths;
+use workloads::{Lengths, ModelConfig};
 
 use crate::catalogue::{Catalogue, Entry, FigureField, FigureKind, Kind, LinkKind};
 use crate::scenario::check::{Checked, Setting};
+use crate::scenario::codec;
 use crate::scenario::error::{Fault, Problem};
 use crate::scenario::models::Models;
 use crate::scenario::quantity::Quantity;
-use crate::scenario::words::{Attention, Home, Placement, Words, WorkloadKind};
+use crate::scenario::words::{Attention, Gather, Home, Placement, Words, WorkloadKind};
 use crate::scenario::{GpuChoice, HostChoice, KvChoice, ModelSource, PimChoice, Scenario, SystemSpec, Workload};
 
 /// Who can compute attention over a cache that lives there; the first is the default.
@@ -27,6 +28,8 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
         .find(model.text("config").unwrap_or_default())
         .map_err(|problem| Fault::new(problem, model.origin_of("config")))?;
     let workload = workload(root.need("workload")?, model, &source)?;
+    // A configuration that cannot be used is refused with its own place when it is run.
+    let config = ModelConfig::from_json(&source.text).ok();
     let mut systems = Vec::new();
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, spec) in root.sections("system").enumerate() {
@@ -39,7 +42,7 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
                 "give every system a name of its own".to_owned(),
             ));
         }
-        systems.push(system(spec)?);
+        systems.push(system(spec, &workload, config.as_ref())?);
     }
     let mut scenario = Scenario {
         name: root.text("name").unwrap_or(stem).to_owned(),
@@ -167,7 +170,7 @@ fn lengths(section: &Checked) -> Result<Lengths, Fault> {
     }
 }
 
-fn system(section: &Checked) -> Result<SystemSpec, Fault> {
+fn system(section: &Checked, workload: &Workload, model: Option<&ModelConfig>) -> Result<SystemSpec, Fault> {
     let gpu = section.need("gpu")?;
     let gpu_entry = with_overrides(gpu.device("device")?, gpu)?;
     let own_stacks = whole(&gpu_entry, "hbm_stacks");
@@ -178,10 +181,17 @@ fn system(section: &Checked) -> Result<SystemSpec, Fault> {
     };
     let host = host(section.need("host")?, &gpu_choice)?;
     let pim = section.section("pim").map(|pim| pim_choice(pim, &gpu_choice)).transpose()?;
-    let kv = kv(section.need("kv")?, pim.is_some())?;
+    let kv = kv(section.need("kv")?, pim.as_ref(), workload, model)?;
+    let group = match section.maybe_integer("pipeline_group") {
+        Some(_) => section.small("pipeline_group")?.min(workload.batch),
+        None if kv.home == Home::Pim && !kv.codec.is_plain() => workload.batch.div_ceil(2),
+        None => workload.batch,
+    };
     Ok(SystemSpec {
         name: section.text("name").unwrap_or_default().to_owned(),
         dispatch: section.word("dispatch")?,
+        pipeline_group: group,
+        pipeline: section.word("pipeline")?,
         gpu: gpu_choice,
         host,
         pim,
@@ -261,17 +271,19 @@ fn link(section: &Checked, default: &str) -> Result<Entry, Fault> {
 fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
     let mut entry = entry.clone();
     for ours in section.figures() {
-        let family = entry.link_kind();
-        if !ours.field.applies(family) {
+        if !ours.field.fits(&entry) {
             let allowed: Vec<_> = FigureField::of(entry.kind)
                 .iter()
-                .filter(|field| field.overridable && field.applies(family))
+                .filter(|field| field.overridable && field.fits(&entry))
                 .map(|field| field.key)
                 .collect();
-            let family = family.map_or("", LinkKind::word);
+            let what = entry.link_kind().map_or_else(
+                || "has no look-up in its bank PEs".to_owned(),
+                |family| format!("is a {} link", family.word()),
+            );
             let problem = Problem::Contradiction {
                 message: format!(
-                    "`{}` means nothing for `{}`, which is a {family} link",
+                    "`{}` means nothing for `{}`, which {what}",
                     section.path_of(ours.field.key),
                     entry.name
                 ),
@@ -296,9 +308,14 @@ fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
     Ok(entry)
 }
 
-fn kv(section: &Checked, has_pim: bool) -> Result<KvChoice, Fault> {
+fn kv(
+    section: &Checked,
+    pim: Option<&PimChoice>,
+    workload: &Workload,
+    model: Option<&ModelConfig>,
+) -> Result<KvChoice, Fault> {
     let home: Home = section.word("home")?;
-    if home == Home::Pim && !has_pim {
+    if home == Home::Pim && pim.is_none() {
         return Err(contradiction(
             section,
             "home",
@@ -318,8 +335,10 @@ fn kv(section: &Checked, has_pim: bool) -> Result<KvChoice, Fault> {
             format!("with home = \"{home}\": attention = {}", able.join(" or ")),
         ));
     }
+    let codec = codec::read(section, workload, model)?;
+    codec::served(section, &codec, (home, attention), pim, workload, model)?;
     Ok(KvChoice {
-        codec: section.word("codec")?,
+        codec,
         home,
         attention,
         prefetch: section.small("prefetch")?,
@@ -329,13 +348,16 @@ fn kv(section: &Checked, has_pim: bool) -> Result<KvChoice, Fault> {
             Some(Quantity::Bytes(bytes)) => Some(bytes),
             _ => None,
         },
+        gather: section.word("gather")?,
+        gqa_blind: section.flag("gqa_blind")?,
     })
 }
 
 /// The resolved scenario as JSON with sorted keys, defaults filled in and quantities in base units. The scenario's own
 /// name is left out: it is a label, and its default is the name of the file.
 pub(super) fn canonical(scenario: &Scenario) -> Json {
-    let systems: Vec<Json> = scenario.systems.iter().map(canonical_system).collect();
+    let systems: Vec<Json> =
+        scenario.systems.iter().map(|system| canonical_system(system, scenario.workload.batch)).collect();
     // What the model says counts, not where it lies. A configuration that is not JSON is refused before this.
     let config: Json = serde_json::from_str(&scenario.model.text).unwrap_or_default();
     let mut canonical = json!({
@@ -367,7 +389,7 @@ fn context(workload: &Workload) -> Json {
     }
 }
 
-fn canonical_system(system: &SystemSpec) -> Json {
+fn canonical_system(system: &SystemSpec, batch: u32) -> Json {
     let pim = system.pim.as_ref().map(|pim| {
         json!({
             "device": device(&pim.entry),
@@ -377,7 +399,7 @@ fn canonical_system(system: &SystemSpec) -> Json {
             "link": device(&pim.link),
         })
     });
-    json!({
+    let mut canonical = json!({
         "name": system.name,
         "dispatch": system.dispatch.word(),
         "gpu": {
@@ -388,7 +410,7 @@ fn canonical_system(system: &SystemSpec) -> Json {
         "host": { "cpu": device(&system.host.cpu), "link": device(&system.host.link) },
         "pim": pim,
         "kv": {
-            "codec": system.kv.codec.word(),
+            "codec": system.kv.codec.text(),
             "home": system.kv.home.word(),
             "attention": system.kv.attention.word(),
             "prefetch": system.kv.prefetch,
@@ -396,7 +418,19 @@ fn canonical_system(system: &SystemSpec) -> Json {
             "spill_unit": system.kv.spill_unit.word(),
             "block": system.kv.block.map(|Bytes(bytes)| format!("{bytes} B")),
         },
-    })
+    });
+    // Keys that came later count where they change something, so that digests of older scenarios stay.
+    if system.pipeline_group < batch {
+        canonical["pipeline_group"] = json!(system.pipeline_group);
+        canonical["pipeline"] = json!(system.pipeline.word());
+    }
+    if system.kv.gather != Gather::Loads {
+        canonical["kv"]["gather"] = json!(system.kv.gather.word());
+    }
+    if system.kv.gqa_blind {
+        canonical["kv"]["gqa_blind"] = json!(true);
+    }
+    canonical
 }
 
 /// A device by its name and the figures that the scenario gives it.

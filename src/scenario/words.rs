@@ -135,17 +135,6 @@ words! {
 }
 
 words! {
-    /// How keys and values are kept.
-    Codec {
-        /// As they are, 2 bytes an element.
-        Fp16 = "fp16",
-    }
-    later {
-        "pq": "Product quantisation.",
-    }
-}
-
-words! {
     /// Where the KV cache lives.
     Home {
         /// In the GPU's memory.
@@ -186,5 +175,27 @@ words! {
         Sequences = "sequences",
         /// Tokens of every sequence alike.
         Tokens = "tokens",
+    }
+}
+
+words! {
+    /// How tokens that a step has chosen come from the host's memory.
+    Gather {
+        /// A kernel of the GPU reads them in place, with a read request for each token of each head.
+        Loads = "loads",
+        /// The host's cores put them together, and one copy brings them.
+        Cpu = "cpu",
+        /// A copy of its own for each token of each head, with the fixed cost of one.
+        Copies = "copies",
+    }
+}
+
+words! {
+    /// What a group of sequences goes through by itself while the PIM stacks attend to another.
+    Pipeline {
+        /// The projections of its queries, keys and values.
+        Qkv = "qkv",
+        /// The whole layer.
+        Layer = "layer",
     }
 }

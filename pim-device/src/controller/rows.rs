@@ -18,9 +18,15 @@ impl Engine {
             let mut closed = false;
             match instruction {
                 Instruction::Row(row) => self.row = row,
+                Instruction::Step(rows) => self.row = self.row.wrapping_add_signed(rows),
+                Instruction::OpenAt(row) => self.open_row(cursor, 0, row)?,
                 Instruction::Open(set) => self.open(cursor, usize::from(set))?,
                 Instruction::Mac { set, sets, count, queries } => {
-                    self.macs(cursor, (usize::from(set), usize::from(sets)), count, queries)?;
+                    let command = self.device.pe.commands().mac;
+                    self.macs(cursor, command, (usize::from(set), usize::from(sets)), count, queries)?;
+                }
+                Instruction::Column { command, count, queries } => {
+                    self.macs(cursor, command, (0, 1), count, queries)?
                 }
                 Instruction::Close(set) => {
                     let place = self.to_set(OnSet::Precharge, usize::from(set));
@@ -41,6 +47,7 @@ impl Engine {
                 }
                 Instruction::Ordinary(command, address) => self.ordinary(cursor, command, address)?,
                 Instruction::Post(token) => self.post(token, cursor.result.max(cursor.ready)),
+                Instruction::Free(token) => self.post(token, cursor.ready),
                 Instruction::Wait(token) => match self.take(token) {
                     Some(cycle) => {
                         self.wait_until(cycle)?;
@@ -53,7 +60,7 @@ impl Engine {
                     continue;
                 }
                 // `Program::new` keeps these out of this stream.
-                Instruction::Move { .. } | Instruction::Softmax { .. } => {}
+                Instruction::Move { .. } | Instruction::Softmax { .. } | Instruction::Buffer { .. } => {}
             }
             cursor.closed = closed;
             cursor.place += 1;
@@ -125,44 +132,49 @@ impl Engine {
 
     /// Opens the row of the row register in a set; behind the last set the register counts up.
     fn open(&mut self, cursor: &mut Cursor<'_>, set: usize) -> Result<(), ProgramError> {
-        let command = self.device.pe.commands().activate;
-        let address = Address { row: self.row, ..self.sets[set] };
-        self.issue_row(cursor, command, address, self.to_set(OnSet::Activate, set))?;
-        if self.open & (1 << set) != 0 || self.ordinary != 0 {
-            return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
-        }
-        self.open |= 1 << set;
-        self.warm &= !(1 << set);
-        self.open_rows[set] = self.row;
+        self.open_row(cursor, set, self.row)?;
         if set + 1 == self.sets.len() {
             self.row = self.row.wrapping_add(1);
         }
         Ok(())
     }
 
-    /// `count` MACs in the open rows of `sets` sets from `first` on, in turn.
+    fn open_row(&mut self, cursor: &mut Cursor<'_>, set: usize, row: u32) -> Result<(), ProgramError> {
+        let command = self.device.pe.commands().activate;
+        let address = Address { row, ..self.sets[set] };
+        self.issue_row(cursor, command, address, self.to_set(OnSet::Activate, set))?;
+        if self.open & (1 << set) != 0 || self.ordinary != 0 {
+            return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
+        }
+        self.open |= 1 << set;
+        self.warm &= !(1 << set);
+        self.open_rows[set] = row;
+        Ok(())
+    }
+
+    /// `count` MACs, or other column commands to all banks, in the open rows of `sets` sets from `first` on, in turn.
     fn macs(
         &mut self,
         cursor: &mut Cursor<'_>,
+        command: Command,
         (first, sets): (usize, usize),
         count: u32,
         queries: u32,
     ) -> Result<(), ProgramError> {
-        let command = self.device.pe.commands().mac;
         let needed = if sets >= 64 { u64::MAX } else { ((1_u64 << sets) - 1) << first };
         if count > 0 && self.open & needed != needed {
             return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
         }
         let gap = match sets {
             _ if !self.fast() => None,
-            1 => self.set_gap,
+            1 => self.column_gap(command),
             all if all == self.sets.len() => self.round_gap,
             _ => None,
         };
         let (mut done, mut at) = (0, 0);
         while done < count {
             let set = first + at;
-            let place = self.to_set(OnSet::Mac, set);
+            let place = self.to_column(command, set);
             let start = self.admit(command, place, cursor.ready)?;
             let left = i64::from(count - done);
             // Once every set has had a MAC, and as many as there are sets came in order, they wait for nothing but each
@@ -186,7 +198,7 @@ impl Engine {
                 let end = at + run as usize;
                 for back in (0..sets.min(run as usize) as u32).rev() {
                     let at = (end - 1 - back as usize) % sets;
-                    self.note(command, self.to_set(OnSet::Mac, first + at), last - i64::from(back) * step);
+                    self.note(command, self.to_column(command, first + at), last - i64::from(back) * step);
                 }
             }
             self.take_slots(start, step as u32, last);

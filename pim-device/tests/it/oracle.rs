@@ -130,7 +130,7 @@ impl Oracle<'_> {
     }
 
     /// Issues the first command of the row stream, or passes over what takes no time; false where it has to wait.
-    fn row_step(&mut self, stream: &mut VecDeque<Instruction>, result: &mut u64) -> bool {
+    fn row_step(&mut self, stream: &mut VecDeque<Instruction>, result: &mut u64, ready: &mut u64) -> bool {
         let Some(head) = stream.front() else { return false };
         let at = Address::default();
         let row = self.register;
@@ -140,8 +140,16 @@ impl Oracle<'_> {
                 self.register = *row;
                 None
             }
+            Instruction::Step(rows) => {
+                self.register = self.register.wrapping_add_signed(*rows);
+                None
+            }
             Instruction::Post(token) => {
                 self.tokens[usize::from(token.0)].push_back(*result);
+                None
+            }
+            Instruction::Free(token) => {
+                self.tokens[usize::from(token.0)].push_back(*ready);
                 None
             }
             Instruction::Wait(token) => {
@@ -149,8 +157,13 @@ impl Oracle<'_> {
                 if line.front().is_none_or(|&cycle| cycle > self.now) {
                     return false;
                 }
-                line.pop_front();
+                *ready = (*ready).max(line.pop_front().unwrap_or_default());
                 None
+            }
+            Instruction::OpenAt(row) => Some((commands.activate, Address { row: *row, ..at })),
+            Instruction::Column { command, .. } => {
+                let waiting = self.reopen.front().map(|&(_, row)| row);
+                Some((*command, Address { row: self.open[0].or(waiting).unwrap_or_default(), ..at }))
             }
             Instruction::Open(set) => {
                 let set = usize::from(*set);
@@ -181,7 +194,9 @@ impl Oracle<'_> {
             return false;
         }
         *result = self.result(command);
+        *ready = self.now;
         match (command, head) {
+            (_, Instruction::OpenAt(row)) => self.open[0] = Some(row),
             (_, Instruction::Open(set)) => {
                 let set = usize::from(set);
                 self.open[set] = Some(row);
@@ -196,7 +211,7 @@ impl Oracle<'_> {
             (Command::Pre, _) => self.ordinary -= 1,
             _ => {}
         }
-        if let Instruction::Mac { count, .. } = head {
+        if let Instruction::Mac { count, .. } | Instruction::Column { count, .. } = head {
             self.macs += 1;
             if self.macs < count {
                 return true;
@@ -207,7 +222,13 @@ impl Oracle<'_> {
         true
     }
 
-    fn move_step(&mut self, stream: &mut VecDeque<Instruction>, place: &mut u32, result: &mut u64) -> bool {
+    fn move_step(
+        &mut self,
+        stream: &mut VecDeque<Instruction>,
+        place: &mut u32,
+        result: &mut u64,
+        ready: &mut u64,
+    ) -> bool {
         let Some(head) = stream.front().copied() else {
             return false;
         };
@@ -218,8 +239,9 @@ impl Oracle<'_> {
                 if line.front().is_none_or(|&cycle| cycle > self.now) {
                     return false;
                 }
-                line.pop_front();
+                *ready = (*ready).max(line.pop_front().unwrap_or_default());
             }
+            Instruction::Free(token) => self.tokens[usize::from(token.0)].push_back(*ready),
             Instruction::Move { count: 0, .. } => {}
             _ if self.overdue() || self.now < self.blocked_until => return false,
             Instruction::Move { command, count } => {
@@ -227,11 +249,13 @@ impl Oracle<'_> {
                 let spot = *place % (ranks * self.device.organisation.bank_groups);
                 let address =
                     Address { rank: (spot % ranks) as u8, bank_group: (spot / ranks) as u8, ..Address::default() };
-                let address = if command == Command::WrGb { Address::default() } else { address };
+                let address =
+                    if [Command::WrGb, Command::MvBc].contains(&command) { Address::default() } else { address };
                 if !self.issue(command, address) {
                     return false;
                 }
                 *result = self.result(command);
+                *ready = self.now + 1;
                 *place += 1;
                 if *place < count {
                     return true;
@@ -243,6 +267,16 @@ impl Oracle<'_> {
                 }
                 self.buffer_free = self.buffer_free.max(self.now) + self.device.softmax_cycles(elements).0.max(1);
                 *result = self.buffer_free;
+                *ready = self.now + 1;
+            }
+            Instruction::Buffer { operations } => {
+                if !self.issue(Command::Bpe, Address::default()) {
+                    return false;
+                }
+                let start = self.buffer_free.max(self.now).max(*result);
+                self.buffer_free = start + self.device.buffer_cycles(operations).0.max(1);
+                *result = self.buffer_free;
+                *ready = self.now + 1;
             }
             other => panic!("{other:?}"),
         }
@@ -271,18 +305,19 @@ fn step_through(device: &DeviceSpec, program: &Program) -> Vec<Issued> {
     };
     let (mut rows, mut moves) = (unrolled(program.row_stream()), unrolled(program.move_stream()));
     let (mut row_result, mut move_result, mut place) = (0, 0, 0);
+    let (mut row_ready, mut move_ready) = (0, 0);
     while !rows.is_empty() || !moves.is_empty() {
         oracle.used = [false; 2];
         let mut refreshed = false;
         loop {
-            while oracle.row_step(&mut rows, &mut row_result) {}
+            while oracle.row_step(&mut rows, &mut row_result, &mut row_ready) {}
             // Refresh goes on while the row stream waits for a token, and when it has ended.
             if !refreshed {
                 oracle.refresh(rows.front());
                 refreshed = true;
             }
             // What a move stream posts without a move is there at once.
-            if !oracle.move_step(&mut moves, &mut place, &mut move_result) {
+            if !oracle.move_step(&mut moves, &mut place, &mut move_result, &mut move_ready) {
                 break;
             }
         }

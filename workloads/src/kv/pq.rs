@@ -342,6 +342,10 @@ impl Codec for Pq {
         sub_vectors.saturating_add(weights).saturating_add(product(&[2, rows]))
     }
 
+    fn as_pq(&self) -> Option<&Pq> {
+        Some(self)
+    }
+
     fn needs(&self) -> Needs {
         match self.weights {
             Weights::None => Needs::Nothing,
