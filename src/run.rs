@@ -7,7 +7,7 @@ use reports::csv::SpanWriter;
 use reports::html::Figures;
 use reports::run_info::{Executed, RunInfo};
 use reports::{Accuracy, PointReport, ReportError, RunReport, Stopped, SystemInput, SystemReport};
-use sim_core::SimulationError;
+use sim_core::{SimulationError, Time};
 use workloads::ModelConfig;
 
 use crate::accuracy::Accuracies;
@@ -97,6 +97,9 @@ fn remedy(error: &SystemError) -> Option<String> {
                 ("the longer ones of workload.context", "list fewer sequences")
             };
             format!("lower {lengths} to {tokens_that_fit}, {batch}{overflow}")
+        }
+        SystemError::OutOfMemory(refused) if refused.purpose.contains("prefill") => {
+            "take a device with more memory, or a smaller workload.prefill_chunk or prefill_batch".to_owned()
         }
         SystemError::OutOfMemory(_) => {
             "take a device with more memory, a smaller model, a smaller batch or less kv.prefetch".to_owned()
@@ -269,7 +272,11 @@ impl Runner<'_, '_> {
 
 /// Laws 4 and 5 on what was run; law 1 is checked where the breakdown is made.
 fn check_laws(input: &SystemInput, report: &SystemReport) -> Result<(), ReportError> {
-    let elapsed = input.stopped.unwrap_or_else(|| report.step_latency.iter().copied().sum());
+    // Jobs that no token waits for may end later: what brings the prompts' K and V home where nothing is decoded.
+    let tokens = report.prefill.as_ref().map(reports::PrefillReport::latency).into_iter();
+    let tokens = tokens.chain(report.step_latency.iter().copied()).sum();
+    let homed = report.prefill.as_ref().map_or(Time::ZERO, |prefill| prefill.done);
+    let elapsed = input.stopped.unwrap_or_else(|| homed.max(tokens));
     reports::laws::check_meters(&input.name, &input.meters, elapsed, system::machine::DMA_CHUNK)?;
     reports::laws::check_memory(&input.name, &input.memory)
 }
@@ -330,26 +337,34 @@ pub fn run_to_files_within(
     let reports: Vec<&SystemReport> =
         run.systems.iter().chain(run.points.iter().flat_map(|point| &point.systems)).collect();
     let systems: Vec<(&SystemInput, &SystemReport)> = kept.iter().zip(reports).collect();
-    let breakdown = (!run.systems.is_empty()).then(|| reports::figure::breakdown::svg(&run.systems)).transpose()?;
+    let decodes = run.systems.iter().any(SystemReport::decodes);
+    let breakdown = decodes.then(|| reports::figure::breakdown::svg(&run.systems)).transpose()?;
     let share = (!run.points.is_empty()).then(|| reports::figure::share::svg(&run.points)).transpose()?;
     let drawn = loaded.sweep.is_empty() && !systems.is_empty();
-    let timeline = drawn.then(|| reports::figure::timeline::svg(&systems)).transpose()?;
+    let timeline = (drawn && decodes).then(|| reports::figure::timeline::svg(&systems)).transpose()?;
+    let prompts = run.systems.iter().any(|system| system.prefill.is_some());
+    let prefill = prompts.then(|| reports::figure::breakdown::prefill_svg(&run.systems)).transpose()?;
+    let prefill_timeline = (prompts && drawn).then(|| reports::figure::timeline::prefill_svg(&systems)).transpose()?;
     let accuracy = reports::figure::accuracy::svg(&run.scenario, &run.systems, &run.points)?;
     let figures = Figures {
         breakdown: breakdown.as_deref(),
         share: share.as_deref(),
         timeline: timeline.as_deref(),
+        prefill: prefill.as_deref(),
+        prefill_timeline: prefill_timeline.as_deref(),
         accuracy: accuracy.as_deref(),
     };
     let page = reports::html::page(&run, &figures);
 
-    let drawn = [
+    let pictures = [
         ("breakdown.svg", &breakdown),
         ("share.svg", &share),
         ("timeline.svg", &timeline),
+        ("prefill.svg", &prefill),
+        ("prefill-timeline.svg", &prefill_timeline),
         ("accuracy.svg", &accuracy),
     ];
-    for (name, text) in drawn {
+    for (name, text) in pictures {
         if let Some(text) = text {
             output.write_text(name, text)?;
         }
@@ -363,7 +378,8 @@ pub fn run_to_files_within(
         output.write_text("run.json", &reports::run_info::to_json(&info))?;
     }
     // What an earlier run left here and this one does not write would not belong to summary.json.
-    output.commit(&["breakdown.svg", "share.svg", "timeline.svg", "accuracy.svg", "trace.json", "spans-open.csv"])?;
+    let pictures = pictures.map(|(name, _)| name);
+    output.commit(&[&pictures[..], &["trace.json", "spans-open.csv"]].concat())?;
     Ok((run, executed))
 }
 

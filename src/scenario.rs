@@ -120,8 +120,12 @@ pub struct Workload {
     pub context: u64,
     /// The same of each sequence, the oldest first: `batch` of them, the longest of `context`.
     pub lengths: Lengths,
-    /// Decode steps, at most the tokens of the shortest sequence.
+    /// Decode steps, at most the tokens of the shortest sequence; none of a prefill alone.
     pub new_tokens: u32,
+    /// Prompt tokens that go through a layer's kernels together; none for as many as fit.
+    pub prefill_chunk: Option<u64>,
+    /// Sequences whose prompts go from layer to layer together; none for as many as fit.
+    pub prefill_batch: Option<u32>,
     /// Whether the context may exceed the trained length.
     pub beyond_trained_length: bool,
 }

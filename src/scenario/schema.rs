@@ -181,6 +181,18 @@ const WORKLOAD: Section = Section {
         ),
         field("new_tokens", integer(1, 1 << 16), Fallback::Integer(1), "Decode steps, at most the least `context`."),
         field(
+            "prefill_chunk",
+            integer(1, 1 << 24),
+            Fallback::Depends("the most that fits the GPU's memory"),
+            "Prompt tokens that go through a layer's kernels together; of kinds with a prefill.",
+        ),
+        field(
+            "prefill_batch",
+            integer(1, MOST_SEQUENCES),
+            Fallback::Depends("as many as fit the GPU's memory"),
+            "Sequences whose prompts go from layer to layer together; of kinds with a prefill.",
+        ),
+        field(
             "beyond_trained_length",
             FLAG,
             Fallback::Flag(false),
