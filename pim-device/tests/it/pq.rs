@@ -1,6 +1,6 @@
 //! Programs for a product-quantised cache: both ways of execution, the constraint table, a second engine, closed forms.
 
-use pim_device::kernel::pq::{PqError, PqShape, PqUnit, attention, units_per_wave};
+use pim_device::kernel::pq::{PqError, PqShape, PqUnit, attention, clustering, units_per_wave};
 use pim_device::{Command, DeviceSpec, Engine, ExecutionMode, GqaPolicy, PqMapping, PqReduction, PqValues, Program};
 use proptest::prelude::*;
 
@@ -106,6 +106,48 @@ proptest! {
         let program = attention(&device, &shape, &random_units(&mut draw, 300)).unwrap();
         if program.commands().total() < 8_000 {
             crate::oracle::check(&device, &program);
+        }
+    }
+}
+
+#[test]
+fn x_print() {
+    let device = aqpim();
+    for n in [4096u64, 8192, 32768] {
+        let units = [unit(n, 4); 2];
+        let mut engine = Engine::new(&device);
+        let mut before = 0;
+        for phase in clustering(&device, &PqShape::aqpim(128), &units, 4).unwrap() {
+            let run = engine.run(&phase.program, 0).unwrap();
+            println!(
+                "{n} {:9} {} cycles {:.4} ms; {} instr",
+                phase.kind,
+                run.end - run.begin,
+                (run.end - run.begin) as f64 * 0.769e-6,
+                phase.program.row_stream().len() + phase.program.move_stream().len()
+            );
+            before = run.end;
+        }
+        println!("{n} all {before} {:.3} ms", before as f64 * 0.769e-6);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    #[test]
+    fn any_clustering_is_the_same_both_ways(seed in any::<u64>()) {
+        let mut draw = Draw(seed);
+        let (device, shape) = random(&mut draw);
+        let mut units = random_units(&mut draw, 400);
+        units.truncate(2);
+        match clustering(&device, &shape, &units, 2) {
+            Ok(phases) => for phase in phases {
+                if phase.program.commands().total() < 400_000 {
+                    check(&device, &phase.program);
+                }
+            },
+            Err(error) => prop_assert!(matches!(error, PqError::Figure { .. }), "{}", error),
         }
     }
 }
