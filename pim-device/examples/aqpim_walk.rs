@@ -12,9 +12,9 @@ use pim_device::constraint::{JEDEC, RESULTS};
 use pim_device::kernel::pq::{PqShape, PqUnit, attention};
 use pim_device::{Command, DeviceSpec, Engine, Instruction, Issued, PqReduction};
 
-const SHAPE: PqShape =
+pub(crate) const SHAPE: PqShape =
     PqShape { head_dim: 16, subvectors: 4, centroids: 16, index_bits: 4, sinks: 4, window: 4, book_tokens: 0 };
-const UNIT: PqUnit = PqUnit { tokens: 72, query_heads: 1 };
+pub(crate) const UNIT: PqUnit = PqUnit { tokens: 72, query_heads: 1 };
 
 fn main() -> ExitCode {
     let reduction = match std::env::args().nth(1).as_deref() {
@@ -26,39 +26,38 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let Some(mut device) = DeviceSpec::by_name("hbm3-aqpim") else { return ExitCode::FAILURE };
+    match walk(reduction) {
+        Ok(lines) => {
+            println!("{}", lines.join("\n"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A heading and a line for each command.
+pub(crate) fn walk(reduction: PqReduction) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let mut device = pim_device::device::hbm3_aqpim::device();
     if let Some(pq) = &mut device.pq {
         pq.reduction = reduction;
     }
-    let program = match attention(&device, &SHAPE, &[UNIT]) {
-        Ok(program) => program,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let program = attention(&device, &SHAPE, &[UNIT])?;
     let mut engine = Engine::new(&device);
     engine.record();
-    if let Err(error) = engine.run(&program, 0) {
-        eprintln!("{error}");
-        return ExitCode::FAILURE;
-    }
+    engine.run(&program, 0)?;
     let trace = engine.take_trace();
     let operations = operations(program.move_stream());
-    println!("cycle,command,pch,rank,bg,bank,row,why");
-    for place in 0..trace.len() {
-        let Issued { cycle, command, address: at } = trace[place];
+    let mut lines = vec!["cycle,command,pch,rank,bg,bank,row,why".to_owned()];
+    for (place, &Issued { cycle, command, address: at }) in trace.iter().enumerate() {
         let row = if has_row(command) { at.row.to_string() } else { String::new() };
-        println!(
-            "{cycle},{command},{},{},{},{},{row},{}",
-            at.pseudo_channel,
-            at.rank,
-            at.bank_group,
-            at.bank,
-            why(&device, &operations, &trace, place)
-        );
+        let why = why(&device, &operations, &trace, place);
+        let (pseudo_channel, rank, bank_group, bank) = (at.pseudo_channel, at.rank, at.bank_group, at.bank);
+        lines.push(format!("{cycle},{command},{pseudo_channel},{rank},{bank_group},{bank},{row},{why}"));
     }
-    ExitCode::SUCCESS
+    Ok(lines)
 }
 
 /// Whether its row says something.
