@@ -122,6 +122,7 @@ const GPU: &[FigureField] = &[
     figure("attention_fraction", SHARE, "Share of the nominal bandwidth that decode attention reaches."),
     figure("fp16_dense", OPERATIONS, "Nominal FP16 rate of dense matrix products."),
     figure("gemm_fraction", SHARE, "Share of the nominal rate that large matrix products reach."),
+    figure("lookup_rate", OPERATIONS, "Table look-ups and scattered additions, which go through shared memory."),
     figure("launch_interval_stream", LATENCY, "Time between kernels that the host launches in a stream."),
     figure("launch_interval_graph", LATENCY, "Time between kernels of a graph."),
     figure("usable_fraction", SHARE, "Share of the capacity that tensors may take."),

@@ -29,6 +29,8 @@ pub struct GpuFigures {
     pub attention_bandwidth: Rate,
     /// Operations per second that large matrix products reach.
     pub operations: Rate,
+    /// Table look-ups per second.
+    pub lookups: Rate,
     /// What each kernel costs before it runs.
     pub start_cost: Time,
     /// What a launch costs the host thread.
@@ -105,7 +107,10 @@ impl Figures {
         };
         let gpu = gpu(spec, replaced)?;
         let host = host(spec)?;
-        let pim = spec.pim.as_ref().map(pim).transpose()?;
+        let mut pim = spec.pim.as_ref().map(pim).transpose()?;
+        if let Some(pim) = pim.as_mut().filter(|pim| spec.kv.gqa_blind && pim.device.gqa != GqaPolicy::Serial) {
+            pim.device = Arc::new(DeviceSpec { gqa: GqaPolicy::Serial, ..(*pim.device).clone() });
+        }
         let mut entries = vec![("gpu", &spec.gpu.entry), ("host", &spec.host.cpu), ("host.link", &spec.host.link)];
         if let Some(pim) = &spec.pim {
             entries.push(("pim", &pim.entry));
@@ -142,6 +147,7 @@ fn gpu(spec: &SystemSpec, replaced: u32) -> Result<GpuFigures, SystemError> {
         peak_bandwidth: peak,
         attention_bandwidth: peak.times(entry.fraction("attention_fraction")?.min(stream)),
         operations: entry.operations_per_second("fp16_dense")?.times(entry.fraction("gemm_fraction")?),
+        lookups: entry.operations_per_second("lookup_rate")?,
         start_cost: entry.time("launch_interval_graph")?,
         launch: entry.time("launch_interval_stream")?,
         dispatch: spec.dispatch,
@@ -193,7 +199,7 @@ fn pim(choice: &crate::scenario::PimChoice) -> Result<PimFigures, SystemError> {
 }
 
 /// The PIM device of a catalogue entry.
-fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
+pub(crate) fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
     let unknown = |what, name: String, known: &str| SystemError::Unknown { what, name, known: known.to_owned() };
     let Some(base) = DeviceSpec::by_name(&entry.name) else {
         let known: Vec<&str> = pim_device::device::DEVICES.iter().map(|(name, _)| *name).collect();
