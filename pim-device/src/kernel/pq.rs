@@ -10,8 +10,11 @@
 //!
 //! `docs/AQPIM.md` walks through a small program command by command.
 
+mod append;
 mod attention;
+mod build;
 mod clustering;
+mod in_bank;
 mod layout;
 
 use crate::device::{DeviceSpec, PeLevel};
@@ -132,7 +135,7 @@ pub enum PqError {
         /// Bytes of a bank's row.
         row: u64,
     },
-    /// The codebook has more elements of one token than the register file holds.
+    /// The sums of one query's output do not leave a register for indices.
     #[error("a register file of {registers} registers is too small; {least} are needed")]
     Registers {
         /// [`PqFigures::register_file`](crate::PqFigures::register_file).
@@ -140,16 +143,21 @@ pub enum PqError {
         /// The fewest.
         least: u32,
     },
-    /// A figure that must be at least 1 is 0, or is beyond what a row holds.
-    #[error("{figure} = {value} is not possible: 1 to {most}")]
+    /// A figure is out of its range.
+    #[error("{figure} = {value} is not possible: {least} to {most}")]
     Figure {
         /// Its name.
         figure: &'static str,
         /// Its value.
         value: u32,
+        /// The least.
+        least: u32,
         /// The most.
         most: u32,
     },
+    /// Tokens split over banks go with `values = "reconstruct"` and `mapping = "together"` only.
+    #[error("`reduction = \"in-bank\"` needs `values = \"reconstruct\"` and `mapping = \"together\"`")]
+    InBank,
     /// A unit has fewer tokens than sinks.
     #[error("a sequence of {tokens} tokens is shorter than its {sinks} sinks")]
     Sinks {

@@ -13,6 +13,7 @@ mod hbm2_pim;
 mod kernels;
 mod laws;
 mod oracle;
+mod pq;
 mod program;
 mod random;
 mod refresh;

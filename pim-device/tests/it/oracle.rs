@@ -200,7 +200,7 @@ impl Oracle<'_> {
             (_, Instruction::Open(set)) => {
                 let set = usize::from(set);
                 self.open[set] = Some(row);
-                self.register += u32::from(set + 1 == self.open.len());
+                self.register = self.register.wrapping_add(u32::from(set + 1 == self.open.len()));
             }
             (_, Instruction::Close(set)) => self.open[usize::from(set)] = None,
             (Command::PreA, _) => {
@@ -330,7 +330,7 @@ fn step_through(device: &DeviceSpec, program: &Program) -> Vec<Issued> {
 }
 
 #[track_caller]
-fn check(device: &DeviceSpec, program: &Program) {
+pub(crate) fn check(device: &DeviceSpec, program: &Program) {
     let mut engine = Engine::new(device);
     engine.record();
     engine.run(program, 0).unwrap();
