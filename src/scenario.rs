@@ -74,7 +74,17 @@ macro_rules! shipped {
     };
 }
 
-shipped!["cxl-pim", "offload-share", "pim-pool", "quickstart", "replaces"];
+shipped![
+    "aqpim/capacity-wall",
+    "aqpim/communication-share",
+    "aqpim/decode-latency",
+    "aqpim/lookup-rate",
+    "cxl-pim",
+    "offload-share",
+    "pim-pool",
+    "quickstart",
+    "replaces",
+];
 
 /// One model and workload on one or more systems, resolved: every name looked up, every default filled in.
 #[derive(Clone, Debug, PartialEq)]

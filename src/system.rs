@@ -129,6 +129,7 @@ pub fn simulate(
             host: Some(used(host)),
             kv_bytes_per_token: packed.div_ceil(longest.max(1)),
             kv_bytes: KvBytes { tokens: longest, plain, packed, paged },
+            kv_tokens_that_fit: Placement::tokens_that_fit(spec, &figures, job),
             spilled: placement.spilled(),
             placement: placement.describe(),
         },

@@ -61,6 +61,8 @@ pub struct Memory {
     pub kv_bytes_per_token: u64,
     /// The cache of the longest sequence.
     pub kv_bytes: KvBytes,
+    /// The longest context at which the home would hold the cache of the whole batch, all sequences equally long.
+    pub kv_tokens_that_fit: u64,
     /// Bytes that did not fit where the scenario wanted them and went elsewhere.
     pub spilled: u64,
     /// Sentences: how much of what lies where.

@@ -144,6 +144,9 @@ impl Page {
                 self.row("", label, systems.iter().map(cell));
             }
         }
+        if systems.iter().any(|s| s.memory.kv_tokens_that_fit > 0) {
+            self.row("", "context that fits, tokens", systems.iter().map(|s| s.memory.kv_tokens_that_fit.to_string()));
+        }
         if systems.iter().any(|s| s.memory.kv_bytes.packed != s.memory.kv_bytes.plain) {
             let ratio = |s: &SystemReport| {
                 let (packed, paged) = s.memory.kv_bytes.compression();

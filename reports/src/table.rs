@@ -92,6 +92,9 @@ fn comparison(systems: &[SystemReport]) -> Table {
             row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
         }
     }
+    if systems.iter().any(|system| system.memory.kv_tokens_that_fit > 0) {
+        row("context that fits", &|s| s.memory.kv_tokens_that_fit.to_string());
+    }
     if systems.iter().any(|system| system.memory.kv_bytes.packed != system.memory.kv_bytes.plain) {
         row("KV smaller than FP16", &|s| {
             let (packed, paged) = s.memory.kv_bytes.compression();

@@ -15,6 +15,9 @@ use super::channels::{self, ChannelClass, Channels};
 use super::{Figures, Job, SystemError, prefill};
 use crate::scenario::{Attention, Home, KvChoice, Overflow, Pipeline, SystemSpec, Workload};
 
+/// The longest context of a scenario.
+const MOST_TOKENS: u64 = 1 << 24;
+
 /// The host, where it is the memory that is full.
 const HOST: &str = "the host";
 
@@ -76,6 +79,18 @@ impl Placement {
             *tokens_that_fit = most(u64::from(job.workload.new_tokens), job.workload.context, fits);
         }
         Err(refused)
+    }
+
+    /// The longest context of all sequences alike at which nothing has to leave the home.
+    pub fn tokens_that_fit(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> u64 {
+        let refusing = SystemSpec { kv: KvChoice { overflow: Overflow::Refuse, ..spec.kv.clone() }, ..spec.clone() };
+        let least = u64::from(job.workload.new_tokens);
+        let fits = |context| {
+            let lengths = Lengths::equal(job.workload.batch, context);
+            let workload = Workload { context, lengths, ..job.workload.clone() };
+            Self::attempt(&refusing, figures, &Job { workload: &workload, ..job.clone() }).is_ok()
+        };
+        if fits(least) { most(least, MOST_TOKENS + 1, fits) } else { 0 }
     }
 
     fn attempt(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> Result<Self, SystemError> {

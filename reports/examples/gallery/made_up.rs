@@ -156,6 +156,7 @@ pub(crate) fn offload(name: &str, tokens: u32, layers: u32, link: Category, fetc
             packed: 32_000 * 131_072,
             paged: 32_000 * 131_072,
         },
+        kv_tokens_that_fit: 33_000,
         spilled: 0,
         placement: vec!["62.50 GiB of KV cache in host memory, 13.49 GiB of weights in GPU memory".to_owned()],
     };
