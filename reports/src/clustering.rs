@@ -10,8 +10,10 @@ use sim_core::{Category, Span, SpanId, Time};
 
 use crate::prefill::STEP;
 
-/// The programs of clustering and the transfers that they wait for, in the order of reports.
-pub const PHASES: [&str; 7] = ["kv-store", "kv-write", "dc", "ca", "weights-to-pim", "weights", "cc"];
+/// The programs of clustering and the transfers that they wait for, in the order of reports: K and V over the interface and
+/// into the banks, first centroids, distance calculation, cluster assignment (where it takes time of its own), importance
+/// weights over the interface and into the banks, centroid calculation.
+pub const PHASES: [&str; 8] = ["kv-store", "kv-write", "init", "dc", "ca", "weights-to-pim", "weights", "cc"];
 /// The programs that there are only in clustering.
 const CLUSTERING: [&str; 3] = ["dc", "ca", "cc"];
 /// What begins a channel's work on a layer.
@@ -22,7 +24,7 @@ const STORE: &str = "kv-store";
 /// What is reported of clustering.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clustering {
-    /// For each of [`PHASES`], how long it takes in a layer of a group: of the channels (or stacks) and groups the one that
+    /// For each of [`PHASES`] that there is, how long it takes in a layer of a group: of the channels (or stacks) and groups the one that
     /// takes longest, the mean over layers.
     pub phases: Vec<(String, Time)>,
     /// How long a channel waits between programs (for the importance weights), likewise.
@@ -113,7 +115,8 @@ impl Clustering {
         }
         let mean = |sum: Time| Time::from_ps(sum.ps() / (layers as u64).max(1));
         let of_kind = |kind: &str| longest.iter().filter(|((k, _), _)| *k == kind).map(|(_, time)| *time).sum();
-        this.phases = PHASES.iter().map(|kind| ((*kind).to_owned(), mean(of_kind(kind)))).collect();
+        let there = PHASES.iter().filter(|kind| jobs.iter().any(|span| span.kind == **kind));
+        this.phases = there.map(|kind| ((*kind).to_owned(), mean(of_kind(kind)))).collect();
         this.waiting = mean(waiting.into_iter().sum());
         Some(this)
     }

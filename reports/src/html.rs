@@ -191,7 +191,9 @@ impl Page {
         self.row("", "K and V at home after", of(&|p| p.done.to_string()).into_iter());
         if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| p.clustering.is_some()) {
             for (label, cell) in PrefillReport::clustering_rows() {
-                self.row("", &escape(label.trim()), of(&*cell).into_iter());
+                if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| cell(p) != "-") {
+                    self.row("", &escape(label.trim()), of(&*cell).into_iter());
+                }
             }
         }
         let energy = |s: &SystemReport| {

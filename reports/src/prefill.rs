@@ -94,8 +94,11 @@ impl PrefillReport {
                 }),
             ),
         ];
-        for (at, kind) in crate::clustering::PHASES.into_iter().enumerate() {
-            let time = move |c: &Clustering| c.phases.get(at).map_or(Time::ZERO, |(_, time)| *time).to_string();
+        for kind in crate::clustering::PHASES {
+            let time = move |c: &Clustering| {
+                let phase = c.phases.iter().find(|(name, _)| name == kind);
+                phase.map_or_else(|| "-".to_owned(), |(_, time)| time.to_string())
+            };
             rows.push((format!("  {kind}"), Box::new(move |p| p.clustering_cell(time))));
         }
         rows.push(("  waiting for weights".to_owned(), Box::new(|p| p.clustering_cell(|c| c.waiting.to_string()))));

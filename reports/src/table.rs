@@ -129,7 +129,9 @@ fn prefill(row: &mut dyn FnMut(&str, &dyn Fn(&SystemReport) -> String), systems:
     row("  K and V at home after", &|s| of(s, &|p| p.done.to_string()));
     if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| p.clustering.is_some()) {
         for (label, cell) in PrefillReport::clustering_rows() {
-            row(&format!("  {label}"), &|s| of(s, &cell));
+            if systems.iter().any(|s| of(s, &cell) != "-") {
+                row(&format!("  {label}"), &|s| of(s, &cell));
+            }
         }
     }
 }

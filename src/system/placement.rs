@@ -188,7 +188,11 @@ impl Placement {
         let row_bytes = device.row_bytes().0;
         let all = Bytes(count * device.channel_rows() * row_bytes);
         let mut ledger = Ledger::new("the PIM stacks", all);
-        let slots = Slots::of(device, &self.cache, &job.workload.lengths)?;
+        // Of the prompts that are clustered at the same time.
+        let together = self.prompts.iter().map(ExactSizeIterator::len).max().unwrap_or(0) as u64;
+        let units = (together * u64::from(model.kv_heads)).div_ceil(count.max(1));
+        let prompt = if together > 0 { job.lengths(0).longest() } else { 0 };
+        let slots = Slots::of(device, &self.cache, &job.workload.lengths, (units, prompt))?;
         // What a unit has of a row.
         let (rows, row_bytes) = (slots.rows, row_bytes / slots.units_per_row);
         let unit_rows = |tokens| slots.unit_rows(device, tokens);
@@ -240,7 +244,8 @@ impl Placement {
         }
         ledger.take("KV cache", Bytes(placed.resident_bytes))?;
         if slots.shared > 0 && placed.resident_bytes > 0 {
-            ledger.take("tables of queries", Bytes(count * slots.shared * device.row_bytes().0))?;
+            let what = if prompt > 0 { "tables, and a layer's prompts under clustering" } else { "tables of queries" };
+            ledger.take(what, Bytes(count * slots.shared * device.row_bytes().0))?;
         }
         let by_channel = deal(&placed).unwrap_or_default();
         let (slots, stacks) = (model.layers as usize * cells.len(), pim.stacks as usize);
@@ -418,14 +423,16 @@ struct Slots {
 }
 
 impl Slots {
-    fn of(device: &DeviceSpec, cache: &Cache, lengths: &Lengths) -> Result<Self, SystemError> {
+    /// `prompts`: units of a channel that are clustered at the same time, and their tokens.
+    fn of(device: &DeviceSpec, cache: &Cache, lengths: &Lengths, prompts: (u64, u64)) -> Result<Self, SystemError> {
         let (shape, head_dim) = (cache.pq_shape(), cache.head.head_dim);
         let Some(shape) = shape else {
             return Ok(Self { shape, head_dim, units_per_row: 1, rows: device.channel_rows(), shared: 0 });
         };
         let units_per_row = u64::from(pq::units_per_wave(device, &shape)?).max(1);
-        // Prompts are in place before the first step: their buffer regions are free again.
-        let shared = pq::buffer_rows(device, &shape, 0, 0)?;
+        // K and V of the layer that is clustered lie in the same rows for all layers. The cache is counted as at the end of
+        // the run beside them, though decode could overwrite them.
+        let shared = pq::buffer_rows(device, &shape, prompts.0, prompts.1)?;
         let rows = device.channel_rows().saturating_sub(shared);
         pq::wave_rows(device, &shape, lengths.shortest())?;
         Ok(Self { shape: Some(shape), head_dim, units_per_row, rows, shared })
