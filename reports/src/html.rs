@@ -198,6 +198,13 @@ impl Page {
         }
         self.row("", "GPU time of a layer", of(&|p| p.gpu_layer().to_string()).into_iter());
         self.row("", "K and V at home after", of(&|p| p.done.to_string()).into_iter());
+        if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| p.clustering.is_some()) {
+            for (label, cell) in PrefillReport::clustering_rows() {
+                if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| cell(p) != "-") {
+                    self.row("", &escape(label.trim()), of(&*cell).into_iter());
+                }
+            }
+        }
         let energy = |s: &SystemReport| {
             let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
             format!("{} J", significant(total / 1e12))
