@@ -20,6 +20,7 @@ use sim_core::{
 use crate::command::CommandCounts;
 use crate::device::DeviceSpec;
 use crate::energy::{self, Energy};
+use crate::kernel::ordinary;
 use crate::program::Program;
 
 use engine::{Engine, ExecutionMode};
@@ -54,12 +55,15 @@ struct Running {
 /// One channel that stands for `copies` channels that run the same programs from the same state.
 ///
 /// Ready programs run one at a time in the order of (ready, task). The span of a program is `compute.pim`; its mode
-/// switches are the span's launch.
+/// switches are the span's launch. Ordinary accesses are programs too ([`ordinary::access`](crate::kernel::ordinary::access)): they
+/// wait while another program has the channel, and their spans are of the link that carries the data.
 #[derive(Debug)]
 pub struct Controller {
     /// Configuration.
     device: Arc<DeviceSpec>,
     copies: u32,
+    /// Configuration: what the spans of ordinary accesses are.
+    access: Category,
     board: Board<ProgramTask>,
     /// State.
     engine: Engine,
@@ -80,6 +84,7 @@ impl Controller {
             engine: Engine::new(&device),
             device,
             copies,
+            access: Category::CommunicationHbm,
             board: Board::default(),
             ready: BTreeSet::new(),
             running: None,
@@ -93,6 +98,11 @@ impl Controller {
     /// The same, executing programs as `mode` says.
     pub fn with_execution(self, mode: ExecutionMode) -> Self {
         Self { engine: self.engine.with_execution(mode), ..self }
+    }
+
+    /// The same, with another category for the spans of ordinary accesses than `communication.hbm`.
+    pub fn with_access(self, access: Category) -> Self {
+        Self { access, ..self }
     }
 
     /// The steps of all its programs, see [`Engine::steps`].
@@ -141,7 +151,7 @@ impl Controller {
         let copies = u64::from(self.copies);
         let span = context.open(SpanDraft {
             kind,
-            category: Category::ComputePim,
+            category: if ordinary::is_access(&program) { self.access } else { Category::ComputePim },
             tag,
             ready: arrival.ready,
             signal: arrival.latency,

@@ -128,7 +128,9 @@ impl Machine {
         if let Some(pim) = pim {
             for (index, class) in placement.classes.iter().enumerate() {
                 let key = simulation.reserve::<Controller>(class_name(index, class.channels));
-                let actor = Controller::new(pim.device.clone(), class.channels).with_execution(pim.execution);
+                let actor = Controller::new(pim.device.clone(), class.channels)
+                    .with_execution(pim.execution)
+                    .with_access(fabric.pim_category);
                 seats.push(Seat { key, actor });
             }
         }
