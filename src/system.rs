@@ -88,7 +88,8 @@ pub fn simulate(
     conduct: Conduct<'_>,
     progress: &mut dyn FnMut(u64, Progress),
 ) -> Result<Outcome, SystemError> {
-    let (figures, mut assumptions) = Figures::read(spec)?;
+    let (mut figures, mut assumptions) = Figures::read(spec)?;
+    figures.serve(job.model.query_heads_per_kv_head());
     let placement = Placement::of(spec, &figures, job)?;
     assumptions.extend(assumptions::of(&figures, &placement));
     let mut machine = Machine::build(&figures, &placement, job, seed)?;
@@ -107,7 +108,8 @@ pub fn simulate(
         batch: job.workload.batch,
         context: job.workload.context,
         lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
-        energy_pj: energy::parts(&run.spans, &run.names, run.pim_energy),
+        energy_pj: energy::parts(&run, &figures),
+        pim_commands: run.pim_energy.map_or_else(Vec::new, |energy| energy.commands),
         actors: run.names,
         spans: run.spans,
         open: run.open,

@@ -17,7 +17,7 @@ use sim_core::{
     log_span,
 };
 
-use crate::command::CommandCounts;
+use crate::command::{Command, CommandCounts};
 use crate::device::DeviceSpec;
 use crate::energy::{self, Energy};
 use crate::kernel::ordinary;
@@ -124,6 +124,36 @@ impl Controller {
     /// Energy of all copies, see [`energy::energy`] for what is counted.
     pub fn energy(&self) -> Energy {
         energy::energy(&self.device, &self.command_counts())
+    }
+
+    /// Commands of all copies up to `end`, the refreshes of idle time included.
+    pub fn command_counts_until(&self, end: Time) -> CommandCounts {
+        let cycle = self.device.timing.clock.cycle_at_or_after(end).0;
+        let mut counts = self.counts;
+        // A program that was stopped has done its refreshes itself, and counts for nothing.
+        if self.running.is_none() {
+            counts[Command::RefAb] += self.engine.refreshes_until(i64::try_from(cycle).unwrap_or(i64::MAX));
+        }
+        counts.times(u64::from(self.copies))
+    }
+
+    /// Energy of all copies up to `end`, by part. Standby is that of open rows while a program runs and of closed rows
+    /// otherwise (assumption: rows are open for most of a program).
+    pub fn energy_until(&self, end: Time) -> energy::Parts {
+        let mut parts = energy::parts(&self.device, &self.command_counts_until(end));
+        let standby = energy::background(&self.device, self.busy.min(end), end.since(self.busy.min(end)));
+        parts.standby = standby.times(u64::from(self.copies));
+        parts
+    }
+
+    /// The same commands up to `end` with what each kind takes, standby left out.
+    pub fn energy_by_command(&self, end: Time) -> Vec<(Command, u64, Energy)> {
+        energy::by_command(&self.device, &self.command_counts_until(end))
+    }
+
+    /// Channels that it stands for.
+    pub const fn copies(&self) -> u32 {
+        self.copies
     }
 
     fn start_next<M: From<Signal> + From<ProgramDone>>(&mut self, context: &mut Context<'_, M>) {

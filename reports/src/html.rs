@@ -8,7 +8,7 @@ use sim_core::Category;
 use crate::analyse::{PointReport, RunReport, SystemReport};
 use crate::critical_path::{Part, Segment};
 use crate::figure::palette::{self, hex};
-use crate::table::plain;
+use crate::table::{ENERGY_GROUPS, plain};
 use crate::text::{actor_name, escape, percent, significant};
 
 /// Figures as SVG text; those that are there are shown.
@@ -131,15 +131,19 @@ impl Page {
         }
         if systems.iter().any(|s| s.energy_pj.iter().any(|(_, energy)| *energy > 0.0)) {
             let energy = |s: &SystemReport| {
-                if s.stopped.is_some() {
-                    // Part of it went into a token that was not finished.
-                    return "–".to_owned();
-                }
-                let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
-                // Of the whole batch, as the latency is.
-                format!("{} mJ", significant(total / 1e9 / f64::from(s.tokens.max(1))))
+                // Where a run was stopped, part of it went into a token that was not finished.
+                s.energy_per_step().map_or_else(|| "–".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
             };
-            self.row("", "energy per token step", systems.iter().map(energy));
+            self.row("strong", "energy per token step", systems.iter().map(energy));
+            for (label, group) in ENERGY_GROUPS {
+                if systems.iter().any(|s| s.energy_share(group) > 0.0) {
+                    let share = |s: &SystemReport| match s.energy_share(group) {
+                        share if share > 0.0 && s.stopped.is_none() => percent(share),
+                        _ => "–".to_owned(),
+                    };
+                    self.row("", label, systems.iter().map(share));
+                }
+            }
         }
         self.put("</tbody></table></div>\n");
     }

@@ -92,10 +92,19 @@ pub fn system(report: &SystemReport) -> Value {
             "spilled": memory.spilled,
             "placement": memory.placement,
         },
+        "pim_commands": commands(&report.pim_commands),
         "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
     })
+}
+
+/// By name, as everything in the file.
+fn commands(commands: &[(String, u64, f64)]) -> Value {
+    let entry = |(name, count, picojoules): &(String, u64, f64)| {
+        (name.clone(), json!({ "count": count, "pj": picojoules }))
+    };
+    Value::Object(commands.iter().map(entry).collect())
 }
 
 /// Reads summary.json, for merging the shards of a sweep and for resuming one. Critical paths, the actors' names and the
@@ -205,6 +214,12 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
         energy_pj: at.get("energy_pj")?.map(|at| at.float())?,
+        pim_commands: at
+            .get("pim_commands")?
+            .map(|at| Ok((at.get("count")?.whole()?, at.get("pj")?.float()?)))?
+            .into_iter()
+            .map(|(name, (count, picojoules))| (name, count, picojoules))
+            .collect(),
         utilisation: at.get("utilisation")?.map(|at| at.float())?,
         notes: at.get("notes")?.list(|at| at.text())?,
         events: 0,

@@ -79,12 +79,21 @@ fn comparison(systems: &[SystemReport]) -> Table {
             row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
         }
     }
+    if systems.iter().any(|system| system.energy_pj.first().is_some_and(|(_, energy)| *energy > 0.0)) {
+        row("energy per token step", &|s| {
+            s.energy_per_step().map_or_else(|| "-".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
+        });
+    }
     // Long names of systems are wrapped, the labels never.
     if let Some(labels) = table.column_mut(0) {
         labels.set_constraint(ColumnConstraint::ContentWidth);
     }
     table
 }
+
+/// Groups of parts of the energy, each with its label.
+pub(crate) const ENERGY_GROUPS: [(&str, &str); 4] =
+    [("of it GPU", "gpu"), ("of it PIM", "pim"), ("of it host", "host"), ("of it links", "communication")];
 
 type MemoryOf = fn(&SystemReport) -> Option<Use>;
 

@@ -28,5 +28,6 @@ pub fn device() -> DeviceSpec {
         lanes: 16,
         element: 2,
         energy: EnergyFigures::FGDRAM,
+        power: None,
     }
 }

@@ -14,6 +14,7 @@ mod kernels;
 mod laws;
 mod mixed;
 mod oracle;
+mod power;
 mod program;
 mod random;
 mod refresh;
