@@ -38,6 +38,7 @@ use sim_core::Bytes;
 use workloads::Lengths;
 
 use crate::catalogue::Entry;
+pub use crate::scenario::codec::CodecChoice;
 use crate::scenario::document::Node;
 use crate::scenario::error::Fault;
 pub use crate::scenario::error::{Place, Problem, ScenarioError};
@@ -46,10 +47,12 @@ use crate::scenario::models::Models;
 pub use crate::scenario::models::{EMBEDDED_MODELS, ModelSource};
 use crate::scenario::overrides::Axis;
 pub use crate::scenario::words::{
-    Attention, Codec, Dispatch, Dtype, Execution, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
+    Attention, Dispatch, Dtype, Execution, Gather, Home, Overflow, Pipeline, Placement, SpillUnit, Word, Words,
+    WorkloadKind,
 };
 
 mod check;
+mod codec;
 mod document;
 mod error;
 mod file;
@@ -71,7 +74,17 @@ macro_rules! shipped {
     };
 }
 
-shipped!["cxl-pim", "offload-share", "pim-pool", "quickstart", "replaces"];
+shipped![
+    "aqpim/capacity-wall",
+    "aqpim/communication-share",
+    "aqpim/decode-latency",
+    "aqpim/lookup-rate",
+    "cxl-pim",
+    "offload-share",
+    "pim-pool",
+    "quickstart",
+    "replaces",
+];
 
 /// One model and workload on one or more systems, resolved: every name looked up, every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +101,8 @@ pub struct Scenario {
     pub workload: Workload,
     /// The machines, in the order of the file.
     pub systems: Vec<SystemSpec>,
+    /// Tensors on which the error of the systems' KV codecs is measured.
+    pub accuracy: Option<AccuracyChoice>,
     /// The sweep that this is a point of: keys and values.
     pub sweep: Vec<(String, Vec<Value>)>,
     /// SHA-256 of the resolved point as canonical JSON, without its name and sweep.
@@ -105,10 +120,23 @@ pub struct Workload {
     pub context: u64,
     /// The same of each sequence, the oldest first: `batch` of them, the longest of `context`.
     pub lengths: Lengths,
-    /// Decode steps, at most the tokens of the shortest sequence.
+    /// Decode steps, at most the tokens of the shortest sequence; none of a prefill alone.
     pub new_tokens: u32,
+    /// Prompt tokens that go through a layer's kernels together; none for as many as fit.
+    pub prefill_chunk: Option<u64>,
+    /// Sequences whose prompts go from layer to layer together; none for as many as fit.
+    pub prefill_batch: Option<u32>,
     /// Whether the context may exceed the trained length.
     pub beyond_trained_length: bool,
+}
+
+/// On what the error of KV codecs is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccuracyChoice {
+    /// A file of tensors, or the name of built-in ones.
+    pub tensors: String,
+    /// Tokens that are stored; by default as many as the tensors allow.
+    pub context: Option<usize>,
 }
 
 /// A machine.
@@ -118,6 +146,10 @@ pub struct SystemSpec {
     pub name: String,
     /// Who launches the kernels.
     pub dispatch: Dispatch,
+    /// Sequences of a group that is computed by itself, at most the batch.
+    pub pipeline_group: u32,
+    /// How far.
+    pub pipeline: Pipeline,
     /// The GPU.
     pub gpu: GpuChoice,
     /// The host.
@@ -166,10 +198,10 @@ pub struct PimChoice {
 }
 
 /// The KV cache of a system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KvChoice {
     /// How keys and values are kept.
-    pub codec: Codec,
+    pub codec: CodecChoice,
     /// Where they live.
     pub home: Home,
     /// Who computes attention over them.
@@ -182,6 +214,10 @@ pub struct KvChoice {
     pub spill_unit: SpillUnit,
     /// Contiguous bytes of one copy; none for as much as the layout allows.
     pub block: Option<Bytes>,
+    /// How chosen tokens come from the host.
+    pub gather: Gather,
+    /// Whether every query head reads the cache by itself.
+    pub gqa_blind: bool,
 }
 
 /// A point of a sweep: its keys with their values (none without a sweep), and the scenario that they make.
@@ -325,11 +361,6 @@ fn chosen(axes: &[Axis], index: usize) -> impl Iterator<Item = (&Axis, &Node)> {
         let value = axis.values.get(index / below.max(1) % axis.values.len().max(1))?;
         Some((axis, value))
     })
-}
-
-/// The codecs of this version.
-pub fn codecs() -> impl Iterator<Item = &'static Word> {
-    Codec::WORDS.iter().filter(|word| word.ready)
 }
 
 /// The name that a scenario's text gives itself; empty where it gives none.

@@ -5,6 +5,7 @@
 //! on those actors, and [`simulate`] runs the whole and gathers what the reports need.
 
 pub mod assumptions;
+pub mod cache;
 pub mod channels;
 pub mod deal;
 pub mod dispatch;
@@ -14,11 +15,12 @@ pub mod figures;
 pub mod machine;
 pub mod node;
 pub mod placement;
+pub mod prefill;
 
 use std::sync::atomic::Ordering;
 
 use reports::run_info::{Execution, Thread};
-use reports::{Assumption, Memory, SystemInput, Use};
+use reports::{Assumption, KvBytes, Memory, SystemInput, Use};
 use sim_core::{Limits, ParallelReport, Progress, Stop, Time};
 use workloads::{AttentionShape, Lengths, ModelConfig, OperatorGraph};
 
@@ -26,6 +28,7 @@ pub use error::SystemError;
 pub use figures::Figures;
 pub use machine::Machine;
 pub use placement::Placement;
+pub use prefill::Prefill;
 
 use crate::scenario::{SystemSpec, Workload};
 
@@ -90,23 +93,30 @@ pub fn simulate(
 ) -> Result<Outcome, SystemError> {
     let (mut figures, mut assumptions) = Figures::read(spec)?;
     figures.serve(job.model.query_heads_per_kv_head());
-    let placement = Placement::of(spec, &figures, job)?;
+    let mut placement = Placement::of(spec, &figures, job)?;
+    let prefill = Prefill::of(&mut placement, job)?;
     assumptions.extend(assumptions::of(&figures, &placement));
+    if prefill.is_some() {
+        assumptions.extend(prefill::assumptions());
+    }
     let mut machine = Machine::build(&figures, &placement, job, seed)?;
     let Conduct { limits, threads } = conduct;
     let stop = || limits.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
-    let compiled = dispatch::plan(&figures, &placement, &machine, job, &stop)?;
+    let compiled = dispatch::plan(&figures, &placement, &machine, job, prefill.as_ref(), &stop)?;
     let tasks = compiled.graph.node_count() as u64;
     tracing::info!(system = spec.name, tasks, "compiled");
     machine.bind(compiled, job);
     progress(tasks, Progress::default());
     let run = machine.run(limits, threads, &mut |at| progress(tasks, at))?;
     let Placement { gpu, host, pim, .. } = &placement;
+    let longest = job.workload.lengths.longest();
+    let [plain, packed, paged] = placement.bytes_of_sequence(job.model.layers, longest);
     let used = |ledger: &host_gpu::Ledger| Use { used: ledger.used(), capacity: ledger.capacity() };
     let input = SystemInput {
         name: spec.name.clone(),
         batch: job.workload.batch,
         context: job.workload.context,
+        prefill: prefill.as_ref().map(Prefill::shape),
         lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
         energy_pj: energy::parts(&run, &figures),
         pim_commands: run.pim_energy.map_or_else(Vec::new, |energy| energy.commands),
@@ -119,10 +129,14 @@ pub fn simulate(
             gpu: Some(used(gpu)),
             pim: pim.as_ref().map(used),
             host: Some(used(host)),
-            kv_bytes_per_token: job.model.kv_bytes_per_token(job.dtype_bytes),
+            kv_bytes_per_token: packed.div_ceil(longest.max(1)),
+            kv_bytes: KvBytes { tokens: longest, plain, packed, paged },
+            kv_tokens_that_fit: Placement::tokens_that_fit(spec, &figures, job),
             spilled: placement.spilled(),
             placement: placement.describe(),
         },
+        // Measured by whoever runs the scenario, where it asks.
+        accuracy: None,
         notes: placement.notes(&figures),
         events: run.events,
         execution: execution(&run.threads, run.one_thread.map(|why| why.to_string())),

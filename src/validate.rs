@@ -16,6 +16,7 @@
 
 pub mod aim;
 pub mod attacc;
+pub mod claims;
 pub mod dram;
 pub mod error;
 pub mod golden;
@@ -83,6 +84,7 @@ pub static SUITES: &[&dyn Suite] = &[
     &kv_golden::KvGolden,
     &kv_costs::KvCosts,
     &kv_attention::KvAttentionError,
+    &claims::Claims,
 ];
 
 /// The suites of these names, each once, in the order of [`SUITES`]; all where no name is given.

@@ -84,6 +84,18 @@ pub enum Command {
     WrMac,
     /// Write one granule to an open row of every bank, and precharge all (AiM).
     WrAb,
+    /// Every bank looks values up in its open row: indices in the PE's registers drive the column decoder (AQPIM).
+    Ret,
+    /// Every bank reads a granule of its open row into a register of its PE (AQPIM's RD).
+    RdReg,
+    /// Every bank writes a register of its PE to a granule of its open row (AQPIM's WR).
+    WrReg,
+    /// Move to the buffer die what the adder of a bank group makes of its banks' results (AQPIM).
+    MvSum,
+    /// Move a granule of probabilities from the buffer die to the buffers of all banks of a head (AQPIM).
+    MvBc,
+    /// An operation of the BufferPE other than softmax: addition, minimum, reciprocal (AQPIM).
+    Bpe,
 }
 
 /// The two command buses of an HBM channel: each takes one command per cycle.
@@ -97,7 +109,7 @@ pub enum Bus {
 
 impl Command {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 43] = [
         Self::ActAb,
         Self::MacAb,
         Self::PreA,
@@ -135,6 +147,12 @@ impl Command {
         Self::RdAf,
         Self::WrMac,
         Self::WrAb,
+        Self::Ret,
+        Self::RdReg,
+        Self::WrReg,
+        Self::MvSum,
+        Self::MvBc,
+        Self::Bpe,
     ];
 
     /// Its place in [`Self::ALL`].
@@ -181,7 +199,13 @@ impl Command {
             | Self::RdMac
             | Self::RdAf
             | Self::WrMac
-            | Self::WrAb => Bus::Column,
+            | Self::WrAb
+            | Self::Ret
+            | Self::RdReg
+            | Self::WrReg
+            | Self::MvSum
+            | Self::MvBc
+            | Self::Bpe => Bus::Column,
         }
     }
 
@@ -201,7 +225,11 @@ impl Command {
             | Self::RdMac
             | Self::RdAf
             | Self::WrMac
-            | Self::WrAb => Level::Channel,
+            | Self::WrAb
+            | Self::Ret
+            | Self::RdReg
+            | Self::WrReg
+            | Self::Bpe => Level::Channel,
             Self::WrGb
             | Self::MvSb
             | Self::MvGb
@@ -224,7 +252,9 @@ impl Command {
             | Self::MacPb
             | Self::PrePb
             | Self::RdCp
-            | Self::WrCp => Level::Bank,
+            | Self::WrCp
+            | Self::MvSum
+            | Self::MvBc => Level::Bank,
         }
     }
 
@@ -268,6 +298,12 @@ impl Command {
             Self::RdAf => "RDAF",
             Self::WrMac => "WRMAC",
             Self::WrAb => "WRAB",
+            Self::Ret => "RET",
+            Self::RdReg => "RDREG",
+            Self::WrReg => "WRREG",
+            Self::MvSum => "MVSUM",
+            Self::MvBc => "MVBC",
+            Self::Bpe => "BPE",
         }
     }
 }
@@ -314,7 +350,7 @@ impl Address {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandCounts {
     counts: [u64; Command::ALL.len()],
-    /// MACAB, MACSB and MACPB commands, each counted once per query that it serves: what is multiplied, where
+    /// MACAB, MACSB, MACPB and multiplying RET commands, each counted once per query that it serves: what is multiplied, where
     /// [`Command::MacAb`] and the others are what is read.
     pub mac_queries: u64,
 }

@@ -9,7 +9,8 @@ pub mod attacc;
 
 use crate::command::Command;
 use crate::command::Command::{
-    Act, ActAb, ActPb, ActSb, MacAb, MacPb, MacSb, MvGb, MvSb, Pre, PreA, PrePb, PreSb, Rd, RefAb, SetM, Sfm, Wr, WrGb,
+    Act, ActAb, ActPb, ActSb, MacAb, MacPb, MacSb, MvBc, MvGb, MvSb, MvSum, Pre, PreA, PrePb, PreSb, Rd, RdReg, RefAb,
+    Ret, SetM, Sfm, Wr, WrGb, WrReg,
 };
 use crate::organisation::Level;
 use crate::organisation::Level::{Bank, BankGroup, Channel, PseudoChannel, Rank};
@@ -108,11 +109,15 @@ impl Constraint {
 /// Two cycles on the row bus: an activation is sent in two halves.
 const HALVES: Latency = Latency::fixed(2);
 /// Everything that uses the data path between buffer die and banks.
-const DATA: &[Command] = &[WrGb, MvSb, MvGb, Wr, Rd];
+const DATA: &[Command] = &[WrGb, MvSb, MvSum, MvGb, MvBc, Wr, Rd];
+/// What reads the open row of every bank.
+const READING: &[Command] = &[MacAb, Ret, RdReg];
 /// Activations.
 const OPENING: &[Command] = &[ActAb, ActSb, ActPb, Act];
 /// Everything that a row activation keeps off the row bus.
 const ROWS: &[Command] = &[ActAb, ActSb, ActPb, Act, Pre, PreA, PreSb, PrePb, RefAb];
+/// Until a sum of a bank group is on the buffer die: three more granules reach the adder first.
+const SUMMED: Latency = sum(&[P::CcdL, P::CcdL, P::CcdL, P::Cl, P::Bl]);
 /// Every command.
 const ALL: &[Command] = &Command::ALL;
 
@@ -125,12 +130,20 @@ const ALL: &[Command] = &Command::ALL;
 pub const JEDEC: &[Constraint] = &[
     // All-bank commands.
     at(Channel, OPENING, ROWS, HALVES),
-    at(Channel, &[ActAb], &[MacAb], sum(&[P::RcdRd, P::AllBankSpread])),
+    at(Channel, &[ActAb], READING, sum(&[P::RcdRd, P::AllBankSpread])),
+    at(Channel, &[ActAb], &[WrReg], sum(&[P::RcdWr, P::AllBankSpread])),
     at(Channel, &[ActAb], &[PreA], sum(&[P::Ras, P::AllBankSpread])),
     at(Channel, &[ActAb], &[ActAb, Act, RefAb], sum(&[P::Rc, P::AllBankSpread])),
     at(Channel, &[ActAb], &[ActAb, Act], sum(&[P::AllBankWindow])),
-    at(Channel, &[MacAb], &[MacAb], sum(&[P::CcdAb])),
-    at(Channel, &[MacAb], &[PreA], sum(&[P::RtpL])),
+    // A look-up and a read into a register take the column path of every bank as a MAC does, and as much power: the same gap.
+    at(Channel, READING, READING, sum(&[P::CcdAb])),
+    at(Channel, READING, &[PreA], sum(&[P::RtpL])),
+    // A register is written as data from the pins are: the read before is off the column path and, where it made what is
+    // written, its result is there (nCL + nBL + 2 - nCWL); the write has reached the cells before the row is read or closed.
+    at(Channel, READING, &[WrReg], sum(&[P::Rtw])),
+    at(Channel, &[WrReg], &[WrReg], sum(&[P::CcdAb])),
+    at(Channel, &[WrReg], READING, sum(&[P::Cwl, P::Bl, P::WtrL])),
+    at(Channel, &[WrReg], &[PreA], sum(&[P::Cwl, P::Bl, P::Wr])),
     // Same-bank commands: the bank of one index in every bank group, which stands for all of them here.
     at(Channel, &[ActSb], &[PreA], sum(&[P::Ras, P::SameBankSpread])),
     at(Channel, &[ActSb], &[Act, RefAb], sum(&[P::Rc, P::SameBankSpread])),
@@ -169,8 +182,11 @@ pub const JEDEC: &[Constraint] = &[
     at(PseudoChannel, DATA, DATA, sum(&[P::Bl])),
     at(Rank, DATA, DATA, sum(&[P::CcdS])),
     at(BankGroup, DATA, DATA, sum(&[P::CcdL])),
-    at(Channel, &[WrGb, MvGb, Wr], &[SetM], sum(&[P::Cwl, P::Bl])),
+    // The granules of a bank group's four banks reach its adder over the column path that they share, one after the other.
+    at(BankGroup, &[MvSum], &[MvSum], sum(&[P::CcdL, P::CcdL, P::CcdL, P::CcdL])),
+    at(Channel, &[WrGb, MvGb, MvBc, Wr], &[SetM], sum(&[P::Cwl, P::Bl])),
     at(Channel, &[MvSb], &[SetM, Sfm], sum(&[P::Cl, P::Bl])),
+    at(Channel, &[MvSum], &[SetM, Sfm], SUMMED),
     at(Channel, &[Rd], &[SetM], sum(&[P::Cl, P::Bl])),
     // The ranks share the pins, so the turn-around holds between any two.
     at(PseudoChannel, &[Rd], &[Wr], sum(&[P::Rtw])),
@@ -196,10 +212,11 @@ pub const JEDEC: &[Constraint] = &[
 /// How long after its issue what a command produces can be used by the other stream of a program.
 ///
 /// Assumption: a MAC's result is there when read data would be (nCL + nBL), moved data when written data would be
-/// (nCWL + nBL) or have been read. AttAcc has no such latency. Softmax is timed by the BufferPE, not here.
+/// (nCWL + nBL) or have been read. AttAcc has no such latency. The BufferPE's operations are timed by the BufferPE, not here.
 pub const RESULTS: &[(&[Command], Latency)] = &[
-    (&[MacAb, MacSb, MacPb, MvSb, Rd], sum(&[P::Cl, P::Bl])),
-    (&[WrGb, MvGb, Wr], sum(&[P::Cwl, P::Bl])),
+    (&[MacAb, MacSb, MacPb, MvSb, Rd, Ret, RdReg], sum(&[P::Cl, P::Bl])),
+    (&[MvSum], SUMMED),
+    (&[WrGb, MvGb, MvBc, Wr, WrReg], sum(&[P::Cwl, P::Bl])),
     (OPENING, sum(&[P::RcdRd])),
     (&[Pre, PreA, PreSb, PrePb], sum(&[P::Rp])),
     (&[SetM], sum(&[P::Mod])),

@@ -2,12 +2,15 @@
 //!
 //! A device is a file of this folder and a line of [`DEVICES`].
 
+pub mod hbm3_aqpim;
 pub mod hbm3_pim_bank;
 pub mod hbm3_pim_bg;
 pub mod hbm3_pim_buffer;
 mod pe;
+mod pq;
 
 pub use pe::{PeCommands, PeLevel};
+pub use pq::{PqFigures, PqMapping, PqReduction, PqValues};
 
 pub mod hbm2_pim;
 
@@ -26,6 +29,7 @@ pub const DEVICES: &[Entry] = &[
     (hbm3_pim_bank::NAME, hbm3_pim_bank::device),
     (hbm3_pim_bg::NAME, hbm3_pim_bg::device),
     (hbm3_pim_buffer::NAME, hbm3_pim_buffer::device),
+    (hbm3_aqpim::NAME, hbm3_aqpim::device),
 ];
 
 /// How the supply of a stack bears the activation of all banks at once.
@@ -76,6 +80,8 @@ pub struct DeviceSpec {
     pub energy: EnergyFigures,
     /// The most power of a stack; `None` where only [`Self::timing`] limits it.
     pub power: Option<PowerBudget>,
+    /// What its PEs have for a product-quantised KV cache; `None` where they have nothing.
+    pub pq: Option<PqFigures>,
 }
 
 impl DeviceSpec {
@@ -110,6 +116,25 @@ impl DeviceSpec {
     pub fn constraints(&self) -> Vec<Constraint> {
         let power = self.power.iter().flat_map(|power| power.constraints(self));
         JEDEC.iter().copied().chain(power).collect()
+    }
+
+    /// The same with so much of its capacity: rows of every bank, rounded down. PEs take area beside the banks, and a die of
+    /// one size then has fewer rows.
+    ///
+    /// ```
+    /// use pim_device::DeviceSpec;
+    /// assert_eq!(DeviceSpec::hbm3_pim_bank().with_density(0.75).stack_capacity().0, 12 << 30);
+    /// ```
+    pub fn with_density(mut self, factor: f64) -> Self {
+        self.organisation.rows = (f64::from(self.organisation.rows) * factor.clamp(0.0, 1.0)) as u32;
+        self
+    }
+
+    /// How long a channel's slice of the BufferPE takes for `operations` additions, minima or reciprocals, in channel cycles.
+    pub fn buffer_cycles(&self, operations: u64) -> Cycles {
+        let Some(pq) = &self.pq else { return Cycles(0) };
+        let slice = pq.buffer_operations.scaled(1, u64::from(self.organisation.channels));
+        self.timing.clock.cycle_at_or_after(slice.time_for(operations))
     }
 
     /// Bytes of one stack.

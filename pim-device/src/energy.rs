@@ -168,7 +168,8 @@ impl AddAssign for Parts {
 
 /// What one command takes, by part. The multiply-adds of a MAC are counted per query, see [`parts`].
 ///
-/// Not counted, because no source gives a figure: the BufferPE's softmax, GEMV buffers and registers.
+/// Not counted, because no source gives a figure: the BufferPE's softmax and other operations, GEMV buffers and registers. A
+/// look-up is charged as a granule of cells whatever it brings.
 pub fn command_parts(device: &DeviceSpec, command: Command) -> Parts {
     let figures = &device.energy;
     let organisation = &device.organisation;
@@ -180,9 +181,8 @@ pub fn command_parts(device: &DeviceSpec, command: Command) -> Parts {
     let none = Parts::default();
     let pages = |pages: u64| Parts { activation: Energy(pages * page_bits * figures.activation), ..none };
     let cells = |granules: u64| Parts { cell: Energy(granules * granule_bits * figures.cell), ..none };
-    let to_group = |granules: u64, rest: Parts| {
-        Parts { bank_group: Energy(granules * granule_bits * figures.bank_group), ..rest }
-    };
+    let to_group =
+        |granules: u64, rest: Parts| Parts { bank_group: Energy(granules * granule_bits * figures.bank_group), ..rest };
     let to_die = |granules: u64, rest: Parts| Parts {
         global: Energy(granules * granule_bits * figures.global),
         tsv: Energy(granules * granule_bits * figures.tsv),
@@ -194,7 +194,7 @@ pub fn command_parts(device: &DeviceSpec, command: Command) -> Parts {
         Command::ActSb => pages(bank_groups),
         Command::ActPb => pages(pseudo_channels),
         Command::Act | Command::Act2 => pages(1),
-        Command::MacAb | Command::Af => cells(banks),
+        Command::MacAb | Command::Af | Command::Ret | Command::RdReg | Command::WrReg => cells(banks),
         // Further from the bank, the PE costs the way to it.
         Command::MacSb => to_group(bank_groups, cells(bank_groups)),
         Command::MacPb => to_die(pseudo_channels, cells(pseudo_channels)),
@@ -208,6 +208,15 @@ pub fn command_parts(device: &DeviceSpec, command: Command) -> Parts {
         Command::WrGb | Command::MvSb | Command::MvGb if device.pe == PeLevel::BufferDie => none,
         // A move carries a granule in every pseudo-channel.
         Command::WrGb | Command::MvSb | Command::MvGb => to_die(pseudo_channels, none),
+        // The four banks of a bank group send a granule each to its adder, whose sum goes on; an addition costs no more than a
+        // multiply-add.
+        Command::MvSum => {
+            let (banks, lanes) = (u64::from(organisation.banks), u64::from(device.elements_per_granule()));
+            let added = Energy(figures.mac).times(pseudo_channels * banks.saturating_sub(1) * lanes);
+            to_group(pseudo_channels * banks, Parts { mac: added, ..to_die(pseudo_channels, none) })
+        }
+        // One granule in each pseudo-channel, which every bank group takes in.
+        Command::MvBc => to_group(bank_groups, to_die(pseudo_channels, none)),
         Command::RefAb | Command::RfmAb => refresh(ranks(device), 1),
         Command::RefPb | Command::RfmPb => refresh(1, u64::from(organisation.banks_per_rank())),
         // Precharge is part of the activation's figure.
@@ -219,6 +228,7 @@ pub fn command_parts(device: &DeviceSpec, command: Command) -> Parts {
         | Command::CasRd
         | Command::CasWr
         | Command::Sfm
+        | Command::Bpe
         | Command::SetM
         | Command::SetH => none,
     }
@@ -321,10 +331,13 @@ const COSTLY: &[Command] = &[
     Command::Act,
     Command::Rd,
     Command::Wr,
+    Command::Ret,
+    Command::RdReg,
+    Command::WrReg,
     Command::RefAb,
 ];
 /// Commands of the move stream that take energy.
-const MOVES: &[Command] = &[Command::WrGb, Command::MvSb, Command::MvGb];
+const MOVES: &[Command] = &[Command::WrGb, Command::MvSb, Command::MvGb, Command::MvSum, Command::MvBc];
 /// Every command, to borrow single ones from.
 static SINGLE: [Command; Command::ALL.len()] = Command::ALL;
 

@@ -3,4 +3,5 @@
 pub mod attention;
 pub mod gemv;
 pub mod ordinary;
+pub mod pq;
 mod rows;

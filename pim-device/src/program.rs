@@ -7,7 +7,7 @@
 //! through tokens and the command bus.
 
 use crate::command::{Address, Command, CommandCounts};
-use crate::device::DeviceSpec;
+use crate::device::{DeviceSpec, PeLevel};
 use crate::error::ProgramError;
 
 /// A first-in-first-out line of events from one stream to the other.
@@ -19,11 +19,18 @@ pub const TOKENS: usize = 8;
 /// How deep loops nest.
 pub const DEPTH: usize = 8;
 
+/// Commands that bring a granule of each open bank to its PE.
+const READING: [Command; 5] = [Command::MacAb, Command::MacSb, Command::MacPb, Command::Ret, Command::RdReg];
+
 /// One instruction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instruction {
     /// Row stream: sets the row register.
     Row(u32),
+    /// Row stream: adds to the row register.
+    Step(i32),
+    /// Row stream: activates this row in all banks; the register stays.
+    OpenAt(u32),
     /// Row stream: activates the row in the row register in a set of banks (ACTAB, ACTSB or ACTPB). With the last set
     /// the register counts up.
     Open(u8),
@@ -38,6 +45,15 @@ pub enum Instruction {
         /// How many queries one command serves.
         queries: u32,
     },
+    /// Row stream: `count` RET, RDREG or WRREG on the open row of all banks.
+    Column {
+        /// Which.
+        command: Command,
+        /// How many.
+        count: u32,
+        /// For how many queries one command multiplies; 0 where it does not.
+        queries: u32,
+    },
     /// Row stream: precharges a set of banks (PREA, PRESB or PREPB).
     Close(u8),
     /// Row stream: PREA, whatever is open.
@@ -46,7 +62,7 @@ pub enum Instruction {
     Mode,
     /// Row stream: one ordinary command, ACT, RD, WR or PRE.
     Ordinary(Command, Address),
-    /// Move stream: `count` WRGB, MVSB or MVGB, over the ranks and bank groups in turn.
+    /// Move stream: `count` MVSB, MVSUM or MVGB over the ranks and bank groups in turn, or `count` WRGB or MVBC.
     Move {
         /// Which.
         command: Command,
@@ -58,8 +74,15 @@ pub enum Instruction {
         /// Elements, over all queries that are served at once.
         elements: u64,
     },
+    /// Move stream: BPE. So many operations of the BufferPE, which begin when what was moved before has arrived.
+    Buffer {
+        /// Additions, minima or reciprocals, over all units that are served at once.
+        operations: u64,
+    },
     /// Both: tells the other stream that the result of the last command is there.
     Post(Token),
+    /// Both: tells the other stream that the last command was issued, so that what it took its data from is free.
+    Free(Token),
     /// Both: waits for the oldest post that was not yet waited for.
     Wait(Token),
     /// Both: the next `length` instructions, `times` times.
@@ -95,7 +118,13 @@ impl Program {
         let mut balance = [0_i128; TOKENS];
         let sets = device.pe.sets(&device.organisation).len();
         check("row", &row_stream, &mut balance, |instruction| match instruction {
-            Instruction::Move { .. } | Instruction::Softmax { .. } => false,
+            Instruction::Move { .. } | Instruction::Softmax { .. } | Instruction::Buffer { .. } => false,
+            Instruction::OpenAt(_) => device.pe == PeLevel::Bank,
+            Instruction::Column { command, .. } => {
+                device.pq.is_some()
+                    && device.pe == PeLevel::Bank
+                    && matches!(command, Command::Ret | Command::RdReg | Command::WrReg)
+            }
             Instruction::Ordinary(command, _) => {
                 matches!(command, Command::Act | Command::Rd | Command::Wr | Command::Pre)
             }
@@ -104,10 +133,17 @@ impl Program {
             _ => true,
         })?;
         check("move", &move_stream, &mut balance, |instruction| match instruction {
-            Instruction::Move { command, .. } => matches!(command, Command::WrGb | Command::MvSb | Command::MvGb),
-            Instruction::Softmax { .. } | Instruction::Post(_) | Instruction::Wait(_) | Instruction::Loop { .. } => {
-                true
-            }
+            Instruction::Move { command, .. } => match command {
+                Command::WrGb | Command::MvSb | Command::MvGb => true,
+                Command::MvSum | Command::MvBc => device.pq.is_some(),
+                _ => false,
+            },
+            Instruction::Buffer { .. } => device.pq.is_some(),
+            Instruction::Softmax { .. }
+            | Instruction::Post(_)
+            | Instruction::Free(_)
+            | Instruction::Wait(_)
+            | Instruction::Loop { .. } => true,
             _ => false,
         })?;
         if let Some(token) = balance.iter().position(|&balance| balance != 0) {
@@ -121,7 +157,7 @@ impl Program {
         let mut commands = count(device, &row_stream);
         commands += count(device, &move_stream);
         Self {
-            bytes_read: commands[device.pe.commands().mac] * device.mac_bytes().0,
+            bytes_read: READING.iter().map(|&command| commands[command]).sum::<u64>() * device.mac_bytes().0,
             operations: commands.mac_queries * device.operations_per_mac(),
             row_stream,
             move_stream,
@@ -139,12 +175,12 @@ impl Program {
         &self.move_stream
     }
 
-    /// Bytes that its MACs read from the banks of one channel.
+    /// Bytes that its MACs, look-ups and reads into registers take from the banks of one channel.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// Arithmetic operations of its MACs on one channel; a multiply-add counts as two.
+    /// Arithmetic operations of its MACs and multiplying look-ups on one channel; a multiply-add counts as two.
     pub fn operations(&self) -> u64 {
         self.operations
     }
@@ -187,7 +223,7 @@ fn check(
         let token = |token: Token| usize::from(token.0) < TOKENS;
         let sound = fits(&instruction)
             && match instruction {
-                Instruction::Post(name) | Instruction::Wait(name) => token(name),
+                Instruction::Post(name) | Instruction::Free(name) | Instruction::Wait(name) => token(name),
                 Instruction::Loop { .. } => depth < DEPTH,
                 _ => true,
             };
@@ -196,7 +232,9 @@ fn check(
             return;
         }
         match instruction {
-            Instruction::Post(Token(name)) => balance[usize::from(name)] += i128::from(times),
+            Instruction::Post(Token(name)) | Instruction::Free(Token(name)) => {
+                balance[usize::from(name)] += i128::from(times)
+            }
             Instruction::Wait(Token(name)) => balance[usize::from(name)] -= i128::from(times),
             _ => {}
         }
@@ -216,18 +254,28 @@ fn count(device: &DeviceSpec, stream: &[Instruction]) -> CommandCounts {
     let of = device.pe.commands();
     // A loop past the end counts what there is; `new` refuses it.
     let _ = walk(stream, |_, instruction, times, _| match instruction {
-        Instruction::Open(_) => commands[of.activate] += times,
+        Instruction::Open(_) | Instruction::OpenAt(_) => commands[of.activate] += times,
         Instruction::Close(_) => commands[of.precharge] += times,
         Instruction::CloseAll => commands[Command::PreA] += times,
         Instruction::Mode => commands[Command::SetM] += times,
         Instruction::Softmax { .. } => commands[Command::Sfm] += times,
+        Instruction::Buffer { .. } => commands[Command::Bpe] += times,
+        Instruction::Column { command, count, queries } => {
+            commands[command] += times * u64::from(count);
+            commands.mac_queries += times * u64::from(count) * u64::from(queries);
+        }
         Instruction::Ordinary(command, _) => commands[command] += times,
         Instruction::Move { command, count } => commands[command] += times * u64::from(count),
         Instruction::Mac { count, queries, .. } => {
             commands[of.mac] += times * u64::from(count);
             commands.mac_queries += times * u64::from(count) * u64::from(queries);
         }
-        Instruction::Row(_) | Instruction::Post(_) | Instruction::Wait(_) | Instruction::Loop { .. } => {}
+        Instruction::Row(_)
+        | Instruction::Step(_)
+        | Instruction::Post(_)
+        | Instruction::Free(_)
+        | Instruction::Wait(_)
+        | Instruction::Loop { .. } => {}
     });
     commands
 }

@@ -3,10 +3,12 @@
 use serde_json::Value;
 use sim_core::{Bytes, Category, Meter, Span, Time};
 
+use crate::attention::{self, AttentionView};
 use crate::breakdown::{Breakdown, share};
 use crate::critical_path::{Segment, critical_path};
 use crate::error::ReportError;
 use crate::laws;
+use crate::prefill::{PrefillReport, PrefillShape};
 use crate::run_info::Execution;
 use crate::stopped::Stopped;
 
@@ -21,9 +23,12 @@ pub struct SystemInput {
     pub context: u64,
     /// The same of each sequence, the oldest first, where they differ; empty where all are equal.
     pub lengths: Vec<u64>,
+    /// What was processed before the first token; `None` where the cache was there already.
+    pub prefill: Option<PrefillShape>,
     /// The actors' names, by actor index.
     pub actors: Vec<String>,
-    /// What the actors did, ordered by (end, actor, number). A span of kind `token` and step i marks the end of token i.
+    /// What the actors did, ordered by (end, actor, number). A span of kind `token` and step i marks the end of token i,
+    /// step 0 that of the prefill.
     pub spans: Vec<Span>,
     /// Where the run was stopped: the jobs that were under way, ordered by (actor, number), without an end.
     pub open: Vec<Span>,
@@ -37,6 +42,8 @@ pub struct SystemInput {
     pub energy_pj: Vec<(String, f64)>,
     /// Commands of the PIM stacks: how many, and the picojoules that they took.
     pub pim_commands: Vec<(String, u64, f64)>,
+    /// What its KV codec does to attention, where the scenario asks for it.
+    pub accuracy: Option<Accuracy>,
     /// Sentences for people: what was chosen, spilled, refused.
     pub notes: Vec<String>,
     /// Messages that the kernel delivered.
@@ -54,8 +61,12 @@ pub struct Memory {
     pub pim: Option<Use>,
     /// DRAM of the host; `None` where there is no host.
     pub host: Option<Use>,
-    /// Bytes of KV cache per token of one sequence, all layers.
+    /// Bytes of KV cache per token of one sequence, all layers, rounded up: packed as the codec stores them.
     pub kv_bytes_per_token: u64,
+    /// The cache of the longest sequence.
+    pub kv_bytes: KvBytes,
+    /// The longest context at which the home would hold the cache of the whole batch, all sequences equally long.
+    pub kv_tokens_that_fit: u64,
     /// Bytes that did not fit where the scenario wanted them and went elsewhere.
     pub spilled: u64,
     /// Sentences: how much of what lies where.
@@ -70,6 +81,27 @@ impl Memory {
     }
 }
 
+/// The KV cache of one sequence in all layers, wherever it lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KvBytes {
+    /// Its tokens.
+    pub tokens: u64,
+    /// Bytes in FP16.
+    pub plain: u64,
+    /// Bytes under the codec, packed.
+    pub packed: u64,
+    /// Bytes under the codec in whole words and pages of HBM.
+    pub paged: u64,
+}
+
+impl KvBytes {
+    /// How many times smaller than FP16: packed, and in words and pages.
+    pub fn compression(&self) -> (f64, f64) {
+        let of = |bytes: u64| if bytes == 0 { 1.0 } else { self.plain as f64 / bytes as f64 };
+        (of(self.packed), of(self.paged))
+    }
+}
+
 /// How full a memory is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {
@@ -77,6 +109,25 @@ pub struct Use {
     pub used: Bytes,
     /// Bytes in all.
     pub capacity: Bytes,
+}
+
+/// What a system's KV codec does to the output of attention, measured on a model's own keys, values and queries.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Accuracy {
+    /// The codec with its parameters, as it was measured.
+    pub codec: String,
+    /// What it was measured on.
+    pub tensors: String,
+    /// Heads over which the mean is taken.
+    pub heads: u64,
+    /// Stored tokens.
+    pub context: u64,
+    /// Stored bits for each element of K and V.
+    pub bits_per_element: f64,
+    /// Mean relative error of the output.
+    pub error: f64,
+    /// Mean cosine between the exact output and the codec's.
+    pub cosine: f64,
 }
 
 /// A figure that no source gives, and why it is what it is.
@@ -103,12 +154,16 @@ pub struct SystemReport {
     pub lengths: Vec<u64>,
     /// Tokens generated per sequence.
     pub tokens: u32,
+    /// What came before the tokens; `None` where the cache was there already.
+    pub prefill: Option<PrefillReport>,
     /// How long each token took.
     pub step_latency: Vec<Time>,
     /// The critical path of each token by category; adds up to its latency.
     pub step_breakdown: Vec<Breakdown>,
     /// All tokens together.
     pub breakdown: Breakdown,
+    /// Attention alone, layer by layer.
+    pub attention: AttentionView,
     /// How long each actor was busy: the union of its spans during the decode. Only actors that did anything.
     pub busy: Vec<(String, Time)>,
     /// How long any transfer was under way during the decode, hidden or not: the union of `start + launch .. end` of all
@@ -128,6 +183,8 @@ pub struct SystemReport {
     pub pim_commands: Vec<(String, u64, f64)>,
     /// Resources and the part of their peak that they reached over the whole run, 0 to 1.
     pub utilisation: Vec<(String, f64)>,
+    /// What its KV codec does to attention, where the scenario asks for it.
+    pub accuracy: Option<Accuracy>,
     /// Sentences for people.
     pub notes: Vec<String>,
     /// Messages that the kernel delivered (for run.json: another way to run the same system may need fewer).
@@ -139,10 +196,11 @@ pub struct SystemReport {
 }
 
 impl SystemReport {
-    /// Picojoules of a token step of the whole batch, as the latency is; `None` where the run was stopped amid one.
+    /// Picojoules of a token step of the whole batch, as the latency is; `None` where part of the run's went into the prompts, or into
+    /// a token that was not finished.
     pub fn energy_per_step(&self) -> Option<f64> {
         let total = self.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
-        self.stopped.is_none().then(|| total / f64::from(self.tokens.max(1)))
+        (self.stopped.is_none() && self.prefill.is_none()).then(|| total / f64::from(self.tokens.max(1)))
     }
 
     /// The share of the energy that goes to parts whose names begin with `group` and a dot.
@@ -156,6 +214,27 @@ impl SystemReport {
     /// The latency of the whole decode.
     pub fn latency(&self) -> Time {
         self.breakdown.total()
+    }
+
+    /// The prefill as if it were all there is, without a token, for the figures that show either.
+    pub(crate) fn of_prefill(&self) -> Option<Self> {
+        let prefill = self.prefill.as_ref()?;
+        Some(Self {
+            name: self.name.clone(),
+            breakdown: prefill.breakdown,
+            critical_path: if prefill.critical_path.is_empty() {
+                Vec::new()
+            } else {
+                vec![prefill.critical_path.clone()]
+            },
+            stopped: self.stopped,
+            ..Self::default()
+        })
+    }
+
+    /// Whether tokens were to be decoded, and not only prompts to be processed.
+    pub fn decodes(&self) -> bool {
+        self.tokens > 0 || self.prefill.is_none()
     }
 
     /// The mean latency of a token (TPOT), rounded down to a picosecond.
@@ -223,11 +302,15 @@ pub struct RunReport {
 /// [`ReportError::LawBroken`] for law 1 (see [`critical_path`]) and law 5 (see [`laws::check_memory`]);
 /// [`ReportError::NoToken`] where no token was generated by a run that was not stopped.
 pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
-    let critical_path = critical_path(&input.name, &input.actors, &input.spans)?;
+    let mut critical_path = critical_path(&input.name, &input.actors, &input.spans)?;
     laws::check_memory(&input.name, &input.memory)?;
     if critical_path.is_empty() && input.stopped.is_none() {
         return Err(ReportError::NoToken { system: input.name.clone() });
     }
+    // The first mark is that of the prefill, where there is one.
+    let prompts = (input.prefill.is_some() && !critical_path.is_empty()).then(|| critical_path.remove(0));
+    let prefill = PrefillReport::of(input, prompts);
+    let begin = prefill.as_ref().map_or(Time::ZERO, PrefillReport::latency);
     let mut breakdown = Breakdown::default();
     let mut step_breakdown = Vec::with_capacity(critical_path.len());
     for path in &critical_path {
@@ -238,9 +321,9 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         breakdown += step;
         step_breakdown.push(step);
     }
-    let decode = breakdown.total();
-    let communication_busy = transfers(&input.spans, decode, Category::is_communication);
-    let host_communication_busy = transfers(&input.spans, decode, Category::is_host_communication);
+    let end = begin + breakdown.total();
+    let communication_busy = transfers(&input.spans, (begin, end), Category::is_communication);
+    let host_communication_busy = transfers(&input.spans, (begin, end), Category::is_host_communication);
     // A prefetch for a token that is never generated may end after the last token, and the meters have counted it.
     let last = || input.spans.iter().map(|span| span.end).max().unwrap_or_default();
     let elapsed = input.stopped.unwrap_or_else(last);
@@ -253,10 +336,12 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         context: input.context,
         lengths: input.lengths.clone(),
         tokens: critical_path.len() as u32,
+        prefill,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         step_breakdown,
         breakdown,
-        busy: busy(input, decode),
+        attention: attention::view(&input.spans, &critical_path),
+        busy: busy(input, begin, end),
         communication_busy,
         host_communication_busy,
         critical_path,
@@ -264,6 +349,7 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         memory: input.memory.clone(),
         energy_pj: energy_pj.collect(),
         pim_commands: input.pim_commands.clone(),
+        accuracy: input.accuracy.clone(),
         utilisation: utilisation.collect(),
         notes: input.notes.clone(),
         events: input.events,
@@ -271,10 +357,11 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
     })
 }
 
-/// Per actor the union of its spans, up to `end`.
-fn busy(input: &SystemInput, end: Time) -> Vec<(String, Time)> {
+/// Per actor the union of its spans, from `begin` to `end`.
+pub(crate) fn busy(input: &SystemInput, begin: Time, end: Time) -> Vec<(String, Time)> {
+    let within = |time: Time| time.clamp(begin, end);
     let mut spans: Vec<(usize, Time, Time)> =
-        input.spans.iter().map(|span| (span.id.actor.index(), span.start.min(end), span.end.min(end))).collect();
+        input.spans.iter().map(|span| (span.id.actor.index(), within(span.start), within(span.end))).collect();
     spans.sort_unstable();
     let actors = spans.chunk_by(|a, b| a.0 == b.0).map(|spans| {
         let name = crate::text::actor_name(&input.actors, spans[0].0);
@@ -283,11 +370,12 @@ fn busy(input: &SystemInput, end: Time) -> Vec<(String, Time)> {
     actors.filter(|(_, time)| *time > Time::ZERO).collect()
 }
 
-/// The union of the bodies of the chosen spans, up to `end`. Launches are left out, as on the critical path.
-fn transfers(spans: &[Span], end: Time, chosen: fn(Category) -> bool) -> Time {
+/// The union of the bodies of the chosen spans, from `begin` to `end`. Launches are left out, as on the critical path.
+fn transfers(spans: &[Span], (begin, end): (Time, Time), chosen: fn(Category) -> bool) -> Time {
+    let within = |time: Time| time.clamp(begin, end);
     let bodies = spans.iter().filter(|span| chosen(span.category));
     let mut bodies: Vec<(Time, Time)> =
-        bodies.map(|span| ((span.start + span.launch).min(end), span.end.min(end))).collect();
+        bodies.map(|span| (within(span.start + span.launch), within(span.end))).collect();
     bodies.sort_unstable();
     union(bodies.into_iter())
 }

@@ -4,9 +4,11 @@ use serde_json::{Map, Value, json};
 
 use sim_core::{Bytes, Category, Time};
 
-use crate::analyse::{Assumption, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::analyse::{Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::attention::AttentionView;
 use crate::breakdown::Breakdown;
 use crate::error::ReportError;
+use crate::prefill::{PrefillReport, PrefillShape};
 use crate::stopped::{Stopped, Why};
 
 /// The schema that this version writes.
@@ -66,7 +68,9 @@ pub fn system(report: &SystemReport) -> Value {
     let steps: Vec<u64> = report.step_latency.iter().map(|time| time.ps()).collect();
     let busy = report.busy.iter().map(|(name, time)| (name, time.ps()));
     let memory = &report.memory;
-    json!({
+    let kv = &memory.kv_bytes;
+    let (packed, paged) = kv.compression();
+    let mut value = json!({
         "name": report.name,
         "decode": {
             "batch": report.batch,
@@ -81,14 +85,23 @@ pub fn system(report: &SystemReport) -> Value {
             "busy_ps": sums(busy, |a, b| a + b),
             "communication_busy_share": report.communication_busy_share(),
             "host_communication_busy_share": report.host_communication_busy_share(),
+            "attention": {
+                "layers": report.attention.layers,
+                "layer_ps": report.attention.per_layer().ps(),
+                "latency_ps": report.attention.breakdown.total().ps(),
+                "breakdown_ps": breakdown(&report.attention.breakdown),
+            },
             "step_breakdown_ps": report.step_breakdown.iter().map(breakdown).collect::<Vec<_>>(),
         },
-        "prefill": null,
+        "prefill": report.prefill.as_ref().map(prefill),
         "memory": {
             "gpu": memory_use(memory.gpu),
             "pim": memory_use(memory.pim),
             "host": memory_use(memory.host),
             "kv_bytes_per_token": memory.kv_bytes_per_token,
+            "kv_bytes": { "tokens": kv.tokens, "fp16": kv.plain, "packed": kv.packed, "paged": kv.paged },
+            "kv_compression": { "packed": packed, "paged": paged },
+            "kv_tokens_that_fit": memory.kv_tokens_that_fit,
             "spilled": memory.spilled,
             "placement": memory.placement,
         },
@@ -96,15 +109,93 @@ pub fn system(report: &SystemReport) -> Value {
         "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
+    });
+    // Only where it was asked for.
+    if let (Some(accuracy), Some(map)) = (&report.accuracy, value.as_object_mut()) {
+        map.insert("accuracy".to_owned(), of_accuracy(accuracy));
+    }
+    value
+}
+
+fn of_accuracy(accuracy: &Accuracy) -> Value {
+    json!({
+        "codec": accuracy.codec,
+        "tensors": accuracy.tensors,
+        "heads": accuracy.heads,
+        "context": accuracy.context,
+        "bits_per_element": accuracy.bits_per_element,
+        "error": accuracy.error,
+        "cosine": accuracy.cosine,
     })
 }
 
 /// By name, as everything in the file.
 fn commands(commands: &[(String, u64, f64)]) -> Value {
-    let entry = |(name, count, picojoules): &(String, u64, f64)| {
-        (name.clone(), json!({ "count": count, "pj": picojoules }))
-    };
+    let entry =
+        |(name, count, picojoules): &(String, u64, f64)| (name.clone(), json!({ "count": count, "pj": picojoules }));
     Value::Object(commands.iter().map(entry).collect())
+}
+
+fn read_accuracy(at: &Place<'_>) -> Result<Accuracy, ReportError> {
+    Ok(Accuracy {
+        codec: at.get("codec")?.text()?,
+        tensors: at.get("tensors")?.text()?,
+        heads: at.get("heads")?.whole()?,
+        context: at.get("context")?.whole()?,
+        bits_per_element: at.get("bits_per_element")?.float()?,
+        error: at.get("error")?.float()?,
+        cosine: at.get("cosine")?.float()?,
+    })
+}
+
+fn prefill(report: &PrefillReport) -> Value {
+    let PrefillShape { tokens, longest, groups, chunks, chunk_tokens } = report.shape;
+    json!({
+        "tokens": tokens,
+        "longest": longest,
+        "groups": groups,
+        "chunks": chunks,
+        "chunk_tokens": chunk_tokens,
+        "latency_ps": report.latency().ps(),
+        "done_ps": report.done.ps(),
+        "tokens_per_s": report.tokens_per_second(),
+        "breakdown_ps": breakdown(&report.breakdown),
+        "communication_share": report.breakdown.communication_share(),
+        "gpu_layer_ps": report.gpu_layers.iter().map(|time| time.ps()).collect::<Vec<_>>(),
+        "busy_ps": sums(report.busy.iter().map(|(name, time)| (name, time.ps())), |a, b| a + b),
+    })
+}
+
+fn read_prefill(at: &Place<'_>) -> Result<Option<PrefillReport>, ReportError> {
+    if at.value.is_null() {
+        return Ok(None);
+    }
+    let time = |at: Place<'_>| Ok(Time::from_ps(at.whole()?));
+    Ok(Some(PrefillReport {
+        shape: PrefillShape {
+            tokens: at.get("tokens")?.whole()?,
+            longest: at.get("longest")?.whole()?,
+            groups: at.get("groups")?.whole()?,
+            chunks: at.get("chunks")?.whole()?,
+            chunk_tokens: at.get("chunk_tokens")?.whole()?,
+        },
+        breakdown: read_total(at)?,
+        done: time(at.get("done_ps")?)?,
+        gpu_layers: at.get("gpu_layer_ps")?.list(time)?,
+        busy: at.get("busy_ps")?.map(time)?,
+        critical_path: Vec::new(),
+    }))
+}
+
+/// A breakdown that adds up to the latency beside it.
+fn read_total(at: &Place<'_>) -> Result<Breakdown, ReportError> {
+    let breakdown = read_breakdown(&at.get("breakdown_ps")?)?;
+    let latency = at.get("latency_ps")?;
+    if latency.whole::<u64>()? != breakdown.total().ps() {
+        let what = format!("it is {}, but the breakdown adds up to {}", latency.value, breakdown.total().ps());
+        return Err(ReportError::SummaryFile { key: latency.key, what });
+    }
+    Ok(breakdown)
 }
 
 /// Reads summary.json, for merging the shards of a sweep and for resuming one. Critical paths, the actors' names and the
@@ -197,9 +288,11 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         context: lengths.iter().max().map_or_else(|| context.whole(), |&longest| Ok(longest))?,
         lengths,
         tokens: decode.get("tokens")?.whole()?,
+        prefill: read_prefill(&at.get("prefill")?)?,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         breakdown,
         step_breakdown,
+        attention: read_attention(&decode.get("attention")?)?,
         busy: decode.get("busy_ps")?.map(|at| Ok(Time::from_ps(at.whole()?)))?,
         communication_busy: busy("communication_busy_share")?,
         host_communication_busy: busy("host_communication_busy_share")?,
@@ -210,6 +303,8 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             pim: read_use(&memory.get("pim")?)?,
             host: read_use(&memory.get("host")?)?,
             kv_bytes_per_token: memory.get("kv_bytes_per_token")?.whole()?,
+            kv_bytes: read_kv_bytes(&memory.get("kv_bytes")?)?,
+            kv_tokens_that_fit: memory.get("kv_tokens_that_fit")?.whole()?,
             spilled: memory.get("spilled")?.whole()?,
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
@@ -221,10 +316,15 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             .map(|(name, (count, picojoules))| (name, count, picojoules))
             .collect(),
         utilisation: at.get("utilisation")?.map(|at| at.float())?,
+        accuracy: at.value.get("accuracy").map(|_| read_accuracy(&at.get("accuracy")?)).transpose()?,
         notes: at.get("notes")?.list(|at| at.text())?,
         events: 0,
         stopped: None,
     })
+}
+
+fn read_attention(at: &Place<'_>) -> Result<AttentionView, ReportError> {
+    Ok(AttentionView { layers: at.get("layers")?.whole()?, breakdown: read_breakdown(&at.get("breakdown_ps")?)? })
 }
 
 fn read_breakdown(at: &Place<'_>) -> Result<Breakdown, ReportError> {
@@ -233,6 +333,15 @@ fn read_breakdown(at: &Place<'_>) -> Result<Breakdown, ReportError> {
         breakdown.add(category, Time::from_ps(at.get(category.key())?.whole()?));
     }
     Ok(breakdown)
+}
+
+fn read_kv_bytes(at: &Place<'_>) -> Result<KvBytes, ReportError> {
+    Ok(KvBytes {
+        tokens: at.get("tokens")?.whole()?,
+        plain: at.get("fp16")?.whole()?,
+        packed: at.get("packed")?.whole()?,
+        paged: at.get("paged")?.whole()?,
+    })
 }
 
 fn read_use(at: &Place<'_>) -> Result<Option<Use>, ReportError> {

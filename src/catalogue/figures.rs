@@ -79,6 +79,8 @@ pub struct FigureField {
     pub links: &'static [LinkKind],
     /// Whether an entry can be without it. What holds then is said by `doc`.
     pub optional: bool,
+    /// Whether only PIM devices that work on a product-quantised KV cache have it.
+    pub pq: bool,
 }
 
 const fn quantity(dimension: Dimension) -> Shape {
@@ -98,19 +100,23 @@ const POWER: Shape = Shape::Quantity { dimension: Dimension::Power, zero: true }
 const OVERHEAD: Shape = Shape::Quantity { dimension: Dimension::Bytes, zero: true };
 
 const fn figure(key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
-    FigureField { key, shape, doc, overridable: true, links: &[], optional: false }
+    FigureField { key, shape, doc, overridable: true, links: &[], pq: false, optional: false }
 }
 
 const fn optional(key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
-    FigureField { key, shape, doc, overridable: true, links: &[], optional: true }
+    FigureField { key, shape, doc, overridable: true, links: &[], pq: false, optional: true }
 }
 
 const fn link(links: &'static [LinkKind], key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
-    FigureField { key, shape, doc, overridable: true, links, optional: false }
+    FigureField { key, shape, doc, overridable: true, links, pq: false, optional: false }
+}
+
+const fn pq(key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
+    FigureField { key, shape, doc, overridable: true, links: &[], pq: true, optional: false }
 }
 
 const fn own_field(key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
-    FigureField { key, shape, doc, overridable: false, links: &[], optional: false }
+    FigureField { key, shape, doc, overridable: false, links: &[], pq: false, optional: false }
 }
 
 const GPU: &[FigureField] = &[
@@ -125,11 +131,16 @@ const GPU: &[FigureField] = &[
     figure("attention_fraction", SHARE, "Share of the nominal bandwidth that decode attention reaches."),
     figure("fp16_dense", OPERATIONS, "Nominal FP16 rate of dense matrix products."),
     figure("gemm_fraction", SHARE, "Share of the nominal rate that large matrix products reach."),
+    figure("lookup_rate", OPERATIONS, "Table look-ups and scattered additions, which go through shared memory."),
     figure("launch_interval_stream", LATENCY, "Time between kernels that the host launches in a stream."),
     figure("launch_interval_graph", LATENCY, "Time between kernels of a graph."),
     figure("usable_fraction", SHARE, "Share of the capacity that tensors may take."),
     figure("copy_setup", LATENCY, "Fixed cost of a copy that a copy engine makes."),
-    figure("tdp", quantity(Dimension::Power), "Thermal design power: what it takes with cores and memory at their peak."),
+    figure(
+        "tdp",
+        quantity(Dimension::Power),
+        "Thermal design power: what it takes with cores and memory at their peak.",
+    ),
     figure("idle_power", POWER, "What it takes at all times, its memory's standby and refresh left out."),
     figure("mem_energy", ENERGY, "Reading or writing a bit of its memory."),
     figure("mac_energy", ENERGY, "A multiply-add."),
@@ -213,7 +224,38 @@ const PIM: &[FigureField] = &[
     optional("energy_refresh", ENERGY, "A refresh of all banks of a rank, beside standby."),
     optional("standby_open", POWER, "Standby of a rank of a channel while a program runs."),
     optional("standby_closed", POWER, "Standby of a rank of a channel while none does."),
+    figure("density_factor", SHARE, "Share of the rows that is left beside the PEs."),
     own_field("link", Shape::Device(Kind::Link), "Link to the GPU where the scenario names none."),
+    pq(
+        "lookups_per_column",
+        Shape::Integer { least: 1, most: 1_024 },
+        "Values that one look-up command brings from each bank's open row.",
+    ),
+    pq(
+        "reduction",
+        Shape::Word(&["buffer", "bank-group", "in-bank"]),
+        "Where the looked-up values of a token are added: on the buffer die, first beside each bank group, or in the bank \
+         (tokens split over banks, all tables in each bank).",
+    ),
+    pq("register_file", Shape::Integer { least: 4, most: 1_024 }, "Registers of 32 B of each bank PE."),
+    pq(
+        "result_registers",
+        Shape::Integer { least: 1, most: 1_024 },
+        "Registers of 32 B of each bank PE for results that wait for the data path.",
+    ),
+    pq(
+        "value_passes",
+        Shape::Integer { least: 0, most: 64 },
+        "Passes over the value indices; 0 for one for each channel of a sub-vector.",
+    ),
+    pq(
+        "values",
+        Shape::Word(&["reconstruct", "accumulate"]),
+        "Values looked up token by token, or probabilities added up for each centroid first.",
+    ),
+    pq("mapping", Shape::Word(&["together", "apart"]), "K and V of a head in the same banks, or in different ones."),
+    pq("buffer_operations", OPERATIONS, "Additions, minima and reciprocals per second of the BufferPEs of one stack."),
+    pq("mv_bf_broadcast", Shape::Flag, "Whether one move brings probabilities to all banks of a head."),
 ];
 
 impl FigureField {
@@ -225,6 +267,11 @@ impl FigureField {
             Kind::Link => LINK,
             Kind::Pim => PIM,
         }
+    }
+
+    /// Whether `entry` has the figure.
+    pub fn fits(&self, entry: &crate::catalogue::Entry) -> bool {
+        self.applies(entry.link_kind()) && (!self.pq || entry.get("lookups_per_column").is_some())
     }
 
     /// Whether an entry of this family of links has the figure; what is not a link has no family.

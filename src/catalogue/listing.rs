@@ -4,6 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::catalogue::{Catalogue, Entry, FigureField, FigureKind, Kind, UnknownName, nearest};
 use crate::scenario;
+use workloads::kv;
 
 /// What can be listed besides the catalogue.
 const OTHERS: [&str; 3] = ["models", "scenarios", "codecs"];
@@ -207,9 +208,9 @@ fn scenarios() -> String {
 
 fn codecs() -> String {
     let mut table = table();
-    table.set_header(["codec", "what"]);
-    for word in scenario::codecs() {
-        table.add_row([word.word, word.doc.trim()]);
+    table.set_header(["codec", "what", "parameters and their defaults"]);
+    for codec in kv::codecs() {
+        table.add_row([codec.name().to_owned(), codec.summary().to_owned(), codec.parameters()]);
     }
     format!("{}\n", text(table))
 }

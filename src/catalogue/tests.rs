@@ -23,7 +23,7 @@ fn every_figure_that_the_simulator_reads_is_there_and_fits() {
             continue;
         }
         for field in FigureField::of(entry.kind) {
-            if !field.applies(entry.link_kind()) {
+            if !field.fits(entry) {
                 continue;
             }
             let key = field.key;

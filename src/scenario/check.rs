@@ -56,6 +56,11 @@ impl Checked {
         item.and_then(|item| item.origin.clone()).unwrap_or_else(|| self.origin.clone())
     }
 
+    /// Whether `key` was written, and has not its default.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.items.iter().any(|item| item.key == key && item.origin.is_some())
+    }
+
     /// `path.key`, as the user would write it.
     pub(super) fn path_of(&self, key: &str) -> String {
         join(&self.path, key)
@@ -206,7 +211,8 @@ pub(super) fn check(section: &'static Section, node: &Node, path: &str) -> Resul
 impl Checked {
     fn add(&mut self, field: &'static Field, node: &Node, path: &str) -> Result<(), Fault> {
         let setting = match field.takes {
-            Takes::Text | Takes::Name => named(field.takes, node, path)?,
+            Takes::Text | Takes::Name | Takes::Codec => named(field.takes, node, path)?,
+            Takes::Parameter => parameter(node, path)?,
             Takes::Word(words) => word(words, node, path)?,
             Takes::Plain(shape) => plain(shape, node, path)?,
             Takes::Lengths { least, most } => lengths(least, most, node, path)?,
@@ -232,6 +238,7 @@ impl Checked {
                             return Err(Fault::new(Problem::UnknownDevice { unknown }, self.origin.clone()));
                         }
                     },
+                    Takes::Codec => Setting::Text(text.to_owned()),
                     _ => Setting::Word(text),
                 },
                 Fallback::Required => {
@@ -281,7 +288,8 @@ impl Checked {
 fn example(field: &Field) -> String {
     let value = match field.takes {
         Takes::Text if field.key == "config" => "\"models/llama-2-7b.json\"".to_owned(),
-        Takes::Text | Takes::Name => "\"...\"".to_owned(),
+        Takes::Codec => "\"fp16\"".to_owned(),
+        Takes::Text | Takes::Name | Takes::Parameter => "\"...\"".to_owned(),
         Takes::Word(words) => format!("\"{}\"", words.first().map_or("", |word| word.word)),
         Takes::Plain(Shape::Integer { least, .. }) | Takes::Lengths { least, .. } => least.max(16).to_string(),
         Takes::Plain(Shape::Flag) => "true".to_owned(),
@@ -371,6 +379,22 @@ fn named(takes: Takes, node: &Node, path: &str) -> Result<Setting, Fault> {
     }
     let problem = Problem::BadName { key: path.to_owned(), value: clip(text) };
     Err(Fault::new(problem, node.origin.clone()))
+}
+
+/// A number or a word, as text: what it has to be is the codec's business.
+fn parameter(node: &Node, path: &str) -> Result<Setting, Fault> {
+    match &node.value {
+        Value::Integer { value: Some(value), .. } => Ok(Setting::Text(value.to_string())),
+        Value::Integer { text, .. } | Value::Number(text) => Ok(Setting::Text(text.clone())),
+        // What stands between two parameters of a codec's text cannot be part of one.
+        Value::Text(text) if !text.trim().is_empty() && !text.contains([',', '=', ':']) => {
+            named(Takes::Text, node, path)
+        }
+        Value::Text(text) => {
+            Err(Fault::new(Problem::BadName { key: path.to_owned(), value: clip(text) }, node.origin.clone()))
+        }
+        _ => Err(wrong_type(node, path, "a number or a word", "see `pimscope list codecs`".to_owned())),
+    }
 }
 
 fn word(words: &'static [Word], node: &Node, path: &str) -> Result<Setting, Fault> {

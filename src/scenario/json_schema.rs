@@ -1,6 +1,7 @@
 //! The JSON Schema (draft 2020-12) of a scenario, made from the table that also checks it.
 
 use serde_json::{Map, Value, json};
+use workloads::kv;
 
 use crate::catalogue::{Catalogue, Kind, Shape};
 use crate::scenario::quantity::Dimension;
@@ -44,12 +45,12 @@ fn section(section: &Section) -> Value {
 fn table(section: &Section) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
-    for each in section.fields {
+    for each in section.fields.iter().chain(section.parameters()) {
         properties.insert(each.key.to_owned(), field(each));
         if let Some(also) = each.also {
             properties.insert(
                 also.to_owned(),
-                json!({ "$comment": format!("The same as `{}`.", each.key), "type": "string" }),
+                json!({ "$comment": format!("The same as `{}`.", each.key), "type": alias_type(each) }),
             );
         }
         if each.fallback == Fallback::Required {
@@ -77,6 +78,11 @@ fn table(section: &Section) -> Value {
     table
 }
 
+/// Devices have texts for names; parameters are numbers too.
+fn alias_type(field: &Field) -> Value {
+    if matches!(field.takes, Takes::Parameter) { json!(["integer", "number", "string"]) } else { json!("string") }
+}
+
 fn described(mut schema: Value, doc: &str) -> Value {
     schema["description"] = json!(doc);
     schema
@@ -95,6 +101,11 @@ fn field(field: &Field) -> Value {
             json!({ "type": "string", "oneOf": choices })
         }
         Takes::Plain(shape) => plain(shape),
+        Takes::Codec => {
+            let names: Vec<_> = kv::codecs().map(kv::Codec::name).collect();
+            json!({ "type": "string", "pattern": format!("^({})(:.*)?$", names.join("|")) })
+        }
+        Takes::Parameter => json!({ "type": ["integer", "number", "string"] }),
         Takes::Lengths { least, most } => {
             let length = plain(Shape::Integer { least, most });
             json!({

@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use sim_core::Bytes;
-use workloads::Lengths;
+use workloads::{Lengths, ModelConfig};
 
 use crate::catalogue::{Catalogue, Entry, FigureField, FigureKind, Kind, LinkKind};
 use crate::scenario::check::{Checked, Setting};
+use crate::scenario::codec;
 use crate::scenario::error::{Fault, Problem};
 use crate::scenario::models::Models;
 use crate::scenario::quantity::Quantity;
-use crate::scenario::words::{Attention, Home, Placement, Words};
-use crate::scenario::{GpuChoice, HostChoice, KvChoice, ModelSource, PimChoice, Scenario, SystemSpec, Workload};
+use crate::scenario::words::{Attention, Gather, Home, Placement, Words, WorkloadKind};
+use crate::scenario::{
+    AccuracyChoice, GpuChoice, HostChoice, KvChoice, ModelSource, PimChoice, Scenario, SystemSpec, Workload,
+};
 
 /// Who can compute attention over a cache that lives there; the first is the default.
 const ATTENTION: &[(Home, &[Attention])] =
@@ -27,6 +30,8 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
         .find(model.text("config").unwrap_or_default())
         .map_err(|problem| Fault::new(problem, model.origin_of("config")))?;
     let workload = workload(root.need("workload")?, model, &source)?;
+    // A configuration that cannot be used is refused with its own place when it is run.
+    let config = ModelConfig::from_json(&source.text).ok();
     let mut systems = Vec::new();
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, spec) in root.sections("system").enumerate() {
@@ -39,7 +44,7 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
                 "give every system a name of its own".to_owned(),
             ));
         }
-        systems.push(system(spec)?);
+        systems.push(system(spec, &workload, config.as_ref())?);
     }
     let mut scenario = Scenario {
         name: root.text("name").unwrap_or(stem).to_owned(),
@@ -48,6 +53,10 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
         dtype: model.word("dtype")?,
         workload,
         systems,
+        accuracy: root.section("accuracy").map(|section| AccuracyChoice {
+            tensors: section.text("tensors").unwrap_or_default().to_owned(),
+            context: section.maybe_integer("context").and_then(|tokens| usize::try_from(tokens).ok()),
+        }),
         sweep: Vec::new(),
         sha256: String::new(),
     };
@@ -61,14 +70,20 @@ fn contradiction(section: &Checked, key: &str, message: String, remedy: String) 
 
 fn workload(section: &Checked, model: &Checked, source: &ModelSource) -> Result<Workload, Fault> {
     let lengths = lengths(section)?;
+    let kind: WorkloadKind = section.word("kind")?;
+    let given = |key| section.maybe_integer(key);
+    let small = |key| given(key).map(|_| section.small(key)).transpose();
     let workload = Workload {
-        kind: section.word("kind")?,
+        kind,
+        prefill_chunk: given("prefill_chunk"),
+        prefill_batch: small("prefill_batch")?,
         batch: lengths.sequences(),
         context: lengths.longest(),
-        new_tokens: section.small("new_tokens")?,
+        new_tokens: if kind == WorkloadKind::Prefill { 0 } else { section.small("new_tokens")? },
         beyond_trained_length: section.flag("beyond_trained_length")?,
         lengths,
     };
+    prefill(section, &workload)?;
     let listed = section.lengths("context").unwrap_or_default();
     let shortest = workload.lengths.shortest();
     if u64::from(workload.new_tokens) > shortest && listed.len() > 1 {
@@ -108,6 +123,42 @@ fn workload(section: &Checked, model: &Checked, source: &ModelSource) -> Result<
     }
 }
 
+/// The rules of the keys that have to do with prompts.
+fn prefill(section: &Checked, workload: &Workload) -> Result<(), Fault> {
+    let kind = workload.kind;
+    if kind.has_prefill() {
+        let shortest = workload.lengths.shortest();
+        if u64::from(workload.new_tokens) == shortest {
+            return Err(contradiction(
+                section,
+                "new_tokens",
+                format!("`new_tokens` is {shortest}, as many as the context: no prompt is left to be processed"),
+                format!("at most {} new tokens, or longer sequences", shortest - 1),
+            ));
+        }
+        if kind == WorkloadKind::Prefill && section.is_given("new_tokens") {
+            return Err(contradiction(
+                section,
+                "new_tokens",
+                "a prefill alone has no decode steps".to_owned(),
+                "leave `new_tokens` out, or set kind = \"prefill+decode\"".to_owned(),
+            ));
+        }
+        return Ok(());
+    }
+    for key in ["prefill_chunk", "prefill_batch"] {
+        if section.is_given(key) {
+            return Err(contradiction(
+                section,
+                key,
+                format!("`{key}` means nothing with kind = \"{kind}\": no prompt is processed"),
+                format!("leave `{key}` out, or set kind = \"prefill+decode\""),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Of every sequence: those of the list, or the one number `batch` times.
 fn lengths(section: &Checked) -> Result<Lengths, Fault> {
     let batch = section.maybe_integer("batch").map(|_| section.small("batch")).transpose()?;
@@ -125,7 +176,7 @@ fn lengths(section: &Checked) -> Result<Lengths, Fault> {
     }
 }
 
-fn system(section: &Checked) -> Result<SystemSpec, Fault> {
+fn system(section: &Checked, workload: &Workload, model: Option<&ModelConfig>) -> Result<SystemSpec, Fault> {
     let gpu = section.need("gpu")?;
     let gpu_entry = with_overrides(gpu.device("device")?, gpu)?;
     let own_stacks = whole(&gpu_entry, "hbm_stacks");
@@ -136,10 +187,17 @@ fn system(section: &Checked) -> Result<SystemSpec, Fault> {
     };
     let host = host(section.need("host")?, &gpu_choice)?;
     let pim = section.section("pim").map(|pim| pim_choice(pim, &gpu_choice)).transpose()?;
-    let kv = kv(section.need("kv")?, pim.is_some())?;
+    let kv = kv(section.need("kv")?, pim.as_ref(), workload, model)?;
+    let group = match section.maybe_integer("pipeline_group") {
+        Some(_) => section.small("pipeline_group")?.min(workload.batch),
+        None if kv.home == Home::Pim && !kv.codec.is_plain() => workload.batch.div_ceil(2),
+        None => workload.batch,
+    };
     Ok(SystemSpec {
         name: section.text("name").unwrap_or_default().to_owned(),
         dispatch: section.word("dispatch")?,
+        pipeline_group: group,
+        pipeline: section.word("pipeline")?,
         gpu: gpu_choice,
         host,
         pim,
@@ -217,7 +275,12 @@ fn least_power(section: &Checked, entry: &Entry) -> Result<(), Fault> {
         watts(power.stack),
         watts(least)
     );
-    Err(contradiction(section, "power", message, format!("allow at least {:.1} W", (watts(least) * 10.0).ceil() / 10.0)))
+    Err(contradiction(
+        section,
+        "power",
+        message,
+        format!("allow at least {:.1} W", (watts(least) * 10.0).ceil() / 10.0),
+    ))
 }
 
 /// The link of a section that names one, or else the one called `default`; with the figures that the section overrides.
@@ -237,17 +300,19 @@ fn link(section: &Checked, default: &str) -> Result<Entry, Fault> {
 fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
     let mut entry = entry.clone();
     for ours in section.figures() {
-        let family = entry.link_kind();
-        if !ours.field.applies(family) {
+        if !ours.field.fits(&entry) {
             let allowed: Vec<_> = FigureField::of(entry.kind)
                 .iter()
-                .filter(|field| field.overridable && field.applies(family))
+                .filter(|field| field.overridable && field.fits(&entry))
                 .map(|field| field.key)
                 .collect();
-            let family = family.map_or("", LinkKind::word);
+            let what = entry.link_kind().map_or_else(
+                || "has no look-up in its bank PEs".to_owned(),
+                |family| format!("is a {} link", family.word()),
+            );
             let problem = Problem::Contradiction {
                 message: format!(
-                    "`{}` means nothing for `{}`, which is a {family} link",
+                    "`{}` means nothing for `{}`, which {what}",
                     section.path_of(ours.field.key),
                     entry.name
                 ),
@@ -272,9 +337,14 @@ fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
     Ok(entry)
 }
 
-fn kv(section: &Checked, has_pim: bool) -> Result<KvChoice, Fault> {
+fn kv(
+    section: &Checked,
+    pim: Option<&PimChoice>,
+    workload: &Workload,
+    model: Option<&ModelConfig>,
+) -> Result<KvChoice, Fault> {
     let home: Home = section.word("home")?;
-    if home == Home::Pim && !has_pim {
+    if home == Home::Pim && pim.is_none() {
         return Err(contradiction(
             section,
             "home",
@@ -294,8 +364,10 @@ fn kv(section: &Checked, has_pim: bool) -> Result<KvChoice, Fault> {
             format!("with home = \"{home}\": attention = {}", able.join(" or ")),
         ));
     }
+    let codec = codec::read(section, workload, model)?;
+    codec::served(section, &codec, (home, attention), pim, workload, model)?;
     Ok(KvChoice {
-        codec: section.word("codec")?,
+        codec,
         home,
         attention,
         prefetch: section.small("prefetch")?,
@@ -305,16 +377,19 @@ fn kv(section: &Checked, has_pim: bool) -> Result<KvChoice, Fault> {
             Some(Quantity::Bytes(bytes)) => Some(bytes),
             _ => None,
         },
+        gather: section.word("gather")?,
+        gqa_blind: section.flag("gqa_blind")?,
     })
 }
 
 /// The resolved scenario as JSON with sorted keys, defaults filled in and quantities in base units. The scenario's own
 /// name is left out: it is a label, and its default is the name of the file.
 pub(super) fn canonical(scenario: &Scenario) -> Json {
-    let systems: Vec<Json> = scenario.systems.iter().map(canonical_system).collect();
+    let systems: Vec<Json> =
+        scenario.systems.iter().map(|system| canonical_system(system, scenario.workload.batch)).collect();
     // What the model says counts, not where it lies. A configuration that is not JSON is refused before this.
     let config: Json = serde_json::from_str(&scenario.model.text).unwrap_or_default();
-    let canonical = json!({
+    let mut canonical = json!({
         "seed": scenario.seed,
         "model": { "config": config, "dtype": scenario.dtype.word() },
         "workload": {
@@ -326,6 +401,16 @@ pub(super) fn canonical(scenario: &Scenario) -> Json {
         },
         "system": systems,
     });
+    // Only where it is asked for, so that the digests of other scenarios stay as they are.
+    if let (Some(accuracy), Some(map)) = (&scenario.accuracy, canonical.as_object_mut()) {
+        let AccuracyChoice { tensors, context } = accuracy;
+        map.insert("accuracy".to_owned(), json!({ "tensors": tensors, "context": context }));
+    }
+    if scenario.workload.kind.has_prefill() {
+        let workload = &mut canonical["workload"];
+        workload["prefill_chunk"] = json!(scenario.workload.prefill_chunk);
+        workload["prefill_batch"] = json!(scenario.workload.prefill_batch);
+    }
     sorted(canonical)
 }
 
@@ -338,7 +423,7 @@ fn context(workload: &Workload) -> Json {
     }
 }
 
-fn canonical_system(system: &SystemSpec) -> Json {
+fn canonical_system(system: &SystemSpec, batch: u32) -> Json {
     let pim = system.pim.as_ref().map(|pim| {
         json!({
             "device": device(&pim.entry),
@@ -348,7 +433,7 @@ fn canonical_system(system: &SystemSpec) -> Json {
             "link": device(&pim.link),
         })
     });
-    json!({
+    let mut canonical = json!({
         "name": system.name,
         "dispatch": system.dispatch.word(),
         "gpu": {
@@ -359,7 +444,7 @@ fn canonical_system(system: &SystemSpec) -> Json {
         "host": { "cpu": device(&system.host.cpu), "link": device(&system.host.link) },
         "pim": pim,
         "kv": {
-            "codec": system.kv.codec.word(),
+            "codec": system.kv.codec.text(),
             "home": system.kv.home.word(),
             "attention": system.kv.attention.word(),
             "prefetch": system.kv.prefetch,
@@ -367,7 +452,19 @@ fn canonical_system(system: &SystemSpec) -> Json {
             "spill_unit": system.kv.spill_unit.word(),
             "block": system.kv.block.map(|Bytes(bytes)| format!("{bytes} B")),
         },
-    })
+    });
+    // Keys that came later count where they change something, so that digests of older scenarios stay.
+    if system.pipeline_group < batch {
+        canonical["pipeline_group"] = json!(system.pipeline_group);
+        canonical["pipeline"] = json!(system.pipeline.word());
+    }
+    if system.kv.gather != Gather::Loads {
+        canonical["kv"]["gather"] = json!(system.kv.gather.word());
+    }
+    if system.kv.gqa_blind {
+        canonical["kv"]["gqa_blind"] = json!(true);
+    }
+    canonical
 }
 
 /// A device by its name and the figures that the scenario gives it.

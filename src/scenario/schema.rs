@@ -3,7 +3,8 @@
 use crate::catalogue::{FigureField, Kind, Shape};
 use crate::scenario::quantity::Dimension;
 use crate::scenario::words::{
-    Attention, Codec, Dispatch, Dtype, Execution, Home, Overflow, Placement, SpillUnit, Word, Words, WorkloadKind,
+    Attention, Dispatch, Dtype, Execution, Gather, Home, Overflow, Pipeline, Placement, SpillUnit, Word, Words,
+    WorkloadKind,
 };
 
 /// A table of a scenario.
@@ -64,6 +65,10 @@ pub(crate) enum Takes {
     Word(&'static [Word]),
     /// A number, a flag or a device.
     Plain(Shape),
+    /// A KV codec as text.
+    Codec,
+    /// A parameter of a codec: a number or a word.
+    Parameter,
     /// A whole number for all sequences, or a list with one for each.
     Lengths {
         /// The least.
@@ -131,7 +136,7 @@ pub(crate) const ROOT: &Section = &Section {
         ),
         field("seed", integer(0, u64::MAX), Fallback::Integer(1), "Seed of every random stream."),
     ],
-    sections: &[MODEL, WORKLOAD, SYSTEM],
+    sections: &[MODEL, WORKLOAD, SYSTEM, ACCURACY],
     figures: None,
 };
 
@@ -176,10 +181,45 @@ const WORKLOAD: Section = Section {
         ),
         field("new_tokens", integer(1, 1 << 16), Fallback::Integer(1), "Decode steps, at most the least `context`."),
         field(
+            "prefill_chunk",
+            integer(1, 1 << 24),
+            Fallback::Depends("the most that fits the GPU's memory"),
+            "Prompt tokens that go through a layer's kernels together; of kinds with a prefill.",
+        ),
+        field(
+            "prefill_batch",
+            integer(1, MOST_SEQUENCES),
+            Fallback::Depends("as many as fit the GPU's memory"),
+            "Sequences whose prompts go from layer to layer together; of kinds with a prefill.",
+        ),
+        field(
             "beyond_trained_length",
             FLAG,
             Fallback::Flag(false),
             "Whether the context may be longer than the model was trained for.",
+        ),
+    ],
+    sections: &[],
+    figures: None,
+};
+
+const ACCURACY: Section = Section {
+    key: "accuracy",
+    doc: "Measures what each system's KV codec does to the output of attention, on a model's own keys, values and queries.",
+    presence: Presence::Optional,
+    shorthand: Some("tensors"),
+    fields: &[
+        field(
+            "tensors",
+            Takes::Text,
+            Fallback::Text("kv_smollm2_L2048_2heads"),
+            "A file of the safetensors format (docs/CODECS.md), or the name of built-in tensors.",
+        ),
+        field(
+            "context",
+            integer(1, 1 << 24),
+            Fallback::Depends("the longest multiple of 128 before the queries"),
+            "Tokens that are stored.",
         ),
     ],
     sections: &[],
@@ -194,6 +234,20 @@ const SYSTEM: Section = Section {
     fields: &[
         field("name", Takes::Name, Fallback::Required, "What the system is called in reports; no two have the same."),
         field("dispatch", Takes::Word(Dispatch::WORDS), Fallback::Text("graph"), "Who launches the kernels."),
+        field(
+            "pipeline_group",
+            integer(1, MOST_SEQUENCES),
+            Fallback::Depends(
+                "half of the batch where the PIM stacks hold a cache with the codec `pq`, else all of it",
+            ),
+            "Sequences of a group: the GPU goes on with the next group while the PIM stacks attend to this one.",
+        ),
+        field(
+            "pipeline",
+            Takes::Word(Pipeline::WORDS),
+            Fallback::Text("qkv"),
+            "What a group goes through by itself; the weights of that are read once for each group.",
+        ),
     ],
     sections: &[GPU, HOST, PIM, KV],
     figures: None,
@@ -286,7 +340,13 @@ const KV: Section = Section {
     presence: Presence::Defaulted,
     shorthand: None,
     fields: &[
-        field("codec", Takes::Word(Codec::WORDS), Fallback::Text("fp16"), "How keys and values are kept."),
+        field(
+            "codec",
+            Takes::Codec,
+            Fallback::Text("fp16"),
+            "How keys and values are kept: a codec of `pimscope list codecs`, with parameters as in `pq:m=32,k=512`; \
+             parameters may also stand beside it as keys of their own.",
+        ),
         field("home", Takes::Word(Home::WORDS), Fallback::Text("gpu"), "Where they live."),
         field(
             "attention",
@@ -313,10 +373,64 @@ const KV: Section = Section {
             Fallback::Depends("the layout: everything contiguous in one copy"),
             "Contiguous bytes of one copy.",
         ),
+        field(
+            "gather",
+            Takes::Word(Gather::WORDS),
+            Fallback::Text("loads"),
+            "How tokens that a step chooses among those in host memory come to the GPU (`pqcache`).",
+        ),
+        field(
+            "gqa_blind",
+            FLAG,
+            Fallback::Flag(false),
+            "Whether every query head reads the cache by itself, as if the query heads of a group shared nothing.",
+        ),
     ],
     sections: &[],
     figures: None,
 };
+
+const fn parameter(key: &'static str, doc: &'static str) -> Field {
+    field(key, Takes::Parameter, Fallback::Depends("that of the codec"), doc)
+}
+
+/// The parameters of all codecs, which may stand in `kv` beside `codec`. They are left out of lists of keys.
+pub(crate) const CODEC_PARAMETERS: &[Field] = &[
+    Field { also: Some("m"), ..parameter("subvectors", "Sub-vectors of a head: the codec's parameter `m`.") },
+    Field { also: Some("k"), ..parameter("centroids", "Centroids of a sub-vector: the codec's parameter `k`.") },
+    parameter("bits", "Bits of an element."),
+    parameter("budget", "Tokens that are attended to."),
+    parameter("channels", "How shift and scale of channels are kept."),
+    parameter("codebook", "Whether centroids are rounded to FP16."),
+    parameter("group", "Elements of a group."),
+    parameter("indices", "How wide an index is stored."),
+    parameter("init", "Where k-means starts."),
+    parameter("iterations", "Iterations of k-means."),
+    parameter("keep", "Share of the tokens that is kept or fetched."),
+    parameter("kernel", "Neighbours that are pooled."),
+    parameter("key_bits", "Bits of an element of a key."),
+    parameter("newest", "Per cent of what is kept that are the newest tokens."),
+    parameter("outliers", "Share of the elements that stays exact."),
+    parameter("page", "Tokens of a page."),
+    parameter("pool", "How neighbours are pooled."),
+    parameter("recent", "Newest tokens in FP16."),
+    parameter("recluster", "Generated tokens after which the codebook is made again."),
+    parameter("residual", "Newest tokens in FP16."),
+    parameter("seed", "Seed of the codec's draws."),
+    parameter("select", "How query heads choose."),
+    parameter("sinks", "First tokens in FP16."),
+    parameter("sort", "Which channels make up a sub-vector."),
+    parameter("sums", "How sums are rounded."),
+    parameter("value_bits", "Bits of an element of a value."),
+    parameter("values", "How probabilities meet values."),
+    parameter("weights", "What a token weighs in k-means."),
+    parameter("window", "Newest tokens in FP16, or tokens that share a codebook."),
+];
+
+/// What the codec calls its parameter.
+pub(crate) fn codec_parameter(field: &Field) -> &'static str {
+    field.also.unwrap_or(field.key)
+}
 
 /// What a key leads to.
 #[derive(Clone, Copy, Debug)]
@@ -332,10 +446,16 @@ pub(crate) enum Place {
 impl Section {
     /// What `key` leads to.
     pub(crate) fn find(&'static self, key: &str) -> Option<Place> {
-        let field = self.fields.iter().find(|field| field.key == key || field.also == Some(key));
+        let fields = self.fields.iter().chain(self.parameters());
+        let field = { fields }.find(|field| field.key == key || field.also == Some(key));
         let section = || self.sections.iter().find(|section| section.key == key);
         let figure = || self.overridable().find(|figure| figure.key == key);
         field.map(Place::Field).or_else(|| section().map(Place::Section)).or_else(|| figure().map(Place::Figure))
+    }
+
+    /// The parameters of codecs that can stand in it.
+    pub(crate) fn parameters(&self) -> &'static [Field] {
+        if self.key == KV.key { CODEC_PARAMETERS } else { &[] }
     }
 
     /// The figures that can be overridden in it.

@@ -136,13 +136,15 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(
         system.kv,
         KvChoice {
-            codec: Codec::Fp16,
+            codec: CodecChoice::default(),
             home: Home::Gpu,
             attention: Attention::Gpu,
             prefetch: 1,
             overflow: Overflow::Host,
             spill_unit: SpillUnit::Sequences,
             block: None,
+            gather: Gather::Loads,
+            gqa_blind: false,
         }
     );
 }
@@ -356,7 +358,16 @@ fn what_is_wrong_in_a_file_is_shown_in_its_place() {
         ("pim_not_simulated", replaced("hbm3-pim-bank", "hbm2-pim")),
         ("word_typo", replaced("home = \"host\"", "home = \"hots\"")),
         ("later", replaced("\"decode\"", "\"requests\"")),
-        ("codec_later", replaced("codec = \"fp16\"", "codec = \"pq\"")),
+        ("codec_typo", replaced("codec = \"fp16\"", "codec = \"kivy\"")),
+        ("codec_parameter_typo", replaced("codec = \"fp16\"", "codec = \"pq:m=32,iteration=4\"")),
+        ("codec_parameter_out_of_range", replaced("codec = \"fp16\"", "codec = \"pq\", centroids = 65537")),
+        ("codec_does_not_divide", replaced("codec = \"fp16\"", "codec = \"pq\", subvectors = 24")),
+        ("codec_more_sinks_than_tokens", replaced("codec = \"fp16\"", "codec = \"pq:k=64,sinks=200000\"")),
+        ("codec_parameter_of_another", replaced("codec = \"fp16\"", "codec = \"int\", m = 2")),
+        ("codec_parameter_twice", replaced("codec = \"fp16\"", "codec = \"pq:m=32\", subvectors = 32")),
+        ("codec_parameter_is_a_list", replaced("codec = \"fp16\"", "codec = \"pq\", subvectors = [32]")),
+        ("codec_on_the_cpu", replaced("codec = \"fp16\"", "codec = \"pq\", attention = \"cpu\"")),
+        ("codec_cut_by_tokens", replaced("codec = \"fp16\"", "codec = \"kivi\", spill_unit = \"tokens\"")),
         ("no_model", replaced("[model]\nconfig = \"mistral-7b-instruct-v0.2\"\ndtype = \"fp16\"\n", "")),
         ("no_config", replaced("config = \"mistral-7b-instruct-v0.2\"\n", "")),
         ("unknown_model", replaced("mistral-7b-instruct-v0.2", "models/mistral-7b-instruct.json")),

@@ -66,12 +66,22 @@ words! {
     WorkloadKind {
         /// Tokens of a batch, one step after the other, over a cache that is already there.
         Decode = "decode",
+        /// The prompts alone, up to the first token of each sequence.
+        Prefill = "prefill",
+        /// The prompts first, then the tokens of a batch, one step after the other.
+        PrefillDecode = "prefill+decode",
     }
     later {
-        "prefill+decode": "The prompt first, then its tokens.",
         "requests": "Requests that arrive over time.",
         "embedding": "Lookups in embedding tables.",
         "pim-kernel": "One kernel on a PIM device.",
+    }
+}
+
+impl WorkloadKind {
+    /// Whether prompts are processed.
+    pub const fn has_prefill(self) -> bool {
+        matches!(self, Self::Prefill | Self::PrefillDecode)
     }
 }
 
@@ -125,17 +135,6 @@ words! {
 }
 
 words! {
-    /// How keys and values are kept.
-    Codec {
-        /// As they are, 2 bytes an element.
-        Fp16 = "fp16",
-    }
-    later {
-        "pq": "Product quantisation.",
-    }
-}
-
-words! {
     /// Where the KV cache lives.
     Home {
         /// In the GPU's memory.
@@ -176,5 +175,27 @@ words! {
         Sequences = "sequences",
         /// Tokens of every sequence alike.
         Tokens = "tokens",
+    }
+}
+
+words! {
+    /// How tokens that a step has chosen come from the host's memory.
+    Gather {
+        /// A kernel of the GPU reads them in place, with a read request for each token of each head.
+        Loads = "loads",
+        /// The host's cores put them together, and one copy brings them.
+        Cpu = "cpu",
+        /// A copy of its own for each token of each head, with the fixed cost of one.
+        Copies = "copies",
+    }
+}
+
+words! {
+    /// What a group of sequences goes through by itself while the PIM stacks attend to another.
+    Pipeline {
+        /// The projections of its queries, keys and values.
+        Qkv = "qkv",
+        /// The whole layer.
+        Layer = "layer",
     }
 }

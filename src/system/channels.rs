@@ -40,6 +40,8 @@ pub struct Channels<'a> {
     pub count: usize,
     /// All-bank rows of each.
     pub rows: u64,
+    /// Units that can lie side by side in a row, each in banks of its own.
+    pub side_by_side: u64,
     /// Rows that a unit of so many tokens takes.
     pub unit_rows: &'a dyn Fn(u64) -> u64,
 }
@@ -64,8 +66,10 @@ pub fn deal(layers: &[Lengths], heads: u32, channels: Channels<'_>) -> Option<Ve
         let counts: Vec<u64> = longest_first.iter().map(|groups| u64::from(heads) * sequences(groups)).collect();
         let by_channel = spread(&counts, channels.count);
         let rows = (channels.unit_rows)(length);
-        let fits =
-            |channel: &Vec<u32>| channel.iter().map(|&units| u64::from(units)).sum::<u64>() * rows <= channels.rows;
+        let fits = |channel: &Vec<u32>| {
+            let units: u64 = channel.iter().map(|&units| u64::from(units)).sum();
+            units.div_ceil(channels.side_by_side.max(1)) * rows <= channels.rows
+        };
         let units = |count| if count > 0 { vec![Units { tokens: length, count }] } else { Vec::new() };
         let channel = |counts: Vec<u32>| counts.into_iter().map(units).collect();
         return by_channel.iter().all(fits).then(|| by_channel.into_iter().map(channel).collect());
@@ -90,7 +94,10 @@ fn spread(units: &[u64], channels: usize) -> Vec<Vec<u32>> {
 
 /// Each unit to the channel with the fewest tokens that has room for it.
 fn balance(layers: &[Vec<Group>], heads: u32, channels: Channels<'_>) -> Option<Vec<Channel>> {
-    let Channels { count, rows, unit_rows } = channels;
+    let Channels { count, rows, side_by_side, unit_rows } = channels;
+    // In each share of the banks but one, less than the longest unit is left over.
+    let longest = layers.iter().flatten().map(|group| unit_rows(group.tokens)).max().unwrap_or(0);
+    let rows = (rows * side_by_side.max(1)).saturating_sub((side_by_side.max(1) - 1) * longest);
     let mut by_channel: Vec<Channel> = vec![Vec::with_capacity(layers.len()); count];
     let mut tokens = vec![0_u64; count];
     let mut free = vec![rows; count];
@@ -167,7 +174,7 @@ mod tests {
 
     /// Channels of ten rows; a row holds ten tokens.
     fn small(count: usize) -> Channels<'static> {
-        Channels { count, rows: 10, unit_rows: &|tokens| tokens.div_ceil(10) }
+        Channels { count, rows: 10, side_by_side: 1, unit_rows: &|tokens| tokens.div_ceil(10) }
     }
 
     fn lengths(list: &[u64]) -> Lengths {
@@ -185,7 +192,7 @@ mod tests {
 
     #[test]
     fn channels_with_equal_heads_are_one_class() {
-        let channels = Channels { count: 64, rows: u64::MAX, unit_rows: &|_| 1 };
+        let channels = Channels { count: 64, rows: u64::MAX, side_by_side: 1, unit_rows: &|_| 1 };
         let layers = vec![Lengths::equal(16, 9); 2];
         let classes = classes(deal(&layers, 8, channels).unwrap());
         let units = vec![vec![Units { tokens: 9, count: 2 }]; 2];
@@ -212,6 +219,17 @@ mod tests {
         assert_eq!(tokens, [vec![90, 10], vec![80, 20]]);
         assert_eq!(deal(&[lengths(&[90, 80, 20, 11])], 1, small(2)), None);
         assert_eq!(deal(&[Lengths::equal(4, 51)], 1, small(3)), None);
+    }
+
+    #[test]
+    fn units_share_a_row_by_their_banks() {
+        // Units of three rows: two side by side, three pairs above each other in ten rows, the tenth row is a rest.
+        let channels = Channels { side_by_side: 2, ..small(1) };
+        assert!(deal(&[Lengths::equal(6, 30)], 1, channels).is_some());
+        assert!(deal(&[Lengths::equal(7, 30)], 1, channels).is_none());
+        // Of different lengths the longest may have to be left over once: 20 - 3 rows.
+        assert!(deal(&[lengths(&[30, 30, 30, 30, 30, 20])], 1, channels).is_some());
+        assert!(deal(&[lengths(&[30, 30, 30, 30, 30, 20, 10])], 1, channels).is_none());
     }
 
     proptest! {

@@ -20,8 +20,13 @@ pub fn parts(run: &Run, figures: &Figures) -> Vec<(String, f64)> {
     let bits = |category: Category| spans.iter().filter(|s| s.category == category).map(|s| s.bytes).sum::<u64>() * 8;
     let operations: u64 = spans.iter().filter(|s| s.category == Category::ComputeGpu).map(|s| s.operations).sum();
     let is_of = |span: &Span, what: &str| names.get(span.id.actor.index()).is_some_and(|name| name.contains(what));
-    // Every copy of a copy engine has one end in the GPU's memory and one in the host's.
-    let copied = spans.iter().filter(|span| is_of(span, ".copy-")).map(|span| span.bytes).sum::<u64>() * 8;
+    // Every copy of a copy engine, and every load of a kernel from the host, has one end in the GPU's memory and one in the host's.
+    let copied = spans
+        .iter()
+        .filter(|span| is_of(span, ".copy-") || is_of(span, ".load.host"))
+        .map(|span| span.bytes)
+        .sum::<u64>()
+        * 8;
     let kernels = union(spans, |span| is_of(span, ".stream"));
     let cores = union(spans, |span| is_of(span, "host.worker"));
     let (gpu, host) = (&figures.gpu.energy, &figures.host.energy);

@@ -16,6 +16,9 @@ pub enum SystemError {
     /// Something other than the KV cache does not fit.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
+    /// A PIM device cannot work on codes of this form.
+    #[error(transparent)]
+    Codes(#[from] pim_device::kernel::pq::PqError),
     /// The KV cache does not fit and may not overflow.
     #[error(
         "the KV cache of {batch} sequences of {} tokens needs {needed}, and there is room for {capacity} in {home}: \

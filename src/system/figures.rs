@@ -5,7 +5,8 @@ use std::sync::Arc;
 use interconnect::{Framing, HostPortSpec, LinkSpec, protocol};
 use pim_device::timing::hbm3;
 use pim_device::{
-    DeviceSpec, EnergyFigures, ExecutionMode, GqaPolicy, MultiBankActivation, PowerBudget, PowerLimit,
+    DeviceSpec, EnergyFigures, ExecutionMode, GqaPolicy, MultiBankActivation, PowerBudget, PowerLimit, PqFigures,
+    PqMapping, PqReduction, PqValues,
 };
 use reports::Assumption;
 use sim_core::{Bytes, Category, Rate, Time};
@@ -29,6 +30,8 @@ pub struct GpuFigures {
     pub attention_bandwidth: Rate,
     /// Operations per second that large matrix products reach.
     pub operations: Rate,
+    /// Table look-ups per second.
+    pub lookups: Rate,
     /// What each kernel costs before it runs.
     pub start_cost: Time,
     /// What a launch costs the host thread.
@@ -152,7 +155,10 @@ impl Figures {
         };
         let gpu = gpu(spec, replaced)?;
         let host = host(spec)?;
-        let pim = spec.pim.as_ref().map(pim).transpose()?;
+        let mut pim = spec.pim.as_ref().map(pim).transpose()?;
+        if let Some(pim) = pim.as_mut().filter(|pim| spec.kv.gqa_blind && pim.device.gqa != GqaPolicy::Serial) {
+            pim.device = Arc::new(DeviceSpec { gqa: GqaPolicy::Serial, ..(*pim.device).clone() });
+        }
         let mut entries = vec![("gpu", &spec.gpu.entry), ("host", &spec.host.cpu), ("host.link", &spec.host.link)];
         if let Some(pim) = &spec.pim {
             entries.push(("pim", &pim.entry));
@@ -189,6 +195,7 @@ fn gpu(spec: &SystemSpec, replaced: u32) -> Result<GpuFigures, SystemError> {
         peak_bandwidth: peak,
         attention_bandwidth: peak.times(entry.fraction("attention_fraction")?.min(stream)),
         operations: entry.operations_per_second("fp16_dense")?.times(entry.fraction("gemm_fraction")?),
+        lookups: entry.operations_per_second("lookup_rate")?,
         start_cost: entry.time("launch_interval_graph")?,
         launch: entry.time("launch_interval_stream")?,
         dispatch: spec.dispatch,
@@ -311,7 +318,42 @@ pub(crate) fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
         },
         // How many queries a MAC serves is known with the model.
         power: entry.power("power").ok().map(|stack| PowerBudget { stack, queries: 1 }),
-        ..base.with_timing(hbm3::gbps_5_2(power))
+        pq: base.pq.map(|_| pq(entry)).transpose()?,
+        ..base.with_timing(hbm3::gbps_5_2(power)).with_density(entry.fraction("density_factor")?)
+    })
+}
+
+/// What the device has for a product-quantised KV cache.
+fn pq(entry: &Entry) -> Result<PqFigures, SystemError> {
+    let number = |key| Ok::<u32, SystemError>(u32::try_from(entry.integer(key)?).unwrap_or(u32::MAX));
+    let unknown = |what, key: &str, known: &str| SystemError::Unknown {
+        what,
+        name: entry.text(key).unwrap_or_default().to_owned(),
+        known: known.to_owned(),
+    };
+    Ok(PqFigures {
+        lookups_per_column: number("lookups_per_column")?,
+        reduction: match entry.text("reduction")? {
+            "buffer" => PqReduction::Buffer,
+            "bank-group" => PqReduction::BankGroup,
+            "in-bank" => PqReduction::InBank,
+            _ => return Err(unknown("reduction", "reduction", "buffer, bank-group, in-bank")),
+        },
+        register_file: number("register_file")?,
+        result_registers: number("result_registers")?,
+        value_passes: number("value_passes")?,
+        values: match entry.text("values")? {
+            "reconstruct" => PqValues::Reconstruct,
+            "accumulate" => PqValues::Accumulate,
+            _ => return Err(unknown("values", "values", "reconstruct, accumulate")),
+        },
+        mapping: match entry.text("mapping")? {
+            "together" => PqMapping::Together,
+            "apart" => PqMapping::Apart,
+            _ => return Err(unknown("mapping", "mapping", "together, apart")),
+        },
+        buffer_operations: entry.operations_per_second("buffer_operations")?,
+        broadcast: entry.flag("mv_bf_broadcast")?,
     })
 }
 

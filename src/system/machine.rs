@@ -17,6 +17,7 @@ use super::deal::{self, OneThread};
 use super::dispatch::{Site, Tasks, Work};
 use super::node::{Message, Node};
 use super::{Figures, Job, Placement, SystemError};
+use crate::scenario::Gather;
 use crate::threads;
 
 /// The most bytes that a DMA engine keeps under way: more than bandwidth times round trip of any link of the catalogue
@@ -55,6 +56,8 @@ pub struct Machine {
     driver: Seat<Driver>,
     copy_in: Seat<DmaEngine>,
     copy_out: Seat<DmaEngine>,
+    /// Where kernels load from host memory.
+    host_load: Option<Seat<DmaEngine>>,
     stores: Vec<Seat<DmaEngine>>,
     loads: Vec<Seat<DmaEngine>>,
     pim: Vec<Seat<Controller>>,
@@ -141,6 +144,9 @@ impl Machine {
                 .collect()
         };
         let (stores, loads) = (per_stack("store"), per_stack("load"));
+        // Only where a codec chooses what it fetches. Such loads are a kernel's, so they cost what a kernel does.
+        let loads_from_host = placement.cache.chooses() && placement.choice.gather == Gather::Loads;
+        let host_load = loads_from_host.then(|| engine(simulation.reserve("gpu0.load.host"), gpu.start_cost));
         let mut seats = Vec::new();
         if let Some(pim) = pim {
             for (index, class) in placement.classes.iter().enumerate() {
@@ -166,6 +172,7 @@ impl Machine {
             driver: Seat { key: driver, actor: Driver::default() },
             copy_in: engine(copy_in, gpu.copy_set_up),
             copy_out: engine(copy_out, gpu.copy_set_up),
+            host_load,
             stores,
             loads,
             pim: seats,
@@ -177,9 +184,9 @@ impl Machine {
                 post: host.post,
                 hand_over: pim.as_ref().map_or(Time::ZERO, |pim| pim.hand_over),
             },
-            channels: pim.as_ref().map(|pim| {
-                (pim.device.clone(), u64::from(pim.stacks) * u64::from(pim.device.channels_per_stack()))
-            }),
+            channels: pim
+                .as_ref()
+                .map(|pim| (pim.device.clone(), u64::from(pim.stacks) * u64::from(pim.device.channels_per_stack()))),
             work: deal::Work { lookahead: Time::MAX, ..deal::Work::default() },
             simulation,
         })
@@ -244,6 +251,7 @@ impl Machine {
             Site::Stream => self.stream.actor.board_mut(),
             Site::CopyIn => self.copy_in.actor.board_mut(),
             Site::CopyOut => self.copy_out.actor.board_mut(),
+            Site::HostLoad => self.host_load.as_mut().unwrap_or(&mut self.copy_in).actor.board_mut(),
             Site::Store(stack) => self.stores[stack].actor.board_mut(),
             Site::Load(stack) => self.loads[stack].actor.board_mut(),
             Site::Pim(class) => self.pim[class].actor.board_mut(),
@@ -257,6 +265,7 @@ impl Machine {
             Site::Stream => self.stream.key.port(least),
             Site::CopyIn => self.copy_in.key.port(least),
             Site::CopyOut => self.copy_out.key.port(least),
+            Site::HostLoad => self.host_load.as_ref().unwrap_or(&self.copy_in).key.port(least),
             Site::Store(stack) => self.stores[stack].key.port(least),
             Site::Load(stack) => self.loads[stack].key.port(least),
             Site::Pim(class) => self.pim[class].key.port(least),
@@ -270,6 +279,9 @@ impl Machine {
             (Site::Worker, Work::Kernel(kernel)) => self.worker.actor.board_mut().add(kernel),
             (_, Work::Kernel(kernel)) => self.stream.actor.board_mut().add(kernel),
             (Site::CopyOut, Work::Copy(copy)) => self.copy_out.actor.board_mut().add(copy),
+            (Site::HostLoad, Work::Copy(copy)) => {
+                self.host_load.as_mut().unwrap_or(&mut self.copy_in).actor.board_mut().add(copy)
+            }
             (Site::Store(stack), Work::Copy(copy)) => self.stores[stack].actor.board_mut().add(copy),
             (Site::Load(stack), Work::Copy(copy)) => self.loads[stack].actor.board_mut().add(copy),
             (_, Work::Copy(copy)) => self.copy_in.actor.board_mut().add(copy),
@@ -363,12 +375,25 @@ impl Machine {
             one_thread = one_thread.map(tracing::field::display),
             "dealt"
         );
-        let Self { mut simulation, stream, worker, driver, copy_in, copy_out, stores, loads, pim, channels, .. } = self;
+        let Self {
+            mut simulation,
+            stream,
+            worker,
+            driver,
+            copy_in,
+            copy_out,
+            stores,
+            loads,
+            host_load,
+            pim,
+            channels,
+            ..
+        } = self;
         // Only the channels' own counts know their energy, and the actors are inside the simulation afterwards.
         simulation.place(stream.key, stream.actor);
         simulation.place(worker.key, worker.actor);
         simulation.place(driver.key, driver.actor);
-        for seat in [copy_in, copy_out].into_iter().chain(stores).chain(loads) {
+        for seat in [copy_in, copy_out].into_iter().chain(host_load).chain(stores).chain(loads) {
             simulation.place(seat.key, seat.actor);
         }
         for seat in pim {
@@ -449,7 +474,7 @@ enum Group {
 impl Site {
     fn group(self) -> Group {
         match self {
-            Self::Stream | Self::CopyIn | Self::CopyOut | Self::Store(_) | Self::Load(_) => Group::Gpu,
+            Self::Stream | Self::CopyIn | Self::CopyOut | Self::HostLoad | Self::Store(_) | Self::Load(_) => Group::Gpu,
             Self::Pim(_) => Group::Pim,
             Self::Worker => Group::Cpu,
             Self::Driver => Group::Host,

@@ -1,14 +1,22 @@
 //! Which bytes lie in which memory: weights, activations, buffers and the KV cache with its overflow.
 
+use std::ops::Range;
+
 use host_gpu::Ledger;
-use pim_device::kv_rows;
+use pim_device::kernel::pq::{self, PqShape};
+use pim_device::{DeviceSpec, kv_rows};
 use sim_core::{Bytes, Rate};
 use workloads::Lengths;
+use workloads::kv::packing::Pages;
 use workloads::kv::{self, KvDemand, KvPlacement, SpillUnit};
 
+use super::cache::Cache;
 use super::channels::{self, ChannelClass, Channels};
-use super::{Figures, Job, SystemError};
-use crate::scenario::{Attention, Home, KvChoice, Overflow, SystemSpec, Workload};
+use super::{Figures, Job, SystemError, prefill};
+use crate::scenario::{Attention, Home, KvChoice, Overflow, Pipeline, SystemSpec, Workload};
+
+/// The longest context of a scenario.
+const MOST_TOKENS: u64 = 1 << 24;
 
 /// The host, where it is the memory that is full.
 const HOST: &str = "the host";
@@ -26,15 +34,21 @@ pub struct Placement {
     pub pim: Option<Ledger>,
     /// The cache in its home; `None` where the home is the host.
     resident: Option<KvPlacement>,
+    /// Bytes that are kept for activations.
+    pub activations: u64,
     /// Sequences of the batch.
     batch: u32,
-    /// Bytes of a token's K and V in one layer.
-    token_layer_bytes: u64,
+    /// What the cache weighs and costs.
+    pub cache: Cache,
+    /// Sequences that go through attention together, in the order in which the GPU takes them.
+    pub groups: Vec<Range<u32>>,
+    /// How far a group goes by itself.
+    pub pipeline: Pipeline,
     /// Bytes read from the weights in every step.
     streamed_weights: u64,
-    /// The PIM channels by what they get.
+    /// The PIM channels by what they get; their "layers" are the groups of each layer, see [`Self::slot`].
     pub classes: Vec<ChannelClass>,
-    /// (sequence, KV head) units of each stack, by layer.
+    /// (sequence, KV head) units of each stack, by the groups of each layer.
     pub stack_units: Vec<Vec<u32>>,
 }
 
@@ -61,24 +75,41 @@ impl Placement {
         Err(refused)
     }
 
+    /// The longest context of all sequences alike at which nothing has to leave the home.
+    pub fn tokens_that_fit(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> u64 {
+        let refusing = SystemSpec { kv: KvChoice { overflow: Overflow::Refuse, ..spec.kv.clone() }, ..spec.clone() };
+        let least = u64::from(job.workload.new_tokens);
+        let fits = |context| {
+            let lengths = Lengths::equal(job.workload.batch, context);
+            let workload = Workload { context, lengths, ..job.workload.clone() };
+            Self::attempt(&refusing, figures, &Job { workload: &workload, ..job.clone() }).is_ok()
+        };
+        if fits(least) { most(least, MOST_TOKENS + 1, fits) } else { 0 }
+    }
+
     fn attempt(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> Result<Self, SystemError> {
         let (model, workload) = (job.model, job.workload);
-        let token_layer_bytes = model.kv_bytes_per_token_layer(job.dtype_bytes);
         let mut gpu = Ledger::new("the GPU's memory", figures.gpu.capacity);
         let host = Ledger::new("the host's memory", figures.host.capacity);
         gpu.take("weights", Bytes(model.weight_bytes(job.dtype_bytes)))?;
         // Assumption: two sets of the largest operator's activations, one read and one written.
         let graph = job.operators(workload.new_tokens);
         let activations = graph.operators().map(|operator| operator.activation_bytes).max().unwrap_or(0);
-        gpu.take("activations", Bytes(activations.saturating_mul(2)))?;
+        let activations = activations.saturating_mul(2).max(prefill::least_workspace(job, spec.kv.home));
+        gpu.take("activations", Bytes(activations))?;
+        let size = spec.pipeline_group.max(1);
+        let starts = (0..workload.batch).step_by(size as usize);
         let mut placement = Self {
-            choice: spec.kv,
+            choice: spec.kv.clone(),
             gpu,
             host,
             pim: None,
             resident: None,
+            activations,
             batch: workload.batch,
-            token_layer_bytes,
+            cache: Cache::new(model, &spec.kv),
+            groups: starts.map(|from| from..(from + size).min(workload.batch)).collect(),
+            pipeline: spec.pipeline,
             streamed_weights: model.streamed_weight_bytes(workload.batch, job.dtype_bytes),
             classes: Vec::new(),
             stack_units: Vec::new(),
@@ -92,19 +123,21 @@ impl Placement {
         Ok(placement)
     }
 
-    fn demand(job: &Job<'_>) -> KvDemand {
-        // The one codec of this version; the registry has it under this name.
-        KvDemand::new(job.model, &kv::Fp16, &job.workload.lengths)
+    fn demand(&self, job: &Job<'_>) -> KvDemand {
+        KvDemand::new(job.model, self.choice.codec.get(), &job.workload.lengths)
     }
 
-    /// Bytes of the buffers that hold fetched KV: one for the layer in use and one for each prefetched.
+    /// Bytes of the buffers that hold fetched KV: one for the layer in use and one for each prefetched, and one for the
+    /// tokens that the layer in use has chosen.
     fn buffers(&self, job: &Job<'_>, resident: Option<&KvPlacement>) -> u64 {
         if self.choice.attention == Attention::Cpu {
             return 0;
         }
-        let host = |layer| split(resident, layer, &job.workload.lengths).1.total();
+        let lengths = &job.workload.lengths;
+        let host = |layer| self.cache.bytes(&split(resident, layer, lengths).1);
         let largest = (0..job.model.layers).map(host).max().unwrap_or(0);
-        largest.saturating_mul(self.token_layer_bytes).saturating_mul(u64::from(self.choice.prefetch) + 1)
+        let chosen = self.cache.chosen_bytes(lengths);
+        largest.saturating_mul(u64::from(self.choice.prefetch) + 1).saturating_add(chosen)
     }
 
     fn take_buffers(&mut self, job: &Job<'_>) -> Result<(), SystemError> {
@@ -115,7 +148,7 @@ impl Placement {
 
     /// What stays on the GPU shrinks as the buffers for the rest grow: repeated until both agree.
     fn place_on_gpu(&mut self, job: &Job<'_>) -> Result<(), SystemError> {
-        let demand = Self::demand(job);
+        let demand = self.demand(job);
         let (overflow, unit) = (overflow(&self.choice), spill_unit(&self.choice));
         let mut buffers = 0;
         loop {
@@ -139,17 +172,23 @@ impl Placement {
         };
         let (model, device) = (job.model, &pim.device);
         let count = u64::from(pim.stacks) * u64::from(device.channels_per_stack());
-        let (rows, row_bytes) = (device.channel_rows(), device.row_bytes().0);
-        let all = Bytes(count * rows * row_bytes);
+        let row_bytes = device.row_bytes().0;
+        let all = Bytes(count * device.channel_rows() * row_bytes);
         let mut ledger = Ledger::new("the PIM stacks", all);
-        let unit_rows = |tokens| kv_rows(device, tokens, model.head_dim).max(1);
-        let channels = Channels { count: count as usize, rows, unit_rows: &unit_rows };
+        let slots = Slots::of(device, &self.cache, &job.workload.lengths)?;
+        // What a unit has of a row.
+        let (rows, row_bytes) = (slots.rows, row_bytes / slots.units_per_row);
+        let unit_rows = |tokens| slots.unit_rows(device, tokens);
+        let channels =
+            Channels { count: count as usize, rows, side_by_side: slots.units_per_row, unit_rows: &unit_rows };
         let unit_bytes = |tokens| u64::from(model.kv_heads) * unit_rows(tokens) * row_bytes;
         let lengths = &job.workload.lengths;
         let demand = KvDemand::with(model.layers, model.kv_heads, lengths, &unit_bytes);
         // A head stays whole in its channel: what fits is found by dealing the heads.
+        let groups = self.groups.clone();
         let deal = |placed: &KvPlacement| {
-            let layers: Vec<Lengths> = (0..model.layers).map(|layer| placed.split(layer, lengths).0).collect();
+            let resident = |layer| groups.iter().map(move |group| group_split(Some(placed), layer, group, lengths).0);
+            let layers: Vec<Lengths> = (0..model.layers).flat_map(resident).collect();
             channels::deal(&layers, model.kv_heads, channels)
         };
         let whole = |units| KvPlacement::whole_units(demand.clone(), units);
@@ -173,7 +212,7 @@ impl Placement {
                     let needed = Bytes(demand.total_bytes());
                     let rows_used = rows - rows % unit_rows(lengths.longest());
                     let usable = if lengths.is_equal() {
-                        count * rows_used * row_bytes
+                        count * rows_used * slots.units_per_row * row_bytes
                     } else {
                         whole(units_that_fit()).resident_bytes
                     };
@@ -187,8 +226,11 @@ impl Placement {
             };
         }
         ledger.take("KV cache", Bytes(placed.resident_bytes))?;
+        if slots.shared > 0 && placed.resident_bytes > 0 {
+            ledger.take("tables of queries", Bytes(count * slots.shared * device.row_bytes().0))?;
+        }
         let by_channel = deal(&placed).unwrap_or_default();
-        self.stack_units = channels::by_stack(&by_channel, model.layers as usize, pim.stacks as usize);
+        self.stack_units = channels::by_stack(&by_channel, model.layers as usize * groups.len(), pim.stacks as usize);
         self.classes = channels::classes(by_channel);
         self.pim = Some(ledger);
         self.resident = Some(placed);
@@ -198,12 +240,18 @@ impl Placement {
     /// What is not in its home lies in pinned host memory.
     fn place_on_host(&mut self, job: &Job<'_>) -> Result<(), SystemError> {
         let lengths = &job.workload.lengths;
-        let tokens: u64 = (0..job.model.layers).map(|layer| self.split(layer, lengths).1.total()).sum();
-        let needed = Bytes(tokens.saturating_mul(self.token_layer_bytes));
+        let layers = u64::from(job.model.layers);
+        let aside = |lengths: &Lengths| lengths.sum(|tokens| self.cache.aside_bytes(tokens)).saturating_mul(layers);
+        let spilled = (0..job.model.layers).map(|layer| self.cache.bytes(&self.split(layer, lengths).1));
+        let needed = Bytes(spilled.fold(aside(lengths), u64::saturating_add));
         if self.host.free() < needed {
-            let layer_bytes = u64::from(job.model.layers).saturating_mul(self.token_layer_bytes);
             let free = self.host.free();
-            let fits = |tokens| lengths.capped(tokens).total().saturating_mul(layer_bytes) <= free.0;
+            let all = |lengths: &Lengths| self.cache.bytes(lengths).saturating_mul(layers);
+            let home = u64::from(self.choice.home == Home::Host || aside(lengths) == 0);
+            let fits = |tokens| {
+                let capped = lengths.capped(tokens);
+                (all(&capped) * home).saturating_add(aside(&capped)) <= free.0
+            };
             return Err(refused(HOST, job, needed, free, most(0, lengths.longest(), fits)));
         }
         self.host.take("KV cache (pinned)", needed)?;
@@ -218,16 +266,40 @@ impl Placement {
         Ok(())
     }
 
+    /// The place of a group of a layer among the "layers" of channels and stacks.
+    pub fn slot(&self, layer: u32, group: usize) -> usize {
+        layer as usize * self.groups.len() + group
+    }
+
+    /// The parts of the cache of a group of sequences in a layer that are in the home and in the host when a step reads so
+    /// many tokens of each sequence of the batch.
+    pub fn group_split(&self, layer: u32, group: usize, lengths: &Lengths) -> (Lengths, Lengths) {
+        let all = 0..self.batch;
+        group_split(self.resident.as_ref(), layer, self.groups.get(group).unwrap_or(&all), lengths)
+    }
+
     /// The parts of a layer's cache that are in the home and in the host when a step reads so many tokens of each
     /// sequence.
     pub fn split(&self, layer: u32, lengths: &Lengths) -> (Lengths, Lengths) {
         split(self.resident.as_ref(), layer, lengths)
     }
 
-    /// How many sequences are in two places in a layer, so that partial softmaxes must be merged.
-    pub fn merged(&self, layer: u32, lengths: &Lengths) -> u32 {
-        let (home, host) = self.split(layer, lengths);
-        (home.sequences() + host.sequences()).saturating_sub(self.batch)
+    /// How many sequences of a group are in two places in a layer, so that partial softmaxes must be merged.
+    pub fn merged(&self, layer: u32, group: usize, lengths: &Lengths) -> u32 {
+        let (home, host) = self.group_split(layer, group, lengths);
+        let size = self.groups.get(group).map_or(0, ExactSizeIterator::len) as u32;
+        (home.sequences() + host.sequences()).saturating_sub(size)
+    }
+
+    /// Bytes of a cache of `tokens` tokens in all layers: in FP16, with the codec packed, and with the codec in whole
+    /// words and pages of HBM; each with what the host holds beside it.
+    pub fn bytes_of_sequence(&self, layers: u32, tokens: u64) -> [u64; 3] {
+        let Cache { codec, head, kv_heads, .. } = &self.cache;
+        let (codec, plain) = (codec.get(), kv::Codec::stored_bytes(&kv::Fp16, *head, tokens));
+        let aside = codec.host_bytes(*head, tokens);
+        let paged = codec.padded_bytes(*head, tokens, Pages::HBM);
+        [plain, codec.stored_bytes(*head, tokens).saturating_add(aside), paged.saturating_add(aside)]
+            .map(|bytes| bytes.saturating_mul(*kv_heads).saturating_mul(u64::from(layers)))
     }
 
     /// How many tokens of a unit in the home there are when its sequence has `tokens`.
@@ -290,14 +362,47 @@ impl Placement {
                 ),
             });
         }
-        if self.uses_host() {
-            notes.push(
-                "Energy leaves out host DRAM and CPU cores (no source): too low here, do not compare it with systems \
-                 that keep the KV cache on the package."
-                    .to_owned(),
-            );
-        }
         notes
+    }
+}
+
+/// How units lie in the rows of a channel.
+#[derive(Clone, Debug)]
+struct Slots {
+    /// Of a quantised cache.
+    shape: Option<PqShape>,
+    head_dim: u32,
+    /// Units whose parts share a row, each in banks of its own.
+    units_per_row: u64,
+    /// Rows for units.
+    rows: u64,
+    /// Rows that all units share.
+    shared: u64,
+}
+
+impl Slots {
+    fn of(device: &DeviceSpec, cache: &Cache, lengths: &Lengths) -> Result<Self, SystemError> {
+        let (shape, head_dim) = (cache.pq_shape(), cache.head.head_dim);
+        let Some(shape) = shape else {
+            return Ok(Self { shape, head_dim, units_per_row: 1, rows: device.channel_rows(), shared: 0 });
+        };
+        let units_per_row = u64::from(pq::units_per_wave(device, &shape)?).max(1);
+        // Prompts are in place before the first step: their buffer regions are free again.
+        let shared = pq::buffer_rows(device, &shape, 0, 0)?;
+        let rows = device.channel_rows().saturating_sub(shared);
+        pq::wave_rows(device, &shape, lengths.shortest())?;
+        Ok(Self { shape: Some(shape), head_dim, units_per_row, rows, shared })
+    }
+
+    fn unit_rows(&self, device: &DeviceSpec, tokens: u64) -> u64 {
+        let rows = match &self.shape {
+            None => kv_rows(device, tokens, self.head_dim),
+            // Fewer tokens than sinks have been refused; a cut to so few takes what the sinks take.
+            Some(shape) => {
+                pq::wave_rows(device, shape, tokens.max(u64::from(shape.sinks))).map_or(0, |rows| rows.total())
+            }
+        };
+        rows.max(1)
     }
 }
 
@@ -306,8 +411,24 @@ fn split(resident: Option<&KvPlacement>, layer: u32, lengths: &Lengths) -> (Leng
     resident.map_or_else(|| (Lengths::default(), lengths.clone()), |placed| placed.split(layer, lengths))
 }
 
+/// The same of a group of its sequences.
+fn group_split(
+    resident: Option<&KvPlacement>,
+    layer: u32,
+    group: &Range<u32>,
+    lengths: &Lengths,
+) -> (Lengths, Lengths) {
+    let slice = lengths.first(group.end).after(group.start);
+    let Some(placed) = resident else { return (Lengths::default(), slice) };
+    let kept = placed.resident_sequences.get(layer as usize).copied().unwrap_or(0).saturating_sub(group.start);
+    match placed.split_tokens {
+        None => (slice.first(kept), slice.after(kept)),
+        Some(tokens) => (slice.first(kept).capped(tokens), slice.beyond(tokens)),
+    }
+}
+
 /// The most, from `low` on and below `high`, of which `fits` holds; `low` where it holds of none.
-fn most(mut low: u64, mut high: u64, fits: impl Fn(u64) -> bool) -> u64 {
+pub(super) fn most(mut low: u64, mut high: u64, fits: impl Fn(u64) -> bool) -> u64 {
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         if fits(middle) {

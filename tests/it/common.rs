@@ -67,7 +67,11 @@ pub(crate) fn load_text(text: &str, overrides: &[&str]) -> Loaded {
 
 /// A shipped scenario as it is, run once for all tests.
 pub(crate) fn shipped(name: &str) -> &'static Run {
-    static RUNS: [(&str, OnceLock<Run>); 5] = [
+    static RUNS: [(&str, OnceLock<Run>); 9] = [
+        ("aqpim/capacity-wall", OnceLock::new()),
+        ("aqpim/communication-share", OnceLock::new()),
+        ("aqpim/decode-latency", OnceLock::new()),
+        ("aqpim/lookup-rate", OnceLock::new()),
         ("quickstart", OnceLock::new()),
         ("offload-share", OnceLock::new()),
         ("cxl-pim", OnceLock::new()),
@@ -78,15 +82,11 @@ pub(crate) fn shipped(name: &str) -> &'static Run {
     run.get_or_init(|| try_run(load(name, &[])).unwrap())
 }
 
-/// The names of the files in scenarios/, without their ending, in order.
+/// The names of the files in scenarios/ and the folders in it, without their ending, in order.
 pub(crate) fn scenario_names() -> Vec<String> {
-    let files = std::fs::read_dir(root().join("scenarios")).unwrap();
-    let mut names: Vec<String> = files
-        .map(|file| file.unwrap().path())
-        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
+    let folder = root().join("scenarios");
+    let files = tree(&folder).into_iter().filter(|path| path.is_file());
+    files.map(|path| path.strip_prefix(&folder).unwrap().with_extension("").to_string_lossy().into_owned()).collect()
 }
 
 /// The directory that the quick start writes with a trace, written once for all tests.

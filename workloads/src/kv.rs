@@ -96,6 +96,28 @@ pub struct CodecCost {
 }
 
 impl CodecCost {
+    /// The same `times` times.
+    pub fn times(self, times: u64) -> Self {
+        Self {
+            flops: self.flops.saturating_mul(times),
+            lookups: self.lookups.saturating_mul(times),
+            adds: self.adds.saturating_mul(times),
+            read_bytes: self.read_bytes.saturating_mul(times),
+            write_bytes: self.write_bytes.saturating_mul(times),
+        }
+    }
+
+    /// What is left without a part of it.
+    pub fn minus(self, part: Self) -> Self {
+        Self {
+            flops: self.flops.saturating_sub(part.flops),
+            lookups: self.lookups.saturating_sub(part.lookups),
+            adds: self.adds.saturating_sub(part.adds),
+            read_bytes: self.read_bytes.saturating_sub(part.read_bytes),
+            write_bytes: self.write_bytes.saturating_sub(part.write_bytes),
+        }
+    }
+
     /// Both, one after the other.
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -282,6 +304,12 @@ pub trait Codec: fmt::Debug + Send + Sync {
     /// The cost of attending to `tokens` tokens once.
     fn attend(&self, head: HeadShape, tokens: u64) -> Work;
 
+    /// The part of [`Self::attend`]'s near cost that chooses which tokens are fetched: it comes before the fetch, the rest
+    /// after it. Nothing for a codec that fetches none.
+    fn choose(&self, _head: HeadShape, _tokens: u64) -> CodecCost {
+        CodecCost::default()
+    }
+
     /// The cost of storing one more token, the last of `tokens`.
     fn append(&self, head: HeadShape, tokens: u64) -> Work;
 
@@ -304,9 +332,23 @@ pub trait Codec: fmt::Debug + Send + Sync {
         pages.whole(self.stored_bytes(head, tokens))
     }
 
+    /// For product quantisation, its parameters; for devices that work on its codes.
+    fn as_pq(&self) -> Option<&Pq> {
+        None
+    }
+
     /// What the codec has to know about a prompt.
     fn needs(&self) -> Needs {
         Needs::Nothing
+    }
+
+    /// The codec that does to heads of `to` elements what this one does to heads of `from`: sub-vectors of as many
+    /// channels. `None` where it is the same codec.
+    ///
+    /// # Errors
+    /// [`CodecError::Shape`] where there is no such codec.
+    fn for_head_dim(&self, _from: u32, _to: u32) -> Result<Option<Box<dyn Codec>>, CodecError> {
+        Ok(None)
     }
 
     /// Whether the parameters go with so many tokens of so many elements.

@@ -33,6 +33,11 @@ pub enum ExecutionMode {
     CommandByCommand,
 }
 
+/// Column commands to all banks beside MACs.
+const COLUMN: [Command; 3] = [Command::Ret, Command::RdReg, Command::WrReg];
+/// Moves that go over the places of a round in turn.
+const IN_TURN: [Command; 3] = [Command::MvSb, Command::MvGb, Command::MvSum];
+
 /// A command that was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Issued {
@@ -65,6 +70,26 @@ pub(super) struct Slots {
     pub(super) last: i64,
 }
 
+impl Slots {
+    pub(super) const fn one(cycle: i64) -> Self {
+        Self { start: cycle, gap: 1, last: cycle }
+    }
+
+    /// Takes in slots behind its own where they go on in equal steps; false where they do not.
+    #[inline]
+    pub(super) fn goes_on(&mut self, more: Self) -> bool {
+        let step = more.start - self.last;
+        let equal = (step == i64::from(self.gap) || self.start == self.last)
+            && (step == i64::from(more.gap) || more.start == more.last);
+        // Moves count in 32 bits how far they are in an entry.
+        let goes_on = equal && more.last - self.start <= i64::from(u32::MAX);
+        if goes_on {
+            (self.gap, self.last) = (step as u32, more.last);
+        }
+        goes_on
+    }
+}
+
 /// Where a command goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
@@ -91,6 +116,8 @@ pub struct Engine {
     /// such gap.
     pub(super) set_gap: Option<i64>,
     pub(super) round_gap: Option<i64>,
+    /// Configuration: cycles between look-ups, and between registers read and written, by [`COLUMN`].
+    column_gaps: [Option<i64>; COLUMN.len()],
     pub(super) refresh_interval: i64,
     /// Configuration: latency of each command's result.
     results: [i64; Command::ALL.len()],
@@ -100,7 +127,7 @@ pub struct Engine {
     pub(super) round: Vec<Address>,
     /// Configuration: where the commands of each set go.
     pub(super) sets: Vec<Address>,
-    /// Configuration: every command to all banks, then MVSB, then MVGB, at each place of a round, then activate, MAC and
+    /// Configuration: every command to all banks, then the moves of [`IN_TURN`] at each place of a round, then activate, MAC and
     /// precharge of each set.
     spots: Vec<Spot>,
     pub(super) device: DeviceSpec,
@@ -162,7 +189,7 @@ impl Engine {
         let commands = device.pe.commands();
         let mut places: Vec<(Command, Address)> =
             Command::ALL.into_iter().map(|command| (command, Address::default())).collect();
-        for command in [Command::MvSb, Command::MvGb] {
+        for command in IN_TURN {
             places.extend(round.iter().map(|&address| (command, address)));
         }
         for command in [commands.activate, commands.mac, commands.precharge] {
@@ -173,12 +200,13 @@ impl Engine {
             let nodes = readiness.nodes(address);
             spots.push(readiness.spot(command, nodes));
         }
-        let macs = &spots[Command::ALL.len() + 2 * round.len() + sets.len()..][..sets.len()];
+        let macs = &spots[Command::ALL.len() + IN_TURN.len() * round.len() + sets.len()..][..sets.len()];
         let interval = i64::from(device.timing.get(Parameter::Refi).max(1));
         Self {
             mode: ExecutionMode::default(),
             set_gap: Readiness::gap(&macs[..1]),
             round_gap: Readiness::gap(macs),
+            column_gaps: COLUMN.map(|command| Readiness::gap(std::slice::from_ref(&spots[command.index()]))),
             refresh_interval: interval,
             results,
             precharge: i64::from(cycles(Parameter::Rp)),
@@ -394,20 +422,48 @@ impl Engine {
 
     /// A move at this place of a round.
     pub(super) fn to_round(&self, command: Command, at: usize) -> Place {
-        let skipped = if command == Command::MvGb { self.round.len() } else { 0 };
-        Place::Spot(Command::ALL.len() + skipped + at)
+        let before = IN_TURN.iter().position(|&other| other == command).unwrap_or(0);
+        Place::Spot(Command::ALL.len() + before * self.round.len() + at)
     }
 
     /// A command to a set.
     pub(super) fn to_set(&self, what: OnSet, set: usize) -> Place {
-        Place::Spot(Command::ALL.len() + 2 * self.round.len() + what as usize * self.sets.len() + set)
+        Place::Spot(Command::ALL.len() + IN_TURN.len() * self.round.len() + what as usize * self.sets.len() + set)
+    }
+
+    /// A MAC to a set, or another column command to all banks.
+    pub(super) fn to_column(&self, command: Command, set: usize) -> Place {
+        if COLUMN.contains(&command) { Self::to_all(command) } else { self.to_set(OnSet::Mac, set) }
+    }
+
+    /// Cycles between commands of a run in one set.
+    pub(super) fn column_gap(&self, command: Command) -> Option<i64> {
+        let column = COLUMN.iter().position(|&other| other == command);
+        column.map_or(self.set_gap, |column| self.column_gaps[column])
+    }
+
+    /// The number of the first set's MAC; those of the others follow.
+    pub(super) fn mac_spots(&self) -> usize {
+        Command::ALL.len() + 2 * self.round.len() + OnSet::Mac as usize * self.sets.len()
+    }
+
+    /// When the constraints let the command of a resolved address go.
+    #[inline]
+    pub(super) fn ready_at(&self, spot: usize) -> i64 {
+        self.readiness.ready_at(&self.spots[spot])
+    }
+
+    /// Notes the command of a resolved address.
+    #[inline]
+    pub(super) fn note_at(&mut self, spot: usize, cycle: i64) {
+        self.readiness.note_at(&self.spots[spot], cycle);
     }
 
     /// When the constraints let a command go.
     #[inline]
     pub(super) fn ready(&self, place: Place) -> i64 {
         match place {
-            Place::Spot(spot) => self.readiness.ready_at(&self.spots[spot]),
+            Place::Spot(spot) => self.ready_at(spot),
             // An ordinary command, see `ready_of`.
             Place::Bank(_) => super::readiness::NEVER,
         }
@@ -424,7 +480,7 @@ impl Engine {
     #[inline]
     pub(super) fn note(&mut self, command: Command, place: Place, cycle: i64) {
         match place {
-            Place::Spot(spot) => self.readiness.note_at(&self.spots[spot], cycle),
+            Place::Spot(spot) => self.note_at(spot, cycle),
             Place::Bank(nodes) => self.readiness.note(command, nodes, cycle),
         }
     }

@@ -296,7 +296,8 @@ impl Engine {
         let counts =
             Command::ALL.into_iter().map(|command| (command, self.counts[command] - recording.counts[command]));
         let sets_row = self.memo.bodies[usize::from(frame.body) - 1].iter().any(|i| matches!(i, Instruction::Row(_)));
-        let data = [Command::WrGb, Command::MvSb, Command::MvGb, Command::Sfm];
+        let data =
+            [Command::WrGb, Command::MvSb, Command::MvGb, Command::Sfm, Command::MvSum, Command::MvBc, Command::Bpe];
         let issued = data.into_iter().any(|command| self.counts[command] > recording.counts[command]);
         let step = Step {
             low: self.watch.low.saturating_sub(recording.begin),

@@ -46,6 +46,25 @@ impl Engine {
                     self.buffer_free = start + i64::try_from(takes).unwrap_or(i64::MAX / 4).max(1);
                     cursor.result = self.buffer_free;
                 }
+                Instruction::Buffer { operations } => {
+                    // What was moved before has to arrive, and the BufferPE to be free.
+                    let operands = cursor.result;
+                    let to = (Address::default(), Self::to_all(Command::Bpe));
+                    if !self.issue_move(cursor, Command::Bpe, to, frontier)? {
+                        return Ok(Stop::Frontier);
+                    }
+                    let start = (cursor.ready - 1).max(operands).max(self.buffer_free);
+                    let takes = self.device.buffer_cycles(operations).0;
+                    self.buffer_free = start + i64::try_from(takes).unwrap_or(i64::MAX / 4).max(1);
+                    cursor.result = self.buffer_free;
+                }
+                Instruction::Free(token) => {
+                    self.post(token, cursor.ready);
+                    if wanted == Some(token) {
+                        cursor.place += 1;
+                        return Ok(Stop::Posted);
+                    }
+                }
                 Instruction::Post(token) => {
                     self.post(token, cursor.result.max(cursor.ready));
                     if wanted == Some(token) {
@@ -72,8 +91,8 @@ impl Engine {
     /// Where the move at this place of a round goes, and how many moves a round has.
     fn destination(&self, command: Command, at: u32) -> (Address, Place, u32) {
         match command {
-            // The query goes to all bank groups at once.
-            Command::WrGb => (Address::default(), Self::to_all(command), 1),
+            // The query, and what is broadcast, goes to all bank groups at once.
+            Command::WrGb | Command::MvBc => (Address::default(), Self::to_all(command), 1),
             _ => (self.round[at as usize], self.to_round(command, at as usize), self.round.len() as u32),
         }
     }

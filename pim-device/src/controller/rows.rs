@@ -18,9 +18,15 @@ impl Engine {
             let mut closed = false;
             match instruction {
                 Instruction::Row(row) => self.row = row,
+                Instruction::Step(rows) => self.row = self.row.wrapping_add_signed(rows),
+                Instruction::OpenAt(row) => self.open_row(cursor, 0, row)?,
                 Instruction::Open(set) => self.open(cursor, usize::from(set))?,
                 Instruction::Mac { set, sets, count, queries } => {
-                    self.macs(cursor, (usize::from(set), usize::from(sets)), count, queries)?;
+                    let command = self.device.pe.commands().mac;
+                    self.macs(cursor, command, (usize::from(set), usize::from(sets)), count, queries)?;
+                }
+                Instruction::Column { command, count, queries } => {
+                    self.macs(cursor, command, (0, 1), count, queries)?
                 }
                 Instruction::Close(set) => {
                     let place = self.to_set(OnSet::Precharge, usize::from(set));
@@ -41,6 +47,7 @@ impl Engine {
                 }
                 Instruction::Ordinary(command, address) => self.ordinary(cursor, command, address)?,
                 Instruction::Post(token) => self.post(token, cursor.result.max(cursor.ready)),
+                Instruction::Free(token) => self.post(token, cursor.ready),
                 Instruction::Wait(token) => match self.take(token) {
                     Some(cycle) => {
                         self.wait_until(cycle)?;
@@ -53,7 +60,7 @@ impl Engine {
                     continue;
                 }
                 // `Program::new` keeps these out of this stream.
-                Instruction::Move { .. } | Instruction::Softmax { .. } => {}
+                Instruction::Move { .. } | Instruction::Softmax { .. } | Instruction::Buffer { .. } => {}
             }
             cursor.closed = closed;
             cursor.place += 1;
@@ -111,58 +118,68 @@ impl Engine {
         let cycle = self.admit(command, place, cursor.ready)?;
         self.issue(command, address, place, cycle);
         if command.bus() == Bus::Column {
-            self.take_slots(cycle, 1, cycle);
+            self.take_slots(Slots::one(cycle));
         }
         cursor.ready = cycle;
         cursor.result = cycle + self.results_of(command);
         Ok(())
     }
 
-    fn take_slots(&mut self, start: i64, gap: u32, last: i64) {
-        self.column_bus = last;
-        self.slots.push_back(Slots { start, gap, last });
+    /// Takes slots of the column bus. What goes on in equal steps is one entry, however it was issued.
+    fn take_slots(&mut self, slots: Slots) {
+        self.column_bus = slots.last;
+        if !self.slots.back_mut().is_some_and(|before| before.goes_on(slots)) {
+            self.slots.push_back(slots);
+        }
     }
 
     /// Opens the row of the row register in a set; behind the last set the register counts up.
     fn open(&mut self, cursor: &mut Cursor<'_>, set: usize) -> Result<(), ProgramError> {
-        let command = self.device.pe.commands().activate;
-        let address = Address { row: self.row, ..self.sets[set] };
-        self.issue_row(cursor, command, address, self.to_set(OnSet::Activate, set))?;
-        if self.open & (1 << set) != 0 || self.ordinary != 0 {
-            return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
-        }
-        self.open |= 1 << set;
-        self.warm &= !(1 << set);
-        self.open_rows[set] = self.row;
+        self.open_row(cursor, set, self.row)?;
         if set + 1 == self.sets.len() {
             self.row = self.row.wrapping_add(1);
         }
         Ok(())
     }
 
-    /// `count` MACs in the open rows of `sets` sets from `first` on, in turn.
+    fn open_row(&mut self, cursor: &mut Cursor<'_>, set: usize, row: u32) -> Result<(), ProgramError> {
+        let command = self.device.pe.commands().activate;
+        let address = Address { row, ..self.sets[set] };
+        self.issue_row(cursor, command, address, self.to_set(OnSet::Activate, set))?;
+        if self.open & (1 << set) != 0 || self.ordinary != 0 {
+            return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
+        }
+        self.open |= 1 << set;
+        self.warm &= !(1 << set);
+        self.open_rows[set] = row;
+        Ok(())
+    }
+
+    /// `count` MACs, or other column commands to all banks, in the open rows of `sets` sets from `first` on, in turn.
     fn macs(
         &mut self,
         cursor: &mut Cursor<'_>,
+        command: Command,
         (first, sets): (usize, usize),
         count: u32,
         queries: u32,
     ) -> Result<(), ProgramError> {
-        let command = self.device.pe.commands().mac;
         let needed = if sets >= 64 { u64::MAX } else { ((1_u64 << sets) - 1) << first };
         if count > 0 && self.open & needed != needed {
             return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
         }
+        if !self.fast() {
+            return self.single_macs(cursor, command, (first, sets), count, queries);
+        }
         let gap = match sets {
-            _ if !self.fast() => None,
-            1 => self.set_gap,
+            1 => self.column_gap(command),
             all if all == self.sets.len() => self.round_gap,
             _ => None,
         };
         let (mut done, mut at) = (0, 0);
         while done < count {
             let set = first + at;
-            let place = self.to_set(OnSet::Mac, set);
+            let place = self.to_column(command, set);
             let start = self.admit(command, place, cursor.ready)?;
             let left = i64::from(count - done);
             // Once every set has had a MAC, and as many as there are sets came in order, they wait for nothing but each
@@ -186,16 +203,12 @@ impl Engine {
                 let end = at + run as usize;
                 for back in (0..sets.min(run as usize) as u32).rev() {
                     let at = (end - 1 - back as usize) % sets;
-                    self.note(command, self.to_set(OnSet::Mac, first + at), last - i64::from(back) * step);
+                    self.note(command, self.to_column(command, first + at), last - i64::from(back) * step);
                 }
             }
-            self.take_slots(start, step as u32, last);
+            self.take_slots(Slots { start, gap: step as u32, last });
             self.counts[command] += run.unsigned_abs();
             self.counts.mac_queries += run.unsigned_abs() * u64::from(queries);
-            if let Some(trace) = &mut self.trace {
-                let address = Address { row: self.open_rows[set], ..self.sets[set] };
-                trace.push(Issued { cycle: start.unsigned_abs(), command, address });
-            }
             cursor.ready = last;
             cursor.result = last + self.results_of(command);
             done += run as u32;
@@ -209,6 +222,54 @@ impl Engine {
             if self.next_set == self.sets.len() {
                 self.next_set = 0;
             }
+        }
+        Ok(())
+    }
+
+    /// The same, each MAC by itself: what the table says of it, behind the one before.
+    fn single_macs(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        command: Command,
+        (first, sets): (usize, usize),
+        count: u32,
+        queries: u32,
+    ) -> Result<(), ProgramError> {
+        let spots = match self.to_column(command, 0) {
+            Place::Spot(spot) => spot,
+            Place::Bank(_) => self.mac_spots(),
+        };
+        let mut earliest = cursor.ready.max(self.column_bus + 1);
+        let mut deadline = self.deadline();
+        let mut set = first;
+        let mut taken: Option<Slots> = None;
+        for _ in 0..count {
+            let spot = spots + set;
+            let mut cycle = self.ready_at(spot).max(earliest);
+            // Rows are open.
+            while cycle >= deadline {
+                self.forced_refresh()?;
+                deadline = self.deadline();
+                cycle = self.ready_at(spot).max(earliest);
+            }
+            self.note_at(spot, cycle);
+            let goes_on = taken.as_mut().is_some_and(|taken| taken.goes_on(Slots::one(cycle)));
+            if !goes_on && let Some(before) = taken.replace(Slots::one(cycle)) {
+                self.take_slots(before);
+            }
+            if let Some(trace) = &mut self.trace {
+                let address = Address { row: self.open_rows[set], ..self.sets[set] };
+                trace.push(Issued { cycle: cycle.unsigned_abs(), command, address });
+            }
+            earliest = cycle + 1;
+            set = if set + 1 == first + sets { first } else { set + 1 };
+        }
+        if let Some(taken) = taken {
+            self.take_slots(taken);
+            cursor.ready = taken.last;
+            cursor.result = taken.last + self.results_of(command);
+            self.counts[command] += u64::from(count);
+            self.counts.mac_queries += u64::from(count) * u64::from(queries);
         }
         Ok(())
     }

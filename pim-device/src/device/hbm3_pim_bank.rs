@@ -29,5 +29,6 @@ pub fn device() -> DeviceSpec {
         element: 2,
         energy: EnergyFigures::FGDRAM,
         power: None,
+        pq: None,
     }
 }

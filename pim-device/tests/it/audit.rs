@@ -83,9 +83,14 @@ fn banks(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
         let closed = banks.iter().all(|&bank| open[bank].is_none());
         let fits = match issued.command {
             Command::ActAb | Command::ActSb | Command::ActPb | Command::Act | Command::RefAb | Command::SetM => closed,
-            Command::MacAb | Command::MacSb | Command::MacPb | Command::Wr | Command::Rd => {
-                banks.iter().all(|&bank| open[bank] == row)
-            }
+            Command::MacAb
+            | Command::MacSb
+            | Command::MacPb
+            | Command::Wr
+            | Command::Rd
+            | Command::Ret
+            | Command::RdReg
+            | Command::WrReg => banks.iter().all(|&bank| open[bank] == row),
             _ => true,
         };
         if !fits {
@@ -123,12 +128,13 @@ fn refreshes(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
     faults
 }
 
-/// Law 4: in any window of n gaps no more than n MACs are issued.
+/// Law 4: in any window of n gaps no more than n MACs, or look-ups and reads into registers, are issued.
 fn bandwidth(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
     let commands = device.pe.commands();
     let gap = u64::from(device.timing.get(commands.gap));
+    let reading = [commands.mac, Command::Ret, Command::RdReg];
     let macs: Vec<u64> =
-        trace.iter().filter(|issued| issued.command == commands.mac).map(|issued| issued.cycle).collect();
+        trace.iter().filter(|issued| reading.contains(&issued.command)).map(|issued| issued.cycle).collect();
     let mut faults = Vec::new();
     for gaps in [1, 2, 32, 1_000] {
         for window in macs.windows(gaps + 1) {

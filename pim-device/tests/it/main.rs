@@ -15,6 +15,7 @@ mod laws;
 mod mixed;
 mod oracle;
 mod power;
+mod pq;
 mod program;
 mod random;
 mod refresh;

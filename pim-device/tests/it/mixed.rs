@@ -133,11 +133,7 @@ fn random_programs(draw: &mut Draw, device: &DeviceSpec, most: u32) -> Vec<Progr
 fn differ(ours: &Outcome, expected: &Outcome) -> Option<String> {
     if let Some(place) = ours.trace.iter().zip(&expected.trace).position(|(ours, expected)| ours != expected) {
         let from = place.saturating_sub(3);
-        return Some(format!(
-            "command {place}:\n{:?}\n{:?}",
-            &ours.trace[from..=place],
-            &expected.trace[from..=place]
-        ));
+        return Some(format!("command {place}:\n{:?}\n{:?}", &ours.trace[from..=place], &expected.trace[from..=place]));
     }
     if ours.programs != expected.programs {
         return Some(format!("programs: {:?}, not {:?}", ours.programs, expected.programs));
@@ -246,12 +242,7 @@ proptest! {
 
 #[test]
 fn is_every_broken_rule_seen() {
-    for broken in [
-        Broken::NotQuiet,
-        Broken::UnlockedEarly,
-        Broken::OwnersWait,
-        Broken::CountsNothing,
-    ] {
+    for broken in [Broken::NotQuiet, Broken::UnlockedEarly, Broken::OwnersWait, Broken::CountsNothing] {
         let seen = |&seed: &u64| std::panic::catch_unwind(|| compare(seed, broken).is_err()).unwrap_or(true);
         assert!((0..200).any(|seed| seen(&seed)), "nobody notices {broken:?}");
     }
@@ -313,12 +304,7 @@ fn pins(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
 }
 
 /// Nothing of a request is issued while a program has the channel, and nothing of it is under way when the program begins.
-fn locks(
-    device: &DeviceSpec,
-    outcome: &Outcome,
-    programs: &[Program],
-    arrivals: &[(u64, Arrival<'_>)],
-) -> Vec<String> {
+fn locks(device: &DeviceSpec, outcome: &Outcome, programs: &[Program], arrivals: &[(u64, Arrival<'_>)]) -> Vec<String> {
     let cycles = |parameter| u64::from(device.timing.get(parameter));
     let mut faults = Vec::new();
     let mut of_requests = 0;
@@ -413,8 +399,7 @@ fn a_read_that_arrives_in_a_program_waits_for_its_end() {
     let device = device();
     let program = attention(&device, 128, &units(&[2_048], 1));
     let read = Request::read(Address { row: 9, ..Address::default() }, 3);
-    let outcome =
-        run(&device, Precedence::Program, &[(0, Arrival::Program(&program)), (100, Arrival::Request(read))]);
+    let outcome = run(&device, Precedence::Program, &[(0, Arrival::Program(&program)), (100, Arrival::Request(read))]);
     let (_, end) = outcome.programs[0];
     // SETM and PREA lie further back than nMOD and nRP: ACT at once, nRCD, nCL + nBL.
     assert_eq!(outcome.completions, [Completion { request: read, arrived: 100, done: end + 19 + 21 }]);
@@ -425,18 +410,15 @@ fn a_program_that_arrives_behind_a_read_waits_for_its_data_and_its_row() {
     let device = device();
     let program = crate::common::rows(&device, 1, 32);
     let read = Request::read(Address::default(), 0);
-    let outcome =
-        run(&device, Precedence::Program, &[(0, Arrival::Request(read)), (0, Arrival::Program(&program))]);
+    let outcome = run(&device, Precedence::Program, &[(0, Arrival::Request(read)), (0, Arrival::Program(&program))]);
     // The program came before the read was begun.
     assert_eq!(outcome.programs[0].0, 1);
-    let outcome =
-        run(&device, Precedence::Program, &[(0, Arrival::Request(read)), (1, Arrival::Program(&program))]);
+    let outcome = run(&device, Precedence::Program, &[(0, Arrival::Request(read)), (1, Arrival::Program(&program))]);
     // ACT 1, RD 20, PREA at 46 by nRAS, done at 65.
     assert_eq!(outcome.programs[0].0, 1 + 45 + 19);
     assert_eq!(outcome.completions[0].done, 20 + 21);
     let write = Request::write(Address::default(), 0);
-    let outcome =
-        run(&device, Precedence::Program, &[(0, Arrival::Request(write)), (1, Arrival::Program(&program))]);
+    let outcome = run(&device, Precedence::Program, &[(0, Arrival::Request(write)), (1, Arrival::Program(&program))]);
     // WR 20, PREA nCWL + nBL + nWR later.
     assert_eq!(outcome.programs[0].0, 20 + 29 + 19);
 }

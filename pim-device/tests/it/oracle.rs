@@ -151,7 +151,7 @@ impl<'d> Oracle<'d> {
     }
 
     /// Issues the first command of the row stream, or passes over what takes no time; false where it has to wait.
-    fn row_step(&mut self, stream: &mut VecDeque<Instruction>, result: &mut u64) -> bool {
+    fn row_step(&mut self, stream: &mut VecDeque<Instruction>, result: &mut u64, ready: &mut u64) -> bool {
         let Some(head) = stream.front() else { return false };
         let at = Address::default();
         let row = self.register;
@@ -161,8 +161,16 @@ impl<'d> Oracle<'d> {
                 self.register = *row;
                 None
             }
+            Instruction::Step(rows) => {
+                self.register = self.register.wrapping_add_signed(*rows);
+                None
+            }
             Instruction::Post(token) => {
                 self.tokens[usize::from(token.0)].push_back(*result);
+                None
+            }
+            Instruction::Free(token) => {
+                self.tokens[usize::from(token.0)].push_back(*ready);
                 None
             }
             Instruction::Wait(token) => {
@@ -170,8 +178,13 @@ impl<'d> Oracle<'d> {
                 if line.front().is_none_or(|&cycle| cycle > self.now) {
                     return false;
                 }
-                line.pop_front();
+                *ready = (*ready).max(line.pop_front().unwrap_or_default());
                 None
+            }
+            Instruction::OpenAt(row) => Some((commands.activate, Address { row: *row, ..at })),
+            Instruction::Column { command, .. } => {
+                let waiting = self.reopen.front().map(|&(_, row)| row);
+                Some((*command, Address { row: self.open[0].or(waiting).unwrap_or_default(), ..at }))
             }
             Instruction::Open(set) => {
                 let set = usize::from(*set);
@@ -202,7 +215,9 @@ impl<'d> Oracle<'d> {
             return false;
         }
         *result = self.result(command);
+        *ready = self.now;
         match (command, head) {
+            (_, Instruction::OpenAt(row)) => self.open[0] = Some(row),
             (_, Instruction::Open(set)) => {
                 let set = usize::from(set);
                 self.open[set] = Some(row);
@@ -217,7 +232,7 @@ impl<'d> Oracle<'d> {
             (Command::Pre, _) => self.ordinary -= 1,
             _ => {}
         }
-        if let Instruction::Mac { count, .. } = head {
+        if let Instruction::Mac { count, .. } | Instruction::Column { count, .. } = head {
             self.macs += 1;
             if self.macs < count {
                 return true;
@@ -228,7 +243,13 @@ impl<'d> Oracle<'d> {
         true
     }
 
-    fn move_step(&mut self, stream: &mut VecDeque<Instruction>, place: &mut u32, result: &mut u64) -> bool {
+    fn move_step(
+        &mut self,
+        stream: &mut VecDeque<Instruction>,
+        place: &mut u32,
+        result: &mut u64,
+        ready: &mut u64,
+    ) -> bool {
         let Some(head) = stream.front().copied() else {
             return false;
         };
@@ -239,8 +260,9 @@ impl<'d> Oracle<'d> {
                 if line.front().is_none_or(|&cycle| cycle > self.now) {
                     return false;
                 }
-                line.pop_front();
+                *ready = (*ready).max(line.pop_front().unwrap_or_default());
             }
+            Instruction::Free(token) => self.tokens[usize::from(token.0)].push_back(*ready),
             Instruction::Move { count: 0, .. } => {}
             _ if self.overdue() || self.now < self.blocked_until => return false,
             Instruction::Move { command, count } => {
@@ -248,11 +270,13 @@ impl<'d> Oracle<'d> {
                 let spot = *place % (ranks * self.device.organisation.bank_groups);
                 let address =
                     Address { rank: (spot % ranks) as u8, bank_group: (spot / ranks) as u8, ..Address::default() };
-                let address = if command == Command::WrGb { Address::default() } else { address };
+                let address =
+                    if [Command::WrGb, Command::MvBc].contains(&command) { Address::default() } else { address };
                 if !self.issue(command, address) {
                     return false;
                 }
                 *result = self.result(command);
+                *ready = self.now + 1;
                 *place += 1;
                 if *place < count {
                     return true;
@@ -264,6 +288,16 @@ impl<'d> Oracle<'d> {
                 }
                 self.buffer_free = self.buffer_free.max(self.now) + self.device.softmax_cycles(elements).0.max(1);
                 *result = self.buffer_free;
+                *ready = self.now + 1;
+            }
+            Instruction::Buffer { operations } => {
+                if !self.issue(Command::Bpe, Address::default()) {
+                    return false;
+                }
+                let start = self.buffer_free.max(self.now).max(*result);
+                self.buffer_free = start + self.device.buffer_cycles(operations).0.max(1);
+                *result = self.buffer_free;
+                *ready = self.now + 1;
             }
             other => panic!("{other:?}"),
         }
@@ -279,13 +313,15 @@ pub(crate) struct Stepping {
     moves: VecDeque<Instruction>,
     row_result: u64,
     move_result: u64,
+    row_ready: u64,
+    move_ready: u64,
     place: u32,
 }
 
 impl Stepping {
     pub(crate) fn new(program: &Program, begin: u64) -> Self {
         let (rows, moves) = (unrolled(program.row_stream()), unrolled(program.move_stream()));
-        Self { rows, moves, row_result: begin, move_result: begin, place: 0 }
+        Self { rows, moves, row_result: begin, move_result: begin, row_ready: begin, move_ready: begin, place: 0 }
     }
 
     /// When its last result is there, once both streams have ended.
@@ -298,14 +334,14 @@ impl Stepping {
         oracle.used = [false; 2];
         let mut refreshed = false;
         loop {
-            while oracle.row_step(&mut self.rows, &mut self.row_result) {}
+            while oracle.row_step(&mut self.rows, &mut self.row_result, &mut self.row_ready) {}
             // Refresh goes on while the row stream waits for a token, and when it has ended.
             if !refreshed {
                 oracle.refresh(self.rows.front());
                 refreshed = true;
             }
             // What a move stream posts without a move is there at once.
-            if !oracle.move_step(&mut self.moves, &mut self.place, &mut self.move_result) {
+            if !oracle.move_step(&mut self.moves, &mut self.place, &mut self.move_result, &mut self.move_ready) {
                 break;
             }
         }
@@ -330,7 +366,7 @@ fn step_through(device: &DeviceSpec, program: &Program) -> Vec<Issued> {
 }
 
 #[track_caller]
-fn check(device: &DeviceSpec, program: &Program) {
+pub(crate) fn check(device: &DeviceSpec, program: &Program) {
     let mut engine = Engine::new(device);
     engine.record();
     engine.run(program, 0).unwrap();

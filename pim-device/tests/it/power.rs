@@ -81,11 +81,7 @@ fn the_gap_of_macs_is_their_energy_over_the_power() {
     let opened = trace.iter().find(|i| i.command == Command::ActAb).unwrap().cycle;
     assert_eq!(macs[0] - opened, 77);
     // Four queries of a shared pass take four times the multiply-adds.
-    let shared = DeviceSpec {
-        gqa: GqaPolicy::SharedPass,
-        power: Some(PowerBudget { queries: 4, ..budget }),
-        ..device
-    };
+    let shared = DeviceSpec { gqa: GqaPolicy::SharedPass, power: Some(PowerBudget { queries: 4, ..budget }), ..device };
     assert_eq!(shared.power.unwrap().of(&shared, Command::MacAb), Energy(7_536_640 + 3 * 327_680));
 }
 

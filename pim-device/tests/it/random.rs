@@ -25,6 +25,9 @@ impl Draw {
 pub(crate) fn device(draw: &mut Draw) -> DeviceSpec {
     let mut device = DeviceSpec::hbm3_pim_bank();
     device.pe = [PeLevel::Bank, PeLevel::BankGroup, PeLevel::BufferDie][draw.below(3) as usize];
+    if device.pe == PeLevel::Bank && draw.below(3) > 0 {
+        device.pq = DeviceSpec::by_name("hbm3-aqpim").and_then(|device| device.pq);
+    }
     if draw.below(3) == 0 {
         device.multi_bank_activation = MultiBankActivation::Staggered;
     }
@@ -40,6 +43,10 @@ pub(crate) fn device(draw: &mut Draw) -> DeviceSpec {
     change(Parameter::CcdL, 1, 9);
     change(Parameter::Bl, 1, 4);
     change(Parameter::RcdRd, 1, 40);
+    change(Parameter::RcdWr, 1, 40);
+    change(Parameter::Rtw, 1, 30);
+    change(Parameter::WtrL, 1, 20);
+    change(Parameter::Wr, 1, 30);
     change(Parameter::Rp, 1, 40);
     change(Parameter::Ras, 1, 90);
     change(Parameter::Rc, 1, 120);
@@ -60,14 +67,66 @@ pub(crate) fn device(draw: &mut Draw) -> DeviceSpec {
 /// Both streams of a part of a program. Parts follow each other in both streams alike, so none waits for a later one.
 type Part = (Vec<Instruction>, Vec<Instruction>);
 
-fn row(draw: &mut Draw, sets: u32) -> Vec<Instruction> {
+fn count(draw: &mut Draw) -> u32 {
+    if draw.below(6) == 0 { draw.between(1, 900) } else { draw.between(1, 40) }
+}
+
+/// A column command of a PE that works on a product-quantised cache.
+fn column(draw: &mut Draw, count: u32) -> Instruction {
+    match draw.below(4) {
+        0 => Instruction::Mac { set: 0, sets: 1, count, queries: draw.between(1, 3) },
+        1 => Instruction::Column { command: Command::RdReg, count, queries: 0 },
+        2 => Instruction::Column { command: Command::WrReg, count, queries: 0 },
+        _ => Instruction::Column { command: Command::Ret, count, queries: draw.below(3) },
+    }
+}
+
+/// Opens a row of all banks, by the register or by its number.
+fn opening(draw: &mut Draw, code: &mut Vec<Instruction>) {
+    if draw.below(2) == 0 {
+        code.push(Instruction::OpenAt(draw.below(1_000)));
+    } else {
+        if draw.below(3) == 0 {
+            code.push(Instruction::Step(draw.below(5).cast_signed() - 2));
+        }
+        code.push(Instruction::Open(0));
+    }
+}
+
+/// Column commands whose results go to the move stream through a few registers, given back when they were moved.
+fn registers(draw: &mut Draw, there: Token, back: Token) -> Part {
+    let (times, free) = (draw.between(1, 40), draw.between(1, 3));
+    let mut rows = Vec::new();
+    opening(draw, &mut rows);
+    let group = draw.between(1, 3);
+    rows.extend([Instruction::Loop { times, length: 3 }, Instruction::Wait(back), column(draw, group)]);
+    rows.extend([Instruction::Post(there), Instruction::Close(0)]);
+    rows.extend(vec![Instruction::Wait(back); free as usize]);
+    let mut moves = vec![Instruction::Post(back); free as usize];
+    moves.extend([
+        Instruction::Loop { times, length: 4 },
+        Instruction::Wait(there),
+        Instruction::Move { command: Command::MvSum, count: draw.between(1, 33) },
+        Instruction::Free(back),
+        Instruction::Buffer { operations: u64::from(draw.below(2_000)) },
+    ]);
+    (rows, moves)
+}
+
+fn row(draw: &mut Draw, sets: u32, pq: bool) -> Vec<Instruction> {
+    if pq && draw.below(3) > 0 {
+        let mut code = Vec::new();
+        opening(draw, &mut code);
+        for _ in 0..draw.between(1, 4) {
+            let count = count(draw);
+            code.push(column(draw, count));
+        }
+        code.push(Instruction::Close(0));
+        return code;
+    }
     let set = draw.below(sets) as u8;
-    let mac = |draw: &mut Draw, set, sets| Instruction::Mac {
-        set,
-        sets,
-        count: if draw.below(6) == 0 { draw.between(1, 900) } else { draw.between(1, 40) },
-        queries: draw.between(1, 3),
-    };
+    let mac =
+        |draw: &mut Draw, set, sets| Instruction::Mac { set, sets, count: count(draw), queries: draw.between(1, 3) };
     match draw.below(4) {
         // Two sets, the second opened while the first is multiplied.
         0 if sets > 1 => {
@@ -96,42 +155,54 @@ fn row(draw: &mut Draw, sets: u32) -> Vec<Instruction> {
     }
 }
 
-fn moves(draw: &mut Draw) -> Instruction {
-    let command = [Command::MvSb, Command::MvGb, Command::WrGb][draw.below(3) as usize];
+fn moves(draw: &mut Draw, pq: bool) -> Instruction {
+    let all = [Command::MvSb, Command::MvGb, Command::WrGb, Command::MvSum, Command::MvBc];
+    let command = all[draw.below(if pq { 5 } else { 3 }) as usize];
     let count = if draw.below(8) == 0 { draw.between(200, 3_000) } else { draw.between(0, 24) };
     Instruction::Move { command, count }
 }
 
-fn part(draw: &mut Draw, sets: u32, depth: u32) -> Part {
+/// Tells the other stream of the last command's result, or of its issue.
+fn post(draw: &mut Draw, token: Token) -> Instruction {
+    if draw.below(3) == 0 { Instruction::Free(token) } else { Instruction::Post(token) }
+}
+
+fn part(draw: &mut Draw, sets: u32, pq: bool, depth: u32) -> Part {
     let (there, back) = (Token(draw.below(3) as u8), Token(3 + draw.below(3) as u8));
-    let softmax = Instruction::Softmax { elements: u64::from(draw.between(0, 4_000)) };
+    if pq && draw.below(4) == 0 {
+        return registers(draw, there, back);
+    }
+    let softmax = match draw.below(if pq { 2 } else { 1 }) {
+        0 => Instruction::Softmax { elements: u64::from(draw.between(0, 4_000)) },
+        _ => Instruction::Buffer { operations: u64::from(draw.between(0, 9_000)) },
+    };
     match draw.below(if depth > 0 { 10 } else { 7 }) {
-        0 => (row(draw, sets), vec![]),
+        0 => (row(draw, sets, pq), vec![]),
         1 | 2 => {
             // The post is behind the last MAC, or behind the precharge.
-            let mut rows = row(draw, sets);
+            let mut rows = row(draw, sets, pq);
             let place = rows.len() - draw.below(2) as usize;
-            rows.insert(place, Instruction::Post(there));
-            (rows, vec![Instruction::Wait(there), moves(draw)])
+            rows.insert(place, post(draw, there));
+            (rows, vec![Instruction::Wait(there), moves(draw, pq)])
         }
         3 => {
             let mut rows = vec![Instruction::Wait(back)];
-            rows.extend(row(draw, sets));
-            (rows, vec![moves(draw), Instruction::Post(back)])
+            rows.extend(row(draw, sets, pq));
+            (rows, vec![moves(draw, pq), post(draw, back)])
         }
-        4 => (vec![], vec![if draw.below(2) == 0 { softmax } else { moves(draw) }]),
+        4 => (vec![], vec![if draw.below(2) == 0 { softmax } else { moves(draw, pq) }]),
         5 => {
             // There and back while a row is open.
-            let mut rows = row(draw, sets);
+            let mut rows = row(draw, sets, pq);
             let place = rows.len() - 1;
-            rows.splice(place..place, [Instruction::Post(there), Instruction::Wait(back)]);
-            let answer = if draw.below(3) == 0 { softmax } else { moves(draw) };
-            (rows, vec![Instruction::Wait(there), answer, Instruction::Post(back)])
+            rows.splice(place..place, [post(draw, there), Instruction::Wait(back)]);
+            let answer = if draw.below(3) == 0 { softmax } else { moves(draw, pq) };
+            (rows, vec![Instruction::Wait(there), answer, post(draw, back)])
         }
         6 => (vec![Instruction::Row(draw.below(1_000))], vec![]),
         _ => {
             let times = draw.between(2, 60);
-            let (rows, moves) = parts(draw, sets, depth - 1);
+            let (rows, moves) = parts(draw, sets, pq, depth - 1);
             let wrap = |code: Vec<Instruction>, times: u32| {
                 let length = code.len() as u32;
                 let mut all = vec![Instruction::Loop { times, length }];
@@ -147,10 +218,10 @@ fn part(draw: &mut Draw, sets: u32, depth: u32) -> Part {
     }
 }
 
-fn parts(draw: &mut Draw, sets: u32, depth: u32) -> Part {
+fn parts(draw: &mut Draw, sets: u32, pq: bool, depth: u32) -> Part {
     let mut all = Part::default();
     for _ in 0..draw.between(1, 4) {
-        let (rows, moves) = part(draw, sets, depth);
+        let (rows, moves) = part(draw, sets, pq, depth);
         all.0.extend(rows);
         all.1.extend(moves);
     }
@@ -161,7 +232,7 @@ fn parts(draw: &mut Draw, sets: u32, depth: u32) -> Part {
 pub(crate) fn program(draw: &mut Draw, device: &DeviceSpec, most: u64) -> Program {
     let sets = device.pe.sets(&device.organisation).len() as u32;
     loop {
-        let (rows, moves) = parts(draw, sets, 3);
+        let (rows, moves) = parts(draw, sets, device.pq.is_some(), 3);
         let program = Program::new(device, rows, moves).expect("random programs are sound");
         if program.commands().total() < most {
             return program;

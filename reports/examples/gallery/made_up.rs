@@ -1,6 +1,6 @@
 //! Systems that were never simulated: jobs put on actors one after the other, with the rules that spans keep.
 
-use reports::{Bytes, Category, Memory, Meter, Span, SpanId, SystemInput, Time, Use};
+use reports::{Bytes, Category, KvBytes, Memory, Meter, Span, SpanId, SystemInput, Time, Use};
 use sim_core::{ActorId, Context, Handle, Inspect, Rate, Simulation, Tag};
 
 #[derive(Debug)]
@@ -150,8 +150,16 @@ pub(crate) fn offload(name: &str, tokens: u32, layers: u32, link: Category, fetc
         pim: None,
         host: Some(gib(62.5, 1024)),
         kv_bytes_per_token: 131_072,
+        kv_bytes: KvBytes {
+            tokens: 32_000,
+            plain: 32_000 * 131_072,
+            packed: 32_000 * 131_072,
+            paged: 32_000 * 131_072,
+        },
+        kv_tokens_that_fit: 33_000,
         spilled: 0,
         placement: vec!["62.50 GiB of KV cache in host memory, 13.49 GiB of weights in GPU memory".to_owned()],
+        ..Memory::default()
     };
     b.input.meters =
         vec![meter("link.down", 1 << 26, 64_000_000_000, 900), meter("gpu0.hbm", 1 << 30, 3_350_000_000_000, 700)];
@@ -199,6 +207,12 @@ pub(crate) fn pim(name: &str, tokens: u32, layers: u32, ranks: usize, attend_us:
         pim: Some(gib(60.0, 64)),
         host: Some(gib(2.5, 1024)),
         kv_bytes_per_token: 131_072,
+        kv_bytes: KvBytes {
+            tokens: 32_000,
+            plain: 32_000 * 131_072,
+            packed: 32_000 * 131_072,
+            paged: 32_000 * 131_072,
+        },
         spilled: 2_684_354_560,
         placement: vec![
             "60.00 GiB of KV cache in PIM stacks, 2.50 GiB (newest sequences) spilled to host memory".to_owned(),

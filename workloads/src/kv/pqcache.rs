@@ -169,7 +169,7 @@ impl Codec for PqCache {
     /// g K d multiply-adds for the table, g n m look-ups, and attention on what is kept and fetched. A union of g choices
     /// is counted as disjoint ones, the most it can be.
     fn attend(&self, head: HeadShape, tokens: u64) -> Work {
-        let (d, g) = (u64::from(head.head_dim), u64::from(head.query_heads));
+        let g = u64::from(head.query_heads);
         let (sinks, newest, top) = self.split(tokens);
         let coded = tokens - sinks - newest;
         let fetched = match self.selection {
@@ -177,18 +177,29 @@ impl Codec for PqCache {
             Selection::Union => product(&[g, top]).min(coded),
         };
         let seen = sinks + newest + fetched;
-        let table = product(&[2, g, u64::from(self.centroids), d]);
-        let read = self.code_bits(coded).div_ceil(8);
+        let attended = CodecCost {
+            flops: fp16::attention_flops(head, seen),
+            read_bytes: bytes(head, seen),
+            write_bytes: bytes(head, fetched),
+            ..CodecCost::default()
+        };
         Work {
-            near: CodecCost {
-                flops: table.saturating_add(fp16::attention_flops(head, seen)),
-                lookups: product(&[g, coded, u64::from(self.sub_vectors)]),
-                adds: product(&[g, coded, u64::from(self.sub_vectors) - 1]),
-                read_bytes: read.saturating_add(self.codebook_bytes(head)).saturating_add(bytes(head, seen)),
-                write_bytes: bytes(head, fetched),
-            },
+            near: self.choose(head, tokens).plus(attended),
             host: CodecCost { read_bytes: bytes(head, fetched), ..CodecCost::default() },
             link_bytes: bytes(head, fetched),
+        }
+    }
+
+    fn choose(&self, head: HeadShape, tokens: u64) -> CodecCost {
+        let (d, g) = (u64::from(head.head_dim), u64::from(head.query_heads));
+        let (sinks, newest, _) = self.split(tokens);
+        let coded = tokens - sinks - newest;
+        CodecCost {
+            flops: product(&[2, g, u64::from(self.centroids), d]),
+            lookups: product(&[g, coded, u64::from(self.sub_vectors)]),
+            adds: product(&[g, coded, u64::from(self.sub_vectors) - 1]),
+            read_bytes: self.code_bits(coded).div_ceil(8).saturating_add(self.codebook_bytes(head)),
+            write_bytes: 0,
         }
     }
 
@@ -206,6 +217,11 @@ impl Codec for PqCache {
             host: CodecCost { write_bytes: bytes(head, 1), ..CodecCost::default() },
             link_bytes: bytes(head, 1),
         }
+    }
+
+    fn for_head_dim(&self, from: u32, to: u32) -> Result<Option<Box<dyn Codec>>, CodecError> {
+        let sub_vectors = super::pq::scaled(self, self.sub_vectors, from, to)?;
+        Ok((sub_vectors != self.sub_vectors).then(|| Box::new(Self { sub_vectors, ..*self }) as Box<dyn Codec>))
     }
 
     fn check(&self, tokens: usize, head_dim: usize) -> Result<(), CodecError> {

@@ -197,8 +197,7 @@ impl Requests {
             let ready = readiness.ready(command, state.nodes).max(cycle);
             let age = (owner.entry.arrived, owner.activated);
             if best.is_none_or(|(best, oldest)| (ready, age) < (best.cycle, oldest)) {
-                let pick =
-                    Pick { cycle: ready, command, nodes: state.nodes, bank, owned: true, queue: READ, place: 0 };
+                let pick = Pick { cycle: ready, command, nodes: state.nodes, bank, owned: true, queue: READ, place: 0 };
                 best = Some((pick, age));
             }
         }

@@ -1,0 +1,259 @@
+//! Suite `claims`: what papers publish about systems of this kind, beside what the shipped scenarios give.
+//!
+//! Which number of which run answers to which claim is data (`validation/claims/readings.toml`). A claim can have several
+//! readings, because papers often leave open what was measured: attention alone or the whole step, one layer or all. Each
+//! reading gives the published value, ours, their ratio, whether the claim comes out, what decides it and the assumptions
+//! that ours rests on.
+//!
+//! No bound is put on the ratio, since nothing here is fitted to a claim. Judged is that every reading can be run, and
+//! that it comes out or not as the data say: a change of the models that turns a verdict must be seen and explained.
+
+mod measure;
+mod published;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use reports::{Assumption, RunReport};
+use serde::Deserialize;
+
+use self::measure::Measure;
+use self::published::{Published, numbers};
+use super::error::ValidateError;
+use super::outcome::{Case, Outcome};
+use super::parallel::in_parallel;
+use super::table::{Row, Table};
+use super::{Options, Suite};
+use crate::run::{keep_nothing, simulate};
+use crate::scenario::Scenario;
+
+const SHIPPED: &str = include_str!("../../validation/claims/claims.csv");
+const SHIPPED_PATH: &str = "validation/claims/claims.csv";
+const READINGS: &str = include_str!("../../validation/claims/readings.toml");
+
+const COLUMNS: [&str; 4] = ["paper", "claim", "workload", "value"];
+const EXTRA: [&str; 8] =
+    ["reading", "published", "ratio", "verdict", "scenario", "decided_by", "assumptions", "published_unit"];
+
+/// A claim comes out where ours is this near to the published number, or to its range. Papers give two digits.
+const NEAR: f64 = 0.1;
+
+/// The suite.
+#[derive(Clone, Copy, Debug)]
+pub struct Claims;
+
+impl Suite for Claims {
+    fn name(&self) -> &'static str {
+        "claims"
+    }
+
+    fn about(&self) -> &'static str {
+        "what papers publish, beside what the shipped scenarios give"
+    }
+
+    fn run(&self, options: &Options) -> Result<Outcome, ValidateError> {
+        let table = match &options.reference {
+            Some(path) => Table::read(path, &COLUMNS)?,
+            None => Table::parse(SHIPPED_PATH, SHIPPED.as_bytes(), &COLUMNS)?,
+        };
+        compare(&table, &readings(), options.threads)
+    }
+}
+
+/// All claims that are reproduced.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Readings {
+    claim: Vec<Claim>,
+}
+
+/// A row of the table that shipped scenarios reproduce.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claim {
+    /// Column `paper`.
+    paper: String,
+    /// Column `claim`.
+    #[serde(rename = "claim")]
+    name: String,
+    /// Which number of column `value`, from 0.
+    #[serde(default)]
+    number: usize,
+    /// The unit of that number.
+    unit: String,
+    /// What decides whether it comes out.
+    decided_by: String,
+    /// How it can be read.
+    reading: Vec<Reading>,
+}
+
+/// One way to reproduce a claim.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reading {
+    /// What is read, in words.
+    what: String,
+    /// A shipped scenario.
+    scenario: String,
+    /// What is set in it.
+    #[serde(default)]
+    set: Vec<String>,
+    /// What is taken from the run.
+    measure: Measure,
+    /// Keys of the run's assumptions on which it rests most.
+    #[serde(default)]
+    rests_on: Vec<String>,
+    /// Whether it came out when this was written.
+    comes_out: bool,
+}
+
+/// The data that are shipped.
+fn readings() -> Readings {
+    // A test reads them: what is compiled in is sound.
+    toml::from_str(READINGS).unwrap_or_default()
+}
+
+/// A claim of the table, understood, with one of its readings.
+struct Asked<'a> {
+    row: &'a Row,
+    claim: &'a Claim,
+    reading: &'a Reading,
+    published: Published,
+}
+
+/// The rows that are reproduced, with every reading.
+fn asked<'a>(table: &'a Table, readings: &'a Readings) -> Result<Vec<Asked<'a>>, ValidateError> {
+    let mut asked = Vec::new();
+    for row in table.rows() {
+        let of = |claim: &&Claim| claim.paper == table.text(row, "paper") && claim.name == table.text(row, "claim");
+        for claim in readings.claim.iter().filter(of) {
+            let value = table.text(row, "value");
+            let published = numbers(value).get(claim.number).copied().ok_or_else(|| {
+                let problem = format!("`value` is \"{value}\", and number {} of it is asked for", claim.number + 1);
+                table.wrong(row, "value", 0, problem, "write the published numbers, such as \"0.12x (8.33x speedup)\"")
+            })?;
+            asked.extend(claim.reading.iter().map(|reading| Asked { row, claim, reading, published }));
+        }
+    }
+    Ok(asked)
+}
+
+/// A scenario and what is set in it.
+type Asking<'a> = (&'a str, &'a [String]);
+
+fn run(asking: &Asking<'_>) -> Result<RunReport, String> {
+    let (scenario, set) = asking;
+    let loaded = Scenario::load(Path::new(scenario), set).map_err(|error| error.to_string())?;
+    simulate(&loaded, &mut keep_nothing).map_err(|error| error.to_string())
+}
+
+fn compare(table: &Table, readings: &Readings, threads: usize) -> Result<Outcome, ValidateError> {
+    let asked = asked(table, readings)?;
+    let mut runs: Vec<Asking<'_>> = asked.iter().map(|a| (a.reading.scenario.as_str(), &a.reading.set[..])).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    let reports = in_parallel(runs.len(), threads, &|index| run(&runs[index]));
+    let reports: BTreeMap<Asking<'_>, Result<RunReport, String>> = runs.iter().copied().zip(reports).collect();
+    let (mut cases, mut notes, mut turned) = (Vec::new(), Vec::new(), 0_usize);
+    for Asked { row, claim, reading, published } in &asked {
+        let defect = |problem: String| {
+            let remedy = "this is a defect of pimscope's data on claims: please report it";
+            table.wrong(row, "claim", 0, format!("\"{}\": {problem}", reading.what), remedy)
+        };
+        let report = reports[&(reading.scenario.as_str(), &reading.set[..])].as_ref();
+        let report = report.map_err(|error| defect(error.clone()))?;
+        let ours = reading.measure.take(report).map_err(defect)?;
+        let assumptions = rests_on(&report.assumptions, &reading.rests_on).map_err(defect)?;
+        let reference = published.nearest(ours);
+        let near = (ours - reference).abs() <= NEAR * reference.abs();
+        let verdict = if near { "comes out" } else { "does not come out" };
+        if near != reading.comes_out {
+            turned += 1;
+            notes.push(format!("{}:{}: the verdict has turned: {}", table.name(), row.line(), reading.what));
+        }
+        let shown = range(*published);
+        notes.push(format!(
+            "{}: {}: published {shown} {unit}, here {} {unit}: {verdict} ({})",
+            claim.paper,
+            reading.what,
+            digits(ours),
+            claim.decided_by,
+            unit = claim.unit,
+        ));
+        cases.push(Case {
+            line: row.line(),
+            row: row.fields(),
+            reference,
+            ours,
+            exact: near,
+            extra: vec![
+                reading.what.clone(),
+                shown,
+                digits(ours / reference),
+                verdict.to_owned(),
+                std::iter::once(reading.scenario.as_str())
+                    .chain(reading.set.iter().map(String::as_str))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                claim.decided_by.clone(),
+                assumptions,
+                claim.unit.clone(),
+            ],
+        });
+    }
+    let rows: usize = table.rows().len();
+    let mut covered: Vec<u64> = cases.iter().map(|case| case.line).collect();
+    covered.dedup();
+    let out = cases.iter().filter(|case| case.exact).count();
+    notes.insert(
+        0,
+        format!(
+            "{} of {rows} published rows have a shipped scenario; of {} readings {out} come out within {:.0} %",
+            covered.len(),
+            cases.len(),
+            100.0 * NEAR
+        ),
+    );
+    Ok(Outcome {
+        parts: None,
+        suite: "claims".to_owned(),
+        reference: table.name().to_owned(),
+        columns: table.columns().to_vec(),
+        extra_columns: EXTRA.map(str::to_owned).to_vec(),
+        bound: vec![("verdicts_turned".to_owned(), 0.0)],
+        found: vec![("verdicts_turned".to_owned(), turned as f64), ("comes_out".to_owned(), out as f64)],
+        passed: turned == 0,
+        cases,
+        notes,
+    })
+}
+
+/// The assumptions of these keys with their values; a key that the run does not rest on is an error.
+fn rests_on(assumptions: &[Assumption], keys: &[String]) -> Result<String, String> {
+    let mut shown = Vec::new();
+    for key in keys {
+        let mut found = assumptions.iter().filter(|assumption| assumption.key == *key).peekable();
+        if found.peek().is_none() {
+            return Err(format!("the run rests on no assumption `{key}`"));
+        }
+        shown.extend(found.map(|assumption| format!("{key} = {}", assumption.value)));
+    }
+    Ok(shown.join("; "))
+}
+
+fn range(Published { least, most }: Published) -> String {
+    if least.total_cmp(&most).is_eq() { digits(least) } else { format!("{} to {}", digits(least), digits(most)) }
+}
+
+/// Four digits, without zeros at the end.
+fn digits(number: f64) -> String {
+    if number == 0.0 || !number.is_finite() {
+        return number.to_string();
+    }
+    let places = (3 - number.abs().log10().floor() as i32).clamp(0, 9) as usize;
+    let text = format!("{number:.places$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests;
