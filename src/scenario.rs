@@ -75,6 +75,7 @@ macro_rules! shipped {
 }
 
 shipped![
+    "aqpim/accuracy-latency",
     "aqpim/capacity-wall",
     "aqpim/communication-share",
     "aqpim/decode-latency",

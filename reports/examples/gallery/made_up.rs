@@ -213,6 +213,7 @@ pub(crate) fn pim(name: &str, tokens: u32, layers: u32, ranks: usize, attend_us:
             packed: 32_000 * 131_072,
             paged: 32_000 * 131_072,
         },
+        kv_tokens_that_fit: 0,
         spilled: 2_684_354_560,
         placement: vec![
             "60.00 GiB of KV cache in PIM stacks, 2.50 GiB (newest sequences) spilled to host memory".to_owned(),
