@@ -106,6 +106,7 @@ pub fn system(report: &SystemReport) -> Value {
             "spilled": memory.spilled,
             "placement": memory.placement,
         },
+        "pim_commands": commands(&report.pim_commands),
         "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
@@ -127,6 +128,13 @@ fn of_accuracy(accuracy: &Accuracy) -> Value {
         "error": accuracy.error,
         "cosine": accuracy.cosine,
     })
+}
+
+/// By name, as everything in the file.
+fn commands(commands: &[(String, u64, f64)]) -> Value {
+    let entry =
+        |(name, count, picojoules): &(String, u64, f64)| (name.clone(), json!({ "count": count, "pj": picojoules }));
+    Value::Object(commands.iter().map(entry).collect())
 }
 
 fn read_accuracy(at: &Place<'_>) -> Result<Accuracy, ReportError> {
@@ -334,6 +342,12 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
         energy_pj: at.get("energy_pj")?.map(|at| at.float())?,
+        pim_commands: at
+            .get("pim_commands")?
+            .map(|at| Ok((at.get("count")?.whole()?, at.get("pj")?.float()?)))?
+            .into_iter()
+            .map(|(name, (count, picojoules))| (name, count, picojoules))
+            .collect(),
         utilisation: at.get("utilisation")?.map(|at| at.float())?,
         accuracy: at.value.get("accuracy").map(|_| read_accuracy(&at.get("accuracy")?)).transpose()?,
         notes: at.get("notes")?.list(|at| at.text())?,

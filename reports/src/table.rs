@@ -92,6 +92,11 @@ fn comparison(systems: &[SystemReport]) -> Table {
             row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
         }
     }
+    if systems.iter().any(|system| system.energy_pj.first().is_some_and(|(_, energy)| *energy > 0.0)) {
+        row("energy per token step", &|s| {
+            s.energy_per_step().map_or_else(|| "-".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
+        });
+    }
     if systems.iter().any(|system| system.memory.kv_tokens_that_fit > 0) {
         row("context that fits", &|s| s.memory.kv_tokens_that_fit.to_string());
     }
@@ -113,6 +118,10 @@ fn comparison(systems: &[SystemReport]) -> Table {
     }
     table
 }
+
+/// Groups of parts of the energy, each with its label.
+pub(crate) const ENERGY_GROUPS: [(&str, &str); 4] =
+    [("of it GPU", "gpu"), ("of it PIM", "pim"), ("of it host", "host"), ("of it links", "communication")];
 
 /// The rows of the prefill, above those of the tokens.
 fn prefill(row: &mut dyn FnMut(&str, &dyn Fn(&SystemReport) -> String), systems: &[SystemReport]) {
@@ -170,7 +179,10 @@ pub fn points(points: &[PointReport]) -> String {
     if clustering {
         header.extend(["GPU layer", "clustering", "margin", "hidden"].map(|name| right(name.to_owned())));
     }
-    header.extend(["latency/token", "tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
+    header.push(right("latency/token".to_owned()));
+    let attention = points.iter().flat_map(|point| &point.systems).any(|system| system.attention.layers > 0);
+    header.extend(attention.then(|| right("attention/layer".to_owned())));
+    header.extend(["tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
     let with_error = points.iter().flat_map(|point| &point.systems).any(|system| system.accuracy.is_some());
     header.extend(with_error.then(|| right("error".to_owned())));
     table.set_header(header);
@@ -194,6 +206,9 @@ pub fn points(points: &[PointReport]) -> String {
                 row.push(cell(&|c| if c.hidden() { "yes" } else { "no" }.to_owned()));
             }
             row.push(right(system.latency_per_token().to_string()));
+            if attention {
+                row.push(right(system.attention.per_layer().to_string()));
+            }
             row.push(right(significant(system.tokens_per_second())));
             row.push(right(percent(system.breakdown.communication_share())));
             row.push(right(percent(system.communication_busy_share())));

@@ -404,13 +404,6 @@ impl Placement {
                 ),
             });
         }
-        if self.uses_host() {
-            notes.push(
-                "Energy leaves out host DRAM and CPU cores (no source): too low here, do not compare it with systems \
-                 that keep the KV cache on the package."
-                    .to_owned(),
-            );
-        }
         notes
     }
 }
