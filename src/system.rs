@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod energy;
 pub mod error;
 pub mod figures;
+pub mod kernel_run;
 pub mod machine;
 pub mod node;
 pub mod placement;
@@ -107,6 +108,7 @@ pub fn simulate(
         batch: job.workload.batch,
         context: job.workload.context,
         lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
+        kernel: None,
         energy_pj: energy::parts(&run.spans, &run.names, run.pim_energy),
         actors: run.names,
         spans: run.spans,

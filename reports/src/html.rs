@@ -94,14 +94,21 @@ impl Page {
     }
 
     fn systems(&mut self, systems: &[SystemReport]) {
-        self.put("<h2>Latency per token</h2>\n<div class=\"wide\"><table>\n<thead><tr><td></td>");
+        let kernels = systems.iter().all(|system| system.kernel.is_some());
+        let heading = if kernels { "Latency" } else { "Latency per token" };
+        self.put(&format!("<h2>{heading}</h2>\n<div class=\"wide\"><table>\n<thead><tr><td></td>"));
         for system in systems {
             self.put(&format!("<th scope=\"col\">{}</th>", escape(&system.name)));
         }
         self.put("</tr></thead>\n<tbody>\n");
-        self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
-        self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
-        self.row("", "batch, context, tokens", systems.iter().map(SystemReport::shape));
+        if kernels {
+            self.row("strong", "latency", systems.iter().map(|s| s.latency().to_string()));
+            self.row("", "kernel", systems.iter().map(SystemReport::shape));
+        } else {
+            self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
+            self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
+            self.row("", "batch, context, tokens", systems.iter().map(SystemReport::shape));
+        }
         for category in Category::ALL {
             if systems.iter().any(|s| s.breakdown.get(category).ps() > 0) {
                 let heading = format!("{} {category}", swatch(category));
@@ -139,7 +146,7 @@ impl Page {
                 // Of the whole batch, as the latency is.
                 format!("{} mJ", significant(total / 1e9 / f64::from(s.tokens.max(1))))
             };
-            self.row("", "energy per token step", systems.iter().map(energy));
+            self.row("", if kernels { "energy" } else { "energy per token step" }, systems.iter().map(energy));
         }
         self.put("</tbody></table></div>\n");
     }

@@ -66,7 +66,7 @@ pub fn system(report: &SystemReport) -> Value {
     let steps: Vec<u64> = report.step_latency.iter().map(|time| time.ps()).collect();
     let busy = report.busy.iter().map(|(name, time)| (name, time.ps()));
     let memory = &report.memory;
-    json!({
+    let mut system = json!({
         "name": report.name,
         "decode": {
             "batch": report.batch,
@@ -95,7 +95,12 @@ pub fn system(report: &SystemReport) -> Value {
         "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
-    })
+    });
+    // Only where it is so: a decode does not have the key.
+    if let Some(kernel) = &report.kernel {
+        system["kernel"] = json!(kernel);
+    }
+    system
 }
 
 /// Reads summary.json, for merging the shards of a sweep and for resuming one. Critical paths, the actors' names and the
@@ -187,6 +192,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         batch: decode.get("batch")?.whole()?,
         context: lengths.iter().max().map_or_else(|| context.whole(), |&longest| Ok(longest))?,
         lengths,
+        kernel: at.value.get("kernel").map(|_| at.get("kernel")?.text()).transpose()?,
         tokens: decode.get("tokens")?.whole()?,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         breakdown,

@@ -61,9 +61,14 @@ fn comparison(systems: &[SystemReport]) -> Table {
     let mut row = |label: &str, value: &dyn Fn(&SystemReport) -> String| {
         table.add_row(std::iter::once(Cell::new(label)).chain(systems.iter().map(|system| right(value(system)))));
     };
-    row("latency per token", &|s| s.latency_per_token().to_string());
-    row("tokens per second", &|s| significant(s.tokens_per_second()));
-    row("batch, context, tokens", &SystemReport::shape);
+    if systems.iter().all(|system| system.kernel.is_some()) {
+        row("latency", &|s| s.latency().to_string());
+        row("kernel", &SystemReport::shape);
+    } else {
+        row("latency per token", &|s| s.latency_per_token().to_string());
+        row("tokens per second", &|s| significant(s.tokens_per_second()));
+        row("batch, context, tokens", &SystemReport::shape);
+    }
     for category in Category::ALL {
         if systems.iter().any(|system| system.breakdown.get(category).ps() > 0) {
             row(&format!("  {category}"), &|s| match s.breakdown.get(category).ps() {

@@ -191,7 +191,7 @@ fn pim(choice: &crate::scenario::PimChoice) -> Result<PimFigures, SystemError> {
 }
 
 /// The PIM device of a catalogue entry.
-fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
+pub(super) fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
     let unknown = |what, name: String, known: &str| SystemError::Unknown { what, name, known: known.to_owned() };
     let Some(base) = DeviceSpec::by_name(&entry.name) else {
         let known: Vec<&str> = pim_device::device::DEVICES.iter().map(|(name, _)| *name).collect();

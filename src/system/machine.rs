@@ -384,7 +384,7 @@ fn energy(node: &Node) -> Option<f64> {
     }
 }
 
-fn class_name(index: usize, channels: u32) -> String {
+pub(super) fn class_name(index: usize, channels: u32) -> String {
     format!("pim.channels{index}x{channels}")
 }
 
