@@ -64,7 +64,7 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
     Ok(scenario)
 }
 
-fn contradiction(section: &Checked, key: &str, message: String, remedy: String) -> Fault {
+pub(super) fn contradiction(section: &Checked, key: &str, message: String, remedy: String) -> Fault {
     Fault::new(Problem::Contradiction { message, remedy }, section.origin_of(key))
 }
 
@@ -257,7 +257,30 @@ fn pim_choice(section: &Checked, gpu: &GpuChoice) -> Result<PimChoice, Fault> {
             "set pim.link to a CXL link, or switch = false".to_owned(),
         ));
     }
+    least_power(section, &choice.entry)?;
     Ok(choice)
+}
+
+/// A limit of power leaves room for what a stack takes without doing anything.
+fn least_power(section: &Checked, entry: &Entry) -> Result<(), Fault> {
+    let Ok(device) = crate::system::figures::device(entry) else { return Ok(()) };
+    let (Some(power), least) = (device.power, pim_device::PowerBudget::least(&device)) else { return Ok(()) };
+    if power.stack >= least {
+        return Ok(());
+    }
+    let watts = |microwatts: u64| microwatts as f64 / 1e6;
+    let message = format!(
+        "a stack of `{}` cannot be kept to {} W: standby and refresh take {:.2} W",
+        entry.name,
+        watts(power.stack),
+        watts(least)
+    );
+    Err(contradiction(
+        section,
+        "power",
+        message,
+        format!("allow at least {:.1} W", (watts(least) * 10.0).ceil() / 10.0),
+    ))
 }
 
 /// The link of a section that names one, or else the one called `default`; with the figures that the section overrides.
@@ -274,7 +297,7 @@ fn link(section: &Checked, default: &str) -> Result<Entry, Fault> {
 }
 
 /// A copy of `entry` with the figures that `section` overrides.
-fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
+pub(super) fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
     let mut entry = entry.clone();
     for ours in section.figures() {
         if !ours.field.fits(&entry) {
@@ -445,7 +468,7 @@ fn canonical_system(system: &SystemSpec, batch: u32) -> Json {
 }
 
 /// A device by its name and the figures that the scenario gives it.
-fn device(entry: &Entry) -> Json {
+pub(super) fn device(entry: &Entry) -> Json {
     let figures: Map<String, Json> = entry
         .figures_of_kind(&[FigureKind::Scenario])
         .map(|figure| (figure.key.clone(), json!([figure.value, figure.unit])))
@@ -454,7 +477,7 @@ fn device(entry: &Entry) -> Json {
 }
 
 /// With the keys of every object in order.
-fn sorted(value: Json) -> Json {
+pub(super) fn sorted(value: Json) -> Json {
     match value {
         Json::Object(object) => {
             let mut pairs: Vec<_> = object.into_iter().map(|(key, value)| (key, sorted(value))).collect();

@@ -4,6 +4,7 @@ mod attacc;
 mod bad_input;
 mod common;
 mod determinism;
+mod energy;
 mod laws;
 mod lengths;
 mod limits;
