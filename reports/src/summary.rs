@@ -7,6 +7,7 @@ use sim_core::{Bytes, Category, Time};
 use crate::analyse::{Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
 use crate::attention::AttentionView;
 use crate::breakdown::Breakdown;
+use crate::clustering::Clustering;
 use crate::error::ReportError;
 use crate::prefill::{PrefillReport, PrefillShape};
 use crate::stopped::{Stopped, Why};
@@ -110,6 +111,10 @@ pub fn system(report: &SystemReport) -> Value {
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
     });
+    // Only where it is so: a decode does not have the key.
+    if let Some(kernel) = &report.kernel {
+        value["kernel"] = json!(kernel);
+    }
     // Only where it was asked for.
     if let (Some(accuracy), Some(map)) = (&report.accuracy, value.as_object_mut()) {
         map.insert("accuracy".to_owned(), of_accuracy(accuracy));
@@ -163,7 +168,38 @@ fn prefill(report: &PrefillReport) -> Value {
         "communication_share": report.breakdown.communication_share(),
         "gpu_layer_ps": report.gpu_layers.iter().map(|time| time.ps()).collect::<Vec<_>>(),
         "busy_ps": sums(report.busy.iter().map(|(name, time)| (name, time.ps())), |a, b| a + b),
+        "clustering": report.clustering.as_ref().map(clustering),
     })
+}
+
+fn clustering(report: &Clustering) -> Value {
+    let list = |times: &[Time]| times.iter().map(|time| time.ps()).collect::<Vec<_>>();
+    json!({
+        "hidden": report.hidden(),
+        "margin_ps": report.margin(),
+        "layer_margin_ps": report.margins().collect::<Vec<_>>(),
+        "waited_ps": report.waited.ps(),
+        "after_first_token_ps": report.after_first_token.ps(),
+        "layer_ps": list(&report.layers),
+        "gpu_layer_ps": list(&report.gpu_layers),
+        "phases_ps": sums(report.phases.iter().map(|(name, time)| (name, time.ps())), |a, b| a + b),
+        "waiting_ps": report.waiting.ps(),
+    })
+}
+
+fn read_clustering(at: &Place<'_>) -> Result<Option<Clustering>, ReportError> {
+    if at.value.is_null() {
+        return Ok(None);
+    }
+    let time = |at: Place<'_>| Ok(Time::from_ps(at.whole()?));
+    Ok(Some(Clustering {
+        phases: at.get("phases_ps")?.map(time)?,
+        waiting: time(at.get("waiting_ps")?)?,
+        layers: at.get("layer_ps")?.list(time)?,
+        gpu_layers: at.get("gpu_layer_ps")?.list(time)?,
+        waited: time(at.get("waited_ps")?)?,
+        after_first_token: time(at.get("after_first_token_ps")?)?,
+    }))
 }
 
 fn read_prefill(at: &Place<'_>) -> Result<Option<PrefillReport>, ReportError> {
@@ -182,6 +218,7 @@ fn read_prefill(at: &Place<'_>) -> Result<Option<PrefillReport>, ReportError> {
         breakdown: read_total(at)?,
         done: time(at.get("done_ps")?)?,
         gpu_layers: at.get("gpu_layer_ps")?.list(time)?,
+        clustering: read_clustering(&at.get("clustering")?)?,
         busy: at.get("busy_ps")?.map(time)?,
         critical_path: Vec::new(),
     }))
@@ -287,6 +324,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         batch: decode.get("batch")?.whole()?,
         context: lengths.iter().max().map_or_else(|| context.whole(), |&longest| Ok(longest))?,
         lengths,
+        kernel: at.value.get("kernel").map(|_| at.get("kernel")?.text()).transpose()?,
         tokens: decode.get("tokens")?.whole()?,
         prefill: read_prefill(&at.get("prefill")?)?,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),

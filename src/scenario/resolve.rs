@@ -64,7 +64,7 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
     Ok(scenario)
 }
 
-fn contradiction(section: &Checked, key: &str, message: String, remedy: String) -> Fault {
+pub(super) fn contradiction(section: &Checked, key: &str, message: String, remedy: String) -> Fault {
     Fault::new(Problem::Contradiction { message, remedy }, section.origin_of(key))
 }
 
@@ -297,7 +297,7 @@ fn link(section: &Checked, default: &str) -> Result<Entry, Fault> {
 }
 
 /// A copy of `entry` with the figures that `section` overrides.
-fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
+pub(super) fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
     let mut entry = entry.clone();
     for ours in section.figures() {
         if !ours.field.fits(&entry) {
@@ -468,7 +468,7 @@ fn canonical_system(system: &SystemSpec, batch: u32) -> Json {
 }
 
 /// A device by its name and the figures that the scenario gives it.
-fn device(entry: &Entry) -> Json {
+pub(super) fn device(entry: &Entry) -> Json {
     let figures: Map<String, Json> = entry
         .figures_of_kind(&[FigureKind::Scenario])
         .map(|figure| (figure.key.clone(), json!([figure.value, figure.unit])))
@@ -477,7 +477,7 @@ fn device(entry: &Entry) -> Json {
 }
 
 /// With the keys of every object in order.
-fn sorted(value: Json) -> Json {
+pub(super) fn sorted(value: Json) -> Json {
     match value {
         Json::Object(object) => {
             let mut pairs: Vec<_> = object.into_iter().map(|(key, value)| (key, sorted(value))).collect();

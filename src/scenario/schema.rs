@@ -93,11 +93,11 @@ pub(crate) enum Fallback {
     Text(&'static str),
 }
 
-const fn field(key: &'static str, takes: Takes, fallback: Fallback, doc: &'static str) -> Field {
+pub(crate) const fn field(key: &'static str, takes: Takes, fallback: Fallback, doc: &'static str) -> Field {
     Field { key, also: None, takes, fallback, doc }
 }
 
-const fn integer(least: u64, most: u64) -> Takes {
+pub(crate) const fn integer(least: u64, most: u64) -> Takes {
     Takes::Plain(Shape::Integer { least, most })
 }
 
@@ -492,9 +492,4 @@ impl Section {
             section.dotted(&above, figures, keys);
         }
     }
-}
-
-/// The section of systems.
-pub(crate) const fn system() -> &'static Section {
-    &SYSTEM
 }

@@ -514,10 +514,11 @@ impl Planner<'_> {
         let to_unit = units_of(shape.q_bytes) + units_of(shape.kv_append_bytes);
         let from_unit = units_of(shape.output_bytes);
         let (machine, placement) = (self.machine, self.placement);
-        let slot = placement.slot(layer, self.step.group);
+        let slots = placement.group_slots(layer, self.step.group);
+        let units_in = |units: &[u32]| units[slots.clone()].iter().copied().map(u64::from).sum::<u64>();
         let mut sent = Vec::new();
         for (stack, units) in placement.stack_units.iter().enumerate() {
-            let units = u64::from(units[slot]);
+            let units = units_in(units);
             if units > 0 {
                 let copy = machine.to_stack("qkv-to-pim", tag, units * to_unit, stack);
                 sent.push(self.add(Site::Store(stack), Work::Copy(copy), after));
@@ -525,7 +526,7 @@ impl Planner<'_> {
         }
         let mut attended = Vec::new();
         for (class, channels) in placement.classes.iter().enumerate() {
-            let units = &channels.units[slot];
+            let units = channels.units_of(slots.clone());
             if !units.is_empty() {
                 // K and V are written by the program itself. Queries and outputs pass the channel as ordinary accesses of their
                 // own: the host's side of the buffers, which wait for whoever has the channel.
@@ -533,7 +534,7 @@ impl Planner<'_> {
                 let queries = self.access(Command::Wr, count * units_of(shape.q_bytes));
                 let stored = ProgramTask { program: queries, kind: "query-store", tag };
                 let stored = self.add(Site::Pim(class), Work::Program(stored), &sent);
-                let program = ProgramTask { program: self.program(units)?, kind: "attention", tag };
+                let program = ProgramTask { program: self.program(&units)?, kind: "attention", tag };
                 let program = self.add(Site::Pim(class), Work::Program(program), &[stored]);
                 let outputs = self.access(Command::Rd, count * from_unit);
                 let read = ProgramTask { program: outputs, kind: "output-load", tag };
@@ -542,7 +543,7 @@ impl Planner<'_> {
         }
         let mut loaded = Vec::new();
         for (stack, units) in placement.stack_units.iter().enumerate() {
-            let units = u64::from(units[slot]);
+            let units = units_in(units);
             if units > 0 {
                 let copy = machine.from_stack("output-to-gpu", tag, units * from_unit, stack);
                 loaded.push(self.add(Site::Load(stack), Work::Copy(copy), &attended));

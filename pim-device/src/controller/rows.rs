@@ -26,7 +26,7 @@ impl Engine {
                     self.macs(cursor, command, (usize::from(set), usize::from(sets)), count, queries)?;
                 }
                 Instruction::Column { command, count, queries } => {
-                    self.macs(cursor, command, (0, 1), count, queries)?
+                    self.macs(cursor, command, (0, 1), count, queries)?;
                 }
                 Instruction::Close(set) => {
                     let place = self.to_set(OnSet::Precharge, usize::from(set));

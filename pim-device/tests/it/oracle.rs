@@ -221,7 +221,7 @@ impl<'d> Oracle<'d> {
             (_, Instruction::Open(set)) => {
                 let set = usize::from(set);
                 self.open[set] = Some(row);
-                self.register += u32::from(set + 1 == self.open.len());
+                self.register = self.register.wrapping_add(u32::from(set + 1 == self.open.len()));
             }
             (_, Instruction::Close(set)) => self.open[usize::from(set)] = None,
             (Command::PreA, _) => {
