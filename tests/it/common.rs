@@ -67,7 +67,8 @@ pub(crate) fn load_text(text: &str, overrides: &[&str]) -> Loaded {
 
 /// A shipped scenario as it is, run once for all tests.
 pub(crate) fn shipped(name: &str) -> &'static Run {
-    static RUNS: [(&str, OnceLock<Run>); 9] = [
+    static RUNS: [(&str, OnceLock<Run>); 10] = [
+        ("aqpim/accuracy-latency", OnceLock::new()),
         ("aqpim/capacity-wall", OnceLock::new()),
         ("aqpim/communication-share", OnceLock::new()),
         ("aqpim/decode-latency", OnceLock::new()),
