@@ -6,12 +6,14 @@ use miette::Diagnostic;
 use reports::csv::SpanWriter;
 use reports::html::Figures;
 use reports::run_info::{Executed, RunInfo};
-use reports::{PointReport, ReportError, RunReport, Stopped, SystemInput, SystemReport};
-use sim_core::SimulationError;
+use reports::{Accuracy, PointReport, ReportError, RunReport, Stopped, SystemInput, SystemReport};
+use sim_core::{SimulationError, Time};
 use workloads::ModelConfig;
 
+use crate::accuracy::Accuracies;
 use crate::control::{Control, Standing};
 use crate::output::Output;
+use crate::quantize::QuantizeError;
 use crate::scenario::{Loaded, Scenario, ScenarioError, SystemSpec};
 use crate::system::{self, Conduct, Job, SystemError};
 
@@ -38,6 +40,19 @@ pub enum RunError {
         #[help]
         remedy: Option<String>,
     },
+    /// A system's KV codec cannot be measured.
+    #[error("{}: system `{system}`{}: accuracy: {source}", path.display(), point(at))]
+    #[diagnostic(help("{}", source.remedy()))]
+    Accuracy {
+        /// The scenario file.
+        path: PathBuf,
+        /// The system.
+        system: String,
+        /// The point of the sweep.
+        at: String,
+        /// Why.
+        source: Box<QuantizeError>,
+    },
     /// A report could not be made or written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -56,7 +71,7 @@ impl RunError {
     /// Whether the input is to blame, and not pimscope.
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Scenario(_) | Self::Output { .. } => true,
+            Self::Scenario(_) | Self::Accuracy { .. } | Self::Output { .. } => true,
             Self::System { source, .. } => match **source {
                 // Rates so low, or latencies so long, that no clock shows the end: the figures are to blame.
                 SystemError::Simulation(SimulationError::TimeOverflow { .. }) => true,
@@ -82,6 +97,9 @@ fn remedy(error: &SystemError) -> Option<String> {
                 ("the longer ones of workload.context", "list fewer sequences")
             };
             format!("lower {lengths} to {tokens_that_fit}, {batch}{overflow}")
+        }
+        SystemError::OutOfMemory(refused) if refused.purpose.contains("prefill") => {
+            "take a device with more memory, or a smaller workload.prefill_chunk or prefill_batch".to_owned()
         }
         SystemError::OutOfMemory(_) => {
             "take a device with more memory, a smaller model, a smaller batch or less kv.prefetch".to_owned()
@@ -172,18 +190,48 @@ impl Runner<'_, '_> {
             .into());
         }
         let job = Job { model: &model, dtype_bytes: scenario.dtype.bytes(), workload: &scenario.workload };
+        // Before anything is simulated: what does not go together is refused at once.
+        let accuracies = self.accuracies(scenario, &model, at)?;
         let mut systems = Vec::new();
-        for spec in &scenario.systems {
+        for (spec, accuracy) in scenario.systems.iter().zip(accuracies) {
             if let Some(stopped) = &mut self.report.stopped {
                 stopped.not_run.push(named(&spec.name, at));
             } else {
-                systems.push(self.system(spec, &job, scenario.seed, at)?);
+                systems.push(self.system(spec, &job, scenario.seed, (at, accuracy))?);
             }
         }
         Ok(systems)
     }
 
-    fn system(&mut self, spec: &SystemSpec, job: &Job<'_>, seed: u64, at: &str) -> Result<SystemReport, RunError> {
+    /// What each system's codec does to attention; nothing where the scenario does not ask.
+    fn accuracies(
+        &self,
+        scenario: &Scenario,
+        model: &ModelConfig,
+        at: &str,
+    ) -> Result<Vec<Option<Accuracy>>, RunError> {
+        let Some(choice) = &scenario.accuracy else { return Ok(vec![None; scenario.systems.len()]) };
+        let mut accuracies = Accuracies::new(choice);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let of = |spec: &SystemSpec| {
+            let measured = accuracies.of(spec.kv.codec.text(), model.head_dim, threads);
+            measured.map(Some).map_err(|source| RunError::Accuracy {
+                path: self.loaded.path.clone(),
+                system: spec.name.clone(),
+                at: at.to_owned(),
+                source: Box::new(source),
+            })
+        };
+        scenario.systems.iter().map(of).collect()
+    }
+
+    fn system(
+        &mut self,
+        spec: &SystemSpec,
+        job: &Job<'_>,
+        seed: u64,
+        (at, accuracy): (&str, Option<Accuracy>),
+    ) -> Result<SystemReport, RunError> {
         self.place.0 += 1;
         let limits = self.control.limits(self.events);
         let conduct = Conduct { limits: &limits, threads: self.control.threads() };
@@ -191,14 +239,16 @@ impl Runner<'_, '_> {
         let mut progress = |tasks, progress| {
             control.tell(&Standing { system: &spec.name, point: at, place, tasks, progress });
         };
-        let outcome = system::simulate(spec, job, seed, conduct, &mut progress).map_err(|source| RunError::System {
-            path: self.loaded.path.clone(),
-            system: spec.name.clone(),
-            at: at.to_owned(),
-            remedy: remedy(&source),
-            source: Box::new(source),
-        })?;
+        let mut outcome =
+            system::simulate(spec, job, seed, conduct, &mut progress).map_err(|source| RunError::System {
+                path: self.loaded.path.clone(),
+                system: spec.name.clone(),
+                at: at.to_owned(),
+                remedy: remedy(&source),
+                source: Box::new(source),
+            })?;
         self.events += outcome.input.events;
+        outcome.input.accuracy = accuracy;
         for assumption in outcome.assumptions {
             if !self.report.assumptions.contains(&assumption) {
                 self.report.assumptions.push(assumption);
@@ -222,7 +272,11 @@ impl Runner<'_, '_> {
 
 /// Laws 4 and 5 on what was run; law 1 is checked where the breakdown is made.
 fn check_laws(input: &SystemInput, report: &SystemReport) -> Result<(), ReportError> {
-    let elapsed = input.stopped.unwrap_or_else(|| report.step_latency.iter().copied().sum());
+    // Jobs that no token waits for may end later: what brings the prompts' K and V home where nothing is decoded.
+    let tokens = report.prefill.as_ref().map(reports::PrefillReport::latency).into_iter();
+    let tokens = tokens.chain(report.step_latency.iter().copied()).sum();
+    let homed = report.prefill.as_ref().map_or(Time::ZERO, |prefill| prefill.done);
+    let elapsed = input.stopped.unwrap_or_else(|| homed.max(tokens));
     reports::laws::check_meters(&input.name, &input.meters, elapsed, system::machine::DMA_CHUNK)?;
     reports::laws::check_memory(&input.name, &input.memory)
 }
@@ -283,14 +337,34 @@ pub fn run_to_files_within(
     let reports: Vec<&SystemReport> =
         run.systems.iter().chain(run.points.iter().flat_map(|point| &point.systems)).collect();
     let systems: Vec<(&SystemInput, &SystemReport)> = kept.iter().zip(reports).collect();
-    let breakdown = (!run.systems.is_empty()).then(|| reports::figure::breakdown::svg(&run.systems)).transpose()?;
+    let decodes = run.systems.iter().any(SystemReport::decodes);
+    let breakdown = decodes.then(|| reports::figure::breakdown::svg(&run.systems)).transpose()?;
     let share = (!run.points.is_empty()).then(|| reports::figure::share::svg(&run.points)).transpose()?;
     let drawn = loaded.sweep.is_empty() && !systems.is_empty();
-    let timeline = drawn.then(|| reports::figure::timeline::svg(&systems)).transpose()?;
-    let figures = Figures { breakdown: breakdown.as_deref(), share: share.as_deref(), timeline: timeline.as_deref() };
+    let timeline = (drawn && decodes).then(|| reports::figure::timeline::svg(&systems)).transpose()?;
+    let prompts = run.systems.iter().any(|system| system.prefill.is_some());
+    let prefill = prompts.then(|| reports::figure::breakdown::prefill_svg(&run.systems)).transpose()?;
+    let prefill_timeline = (prompts && drawn).then(|| reports::figure::timeline::prefill_svg(&systems)).transpose()?;
+    let accuracy = reports::figure::accuracy::svg(&run.scenario, &run.systems, &run.points)?;
+    let figures = Figures {
+        breakdown: breakdown.as_deref(),
+        share: share.as_deref(),
+        timeline: timeline.as_deref(),
+        prefill: prefill.as_deref(),
+        prefill_timeline: prefill_timeline.as_deref(),
+        accuracy: accuracy.as_deref(),
+    };
     let page = reports::html::page(&run, &figures);
 
-    for (name, text) in [("breakdown.svg", &breakdown), ("share.svg", &share), ("timeline.svg", &timeline)] {
+    let pictures = [
+        ("breakdown.svg", &breakdown),
+        ("share.svg", &share),
+        ("timeline.svg", &timeline),
+        ("prefill.svg", &prefill),
+        ("prefill-timeline.svg", &prefill_timeline),
+        ("accuracy.svg", &accuracy),
+    ];
+    for (name, text) in pictures {
         if let Some(text) = text {
             output.write_text(name, text)?;
         }
@@ -304,7 +378,8 @@ pub fn run_to_files_within(
         output.write_text("run.json", &reports::run_info::to_json(&info))?;
     }
     // What an earlier run left here and this one does not write would not belong to summary.json.
-    output.commit(&["breakdown.svg", "share.svg", "timeline.svg", "trace.json", "spans-open.csv"])?;
+    let pictures = pictures.map(|(name, _)| name);
+    output.commit(&[&pictures[..], &["trace.json", "spans-open.csv"]].concat())?;
     Ok((run, executed))
 }
 

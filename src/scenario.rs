@@ -75,6 +75,7 @@ macro_rules! shipped {
 }
 
 shipped![
+    "aqpim/accuracy-latency",
     "aqpim/capacity-wall",
     "aqpim/communication-share",
     "aqpim/decode-latency",
@@ -101,6 +102,8 @@ pub struct Scenario {
     pub workload: Workload,
     /// The machines, in the order of the file.
     pub systems: Vec<SystemSpec>,
+    /// Tensors on which the error of the systems' KV codecs is measured.
+    pub accuracy: Option<AccuracyChoice>,
     /// The sweep that this is a point of: keys and values.
     pub sweep: Vec<(String, Vec<Value>)>,
     /// SHA-256 of the resolved point as canonical JSON, without its name and sweep.
@@ -118,10 +121,23 @@ pub struct Workload {
     pub context: u64,
     /// The same of each sequence, the oldest first: `batch` of them, the longest of `context`.
     pub lengths: Lengths,
-    /// Decode steps, at most the tokens of the shortest sequence.
+    /// Decode steps, at most the tokens of the shortest sequence; none of a prefill alone.
     pub new_tokens: u32,
+    /// Prompt tokens that go through a layer's kernels together; none for as many as fit.
+    pub prefill_chunk: Option<u64>,
+    /// Sequences whose prompts go from layer to layer together; none for as many as fit.
+    pub prefill_batch: Option<u32>,
     /// Whether the context may exceed the trained length.
     pub beyond_trained_length: bool,
+}
+
+/// On what the error of KV codecs is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccuracyChoice {
+    /// A file of tensors, or the name of built-in ones.
+    pub tensors: String,
+    /// Tokens that are stored; by default as many as the tensors allow.
+    pub context: Option<usize>,
 }
 
 /// A machine.

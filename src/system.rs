@@ -15,6 +15,7 @@ pub mod figures;
 pub mod machine;
 pub mod node;
 pub mod placement;
+pub mod prefill;
 
 use std::sync::atomic::Ordering;
 
@@ -27,6 +28,7 @@ pub use error::SystemError;
 pub use figures::Figures;
 pub use machine::Machine;
 pub use placement::Placement;
+pub use prefill::Prefill;
 
 use crate::scenario::{SystemSpec, Workload};
 
@@ -90,12 +92,16 @@ pub fn simulate(
     progress: &mut dyn FnMut(u64, Progress),
 ) -> Result<Outcome, SystemError> {
     let (figures, mut assumptions) = Figures::read(spec)?;
-    let placement = Placement::of(spec, &figures, job)?;
+    let mut placement = Placement::of(spec, &figures, job)?;
+    let prefill = Prefill::of(&mut placement, job)?;
     assumptions.extend(assumptions::of(&figures, &placement));
+    if prefill.is_some() {
+        assumptions.extend(prefill::assumptions());
+    }
     let mut machine = Machine::build(&figures, &placement, job, seed)?;
     let Conduct { limits, threads } = conduct;
     let stop = || limits.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
-    let compiled = dispatch::plan(&figures, &placement, &machine, job, &stop)?;
+    let compiled = dispatch::plan(&figures, &placement, &machine, job, prefill.as_ref(), &stop)?;
     let tasks = compiled.graph.node_count() as u64;
     tracing::info!(system = spec.name, tasks, "compiled");
     machine.bind(compiled, job);
@@ -109,6 +115,7 @@ pub fn simulate(
         name: spec.name.clone(),
         batch: job.workload.batch,
         context: job.workload.context,
+        prefill: prefill.as_ref().map(Prefill::shape),
         lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
         energy_pj: energy::parts(&run.spans, &run.names, run.pim_energy),
         actors: run.names,
@@ -126,6 +133,8 @@ pub fn simulate(
             spilled: placement.spilled(),
             placement: placement.describe(),
         },
+        // Measured by whoever runs the scenario, where it asks.
+        accuracy: None,
         notes: placement.notes(&figures),
         events: run.events,
         execution: execution(&run.threads, run.one_thread.map(|why| why.to_string())),

@@ -4,6 +4,7 @@ mod cursor;
 pub mod engine;
 mod fast_forward;
 pub mod fifo_pim;
+pub mod mixed;
 mod moves;
 mod readiness;
 mod rows;

@@ -161,13 +161,15 @@ impl<'a, J: Job> Jobs<'a, J> {
         (0..self.jobs.len()).try_for_each(|job| self.cause_of(job).map(|_| ()))
     }
 
-    /// Where each token ends: the places of the marks of token 1, 2, ...
+    /// Where each token ends: the places of the marks of token 1, 2, ..., with that of the prefill before them.
     pub(crate) fn tokens(&self) -> Result<Vec<usize>, Broken> {
         let marks = self.jobs.iter().enumerate();
         let mut marks: Vec<(u32, usize)> = marks.filter_map(|(i, job)| Some((job.token()?, i))).collect();
         marks.sort_unstable();
         let mut last = Time::ZERO;
-        for (&(step, job), expected) in marks.iter().zip(1..) {
+        // Token 0 is what a prefill ends with; without one the first is token 1.
+        let first = marks.first().map_or(1, |&(step, _)| step.min(1));
+        for (&(step, job), expected) in marks.iter().zip(first..) {
             if step != expected {
                 let what = format!("it marks the end of token {step} where token {expected} was due");
                 return Err(Broken { job, what });
@@ -339,7 +341,7 @@ impl Path {
     }
 }
 
-/// The critical path of every token: the first from time 0 to its mark, the others from mark to mark.
+/// The critical path of every token, that of the prefill (token 0) before them: the first from time 0 to its mark, the others from mark to mark.
 ///
 /// # Errors
 /// [`ReportError::LawBroken`] where a span contradicts its cause, where tokens are missing or out of order, and where

@@ -8,6 +8,7 @@ use sim_core::Category;
 use crate::analyse::{PointReport, RunReport, SystemReport};
 use crate::critical_path::{Part, Segment};
 use crate::figure::palette::{self, hex};
+use crate::prefill::PrefillReport;
 use crate::table::plain;
 use crate::text::{actor_name, escape, percent, significant};
 
@@ -20,6 +21,12 @@ pub struct Figures<'a> {
     pub share: Option<&'a str>,
     /// timeline.svg.
     pub timeline: Option<&'a str>,
+    /// accuracy.svg.
+    pub accuracy: Option<&'a str>,
+    /// prefill.svg.
+    pub prefill: Option<&'a str>,
+    /// prefill-timeline.svg.
+    pub prefill_timeline: Option<&'a str>,
 }
 
 /// Segments listed per system.
@@ -52,11 +59,14 @@ pub fn page(run: &RunReport, figures: &Figures<'_>) -> String {
     if !run.systems.is_empty() {
         page.systems(&run.systems);
     }
+    page.figure("Where the time of the prefill goes", figures.prefill);
     page.figure("Where the time goes", figures.breakdown);
     if !run.points.is_empty() {
         page.points(&run.points);
     }
     page.figure("Communication over the sweep", figures.share);
+    page.figure("Error against time and memory", figures.accuracy);
+    page.figure("The prefill", figures.prefill_timeline);
     page.figure("The last token", figures.timeline);
     page.critical_paths(&run.systems);
     page.notes(&run.systems);
@@ -99,6 +109,9 @@ impl Page {
             self.put(&format!("<th scope=\"col\">{}</th>", escape(&system.name)));
         }
         self.put("</tr></thead>\n<tbody>\n");
+        if systems.iter().any(|s| s.prefill.is_some()) {
+            self.prefill(systems);
+        }
         self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
         self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
         self.row("", "batch, context, tokens", systems.iter().map(SystemReport::shape));
@@ -146,8 +159,8 @@ impl Page {
         }
         if systems.iter().any(|s| s.energy_pj.iter().any(|(_, energy)| *energy > 0.0)) {
             let energy = |s: &SystemReport| {
-                if s.stopped.is_some() {
-                    // Part of it went into a token that was not finished.
+                if s.stopped.is_some() || s.prefill.is_some() {
+                    // Part of it went into a token that was not finished, or into the prompts.
                     return "–".to_owned();
                 }
                 let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
@@ -156,26 +169,63 @@ impl Page {
             };
             self.row("", "energy per token step", systems.iter().map(energy));
         }
+        if systems.iter().any(|s| s.accuracy.is_some()) {
+            let error = |s: &SystemReport| s.accuracy.as_ref().map_or("–".to_owned(), |a| percent(a.error));
+            self.row("", "error of attention's output", systems.iter().map(error));
+            let codec = |s: &SystemReport| s.accuracy.as_ref().map_or("–".to_owned(), |a| a.codec.clone());
+            self.row("", "measured with", systems.iter().map(codec));
+        }
         self.put("</tbody></table></div>\n");
+    }
+
+    /// The rows of the prefill, above those of the tokens.
+    fn prefill(&mut self, systems: &[SystemReport]) {
+        let of = |value: &dyn Fn(&PrefillReport) -> String| -> Vec<String> {
+            systems.iter().map(|s| s.prefill.as_ref().map_or_else(|| "–".to_owned(), value)).collect()
+        };
+        self.row("strong", "time to first token", of(&|p| p.latency().to_string()).into_iter());
+        self.row("", "prompt tokens per second", of(&|p| significant(p.tokens_per_second())).into_iter());
+        self.row("", "prompt tokens, groups, chunks", of(&PrefillReport::cut).into_iter());
+        for category in Category::ALL {
+            if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| p.breakdown.get(category).ps() > 0) {
+                let heading = format!("{} {category}", swatch(category));
+                let cell = |p: &PrefillReport| match p.breakdown.get(category).ps() {
+                    0 => "–".to_owned(),
+                    _ => percent(p.breakdown.share(category)),
+                };
+                self.row("", &heading, of(&cell).into_iter());
+            }
+        }
+        self.row("", "GPU time of a layer", of(&|p| p.gpu_layer().to_string()).into_iter());
+        self.row("", "K and V at home after", of(&|p| p.done.to_string()).into_iter());
+        let energy = |s: &SystemReport| {
+            let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
+            format!("{} J", significant(total / 1e12))
+        };
+        self.row("", "energy of the whole run", systems.iter().map(energy));
     }
 
     fn points(&mut self, points: &[PointReport]) {
         self.put("<h2>Points of the sweep</h2>\n<div class=\"wide\"><table class=\"sweep\">\n<thead><tr>");
-        for heading in ["point", "system", "latency per token", "tokens per second", "exposed", "busy"] {
+        let prefill = points.iter().flat_map(|point| &point.systems).any(|system| system.prefill.is_some());
+        let first = prefill.then_some("time to first token");
+        let headings = ["point", "system"].into_iter().chain(first);
+        for heading in headings.chain(["latency per token", "tokens per second", "exposed", "busy"]) {
             self.put(&format!("<th scope=\"col\">{heading}</th>"));
         }
         self.put("</tr></thead>\n<tbody>\n");
         for point in points {
             let keys: Vec<String> = point.keys.iter().map(|(key, value)| format!("{key} = {}", plain(value))).collect();
             for system in &point.systems {
+                let first = system.prefill.as_ref().map_or_else(|| "–".to_owned(), |p| p.latency().to_string());
                 let cells = [
-                    system.name.clone(),
                     system.latency_per_token().to_string(),
                     significant(system.tokens_per_second()),
                     percent(system.breakdown.communication_share()),
                     percent(system.communication_busy_share()),
                 ];
-                self.row("", &escape(&keys.join(", ")), cells.into_iter());
+                let cells = prefill.then_some(first).into_iter().chain(cells);
+                self.row("", &escape(&keys.join(", ")), std::iter::once(system.name.clone()).chain(cells));
             }
         }
         self.put("</tbody></table></div>\n");

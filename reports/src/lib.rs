@@ -50,6 +50,7 @@ pub mod html;
 mod lanes;
 pub mod laws;
 pub mod perfetto;
+pub mod prefill;
 pub mod run_info;
 pub mod stopped;
 pub mod summary;
@@ -57,11 +58,14 @@ pub mod table;
 pub mod text;
 pub mod trace_view;
 
-pub use analyse::{Assumption, KvBytes, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse};
+pub use analyse::{
+    Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse,
+};
 pub use attention::AttentionView;
 pub use breakdown::Breakdown;
 pub use critical_path::{Part, Segment};
 pub use error::ReportError;
+pub use prefill::{PrefillReport, PrefillShape};
 pub use run_info::RunInfo;
 pub use sim_core::{Bytes, Category, Meter, Span, SpanId, Time};
 pub use stopped::{Stopped, Why};

@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use sim_core::{Bytes, Category, Time};
 
-use crate::analyse::{Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::analyse::{Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
 use crate::attention::AttentionView;
 use crate::breakdown::Breakdown;
 use crate::error::ReportError;
+use crate::prefill::{PrefillReport, PrefillShape};
 use crate::stopped::{Stopped, Why};
 
 /// The schema that this version writes.
@@ -69,7 +70,7 @@ pub fn system(report: &SystemReport) -> Value {
     let memory = &report.memory;
     let kv = &memory.kv_bytes;
     let (packed, paged) = kv.compression();
-    json!({
+    let mut value = json!({
         "name": report.name,
         "decode": {
             "batch": report.batch,
@@ -92,7 +93,7 @@ pub fn system(report: &SystemReport) -> Value {
             },
             "step_breakdown_ps": report.step_breakdown.iter().map(breakdown).collect::<Vec<_>>(),
         },
-        "prefill": null,
+        "prefill": report.prefill.as_ref().map(prefill),
         "memory": {
             "gpu": memory_use(memory.gpu),
             "pim": memory_use(memory.pim),
@@ -107,7 +108,86 @@ pub fn system(report: &SystemReport) -> Value {
         "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
+    });
+    // Only where it was asked for.
+    if let (Some(accuracy), Some(map)) = (&report.accuracy, value.as_object_mut()) {
+        map.insert("accuracy".to_owned(), of_accuracy(accuracy));
+    }
+    value
+}
+
+fn of_accuracy(accuracy: &Accuracy) -> Value {
+    json!({
+        "codec": accuracy.codec,
+        "tensors": accuracy.tensors,
+        "heads": accuracy.heads,
+        "context": accuracy.context,
+        "bits_per_element": accuracy.bits_per_element,
+        "error": accuracy.error,
+        "cosine": accuracy.cosine,
     })
+}
+
+fn read_accuracy(at: &Place<'_>) -> Result<Accuracy, ReportError> {
+    Ok(Accuracy {
+        codec: at.get("codec")?.text()?,
+        tensors: at.get("tensors")?.text()?,
+        heads: at.get("heads")?.whole()?,
+        context: at.get("context")?.whole()?,
+        bits_per_element: at.get("bits_per_element")?.float()?,
+        error: at.get("error")?.float()?,
+        cosine: at.get("cosine")?.float()?,
+    })
+}
+
+fn prefill(report: &PrefillReport) -> Value {
+    let PrefillShape { tokens, longest, groups, chunks, chunk_tokens } = report.shape;
+    json!({
+        "tokens": tokens,
+        "longest": longest,
+        "groups": groups,
+        "chunks": chunks,
+        "chunk_tokens": chunk_tokens,
+        "latency_ps": report.latency().ps(),
+        "done_ps": report.done.ps(),
+        "tokens_per_s": report.tokens_per_second(),
+        "breakdown_ps": breakdown(&report.breakdown),
+        "communication_share": report.breakdown.communication_share(),
+        "gpu_layer_ps": report.gpu_layers.iter().map(|time| time.ps()).collect::<Vec<_>>(),
+        "busy_ps": sums(report.busy.iter().map(|(name, time)| (name, time.ps())), |a, b| a + b),
+    })
+}
+
+fn read_prefill(at: &Place<'_>) -> Result<Option<PrefillReport>, ReportError> {
+    if at.value.is_null() {
+        return Ok(None);
+    }
+    let time = |at: Place<'_>| Ok(Time::from_ps(at.whole()?));
+    Ok(Some(PrefillReport {
+        shape: PrefillShape {
+            tokens: at.get("tokens")?.whole()?,
+            longest: at.get("longest")?.whole()?,
+            groups: at.get("groups")?.whole()?,
+            chunks: at.get("chunks")?.whole()?,
+            chunk_tokens: at.get("chunk_tokens")?.whole()?,
+        },
+        breakdown: read_total(at)?,
+        done: time(at.get("done_ps")?)?,
+        gpu_layers: at.get("gpu_layer_ps")?.list(time)?,
+        busy: at.get("busy_ps")?.map(time)?,
+        critical_path: Vec::new(),
+    }))
+}
+
+/// A breakdown that adds up to the latency beside it.
+fn read_total(at: &Place<'_>) -> Result<Breakdown, ReportError> {
+    let breakdown = read_breakdown(&at.get("breakdown_ps")?)?;
+    let latency = at.get("latency_ps")?;
+    if latency.whole::<u64>()? != breakdown.total().ps() {
+        let what = format!("it is {}, but the breakdown adds up to {}", latency.value, breakdown.total().ps());
+        return Err(ReportError::SummaryFile { key: latency.key, what });
+    }
+    Ok(breakdown)
 }
 
 /// Reads summary.json, for merging the shards of a sweep and for resuming one. Critical paths, the actors' names and the
@@ -200,6 +280,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         context: lengths.iter().max().map_or_else(|| context.whole(), |&longest| Ok(longest))?,
         lengths,
         tokens: decode.get("tokens")?.whole()?,
+        prefill: read_prefill(&at.get("prefill")?)?,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
         breakdown,
         step_breakdown,
@@ -221,6 +302,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         },
         energy_pj: at.get("energy_pj")?.map(|at| at.float())?,
         utilisation: at.get("utilisation")?.map(|at| at.float())?,
+        accuracy: at.value.get("accuracy").map(|_| read_accuracy(&at.get("accuracy")?)).transpose()?,
         notes: at.get("notes")?.list(|at| at.text())?,
         events: 0,
         stopped: None,

@@ -7,7 +7,8 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Lin
 use serde_json::Value;
 use sim_core::Category;
 
-use crate::analyse::{PointReport, RunReport, SystemReport, Use};
+use crate::analyse::{Accuracy, PointReport, RunReport, SystemReport, Use};
+use crate::prefill::PrefillReport;
 use crate::text::{percent, printable, shortened, significant};
 
 /// The columns of the terminal that the tables fit in.
@@ -61,8 +62,14 @@ fn comparison(systems: &[SystemReport]) -> Table {
     let mut row = |label: &str, value: &dyn Fn(&SystemReport) -> String| {
         table.add_row(std::iter::once(Cell::new(label)).chain(systems.iter().map(|system| right(value(system)))));
     };
-    row("latency per token", &|s| s.latency_per_token().to_string());
-    row("tokens per second", &|s| significant(s.tokens_per_second()));
+    if systems.iter().any(|system| system.prefill.is_some()) {
+        prefill(&mut row, systems);
+    }
+    let decodes = systems.iter().any(SystemReport::decodes);
+    if decodes {
+        row("latency per token", &|s| s.latency_per_token().to_string());
+        row("tokens per second", &|s| significant(s.tokens_per_second()));
+    }
     row("batch, context, tokens", &SystemReport::shape);
     for category in Category::ALL {
         if systems.iter().any(|system| system.breakdown.get(category).ps() > 0) {
@@ -72,8 +79,10 @@ fn comparison(systems: &[SystemReport]) -> Table {
             });
         }
     }
-    row("exposed communication", &|s| percent(s.breakdown.communication_share()));
-    row("busy communication", &|s| percent(s.communication_busy_share()));
+    if decodes {
+        row("exposed communication", &|s| percent(s.breakdown.communication_share()));
+        row("busy communication", &|s| percent(s.communication_busy_share()));
+    }
     if systems.iter().any(|system| system.attention.layers > 0) {
         row("attention of a layer", &|s| s.attention.per_layer().to_string());
     }
@@ -91,11 +100,38 @@ fn comparison(systems: &[SystemReport]) -> Table {
             format!("{packed:.2}x ({paged:.2}x paged)")
         });
     }
+    if systems.iter().any(|system| system.accuracy.is_some()) {
+        let of =
+            |s: &SystemReport, text: &dyn Fn(&Accuracy) -> String| s.accuracy.as_ref().map_or("-".to_owned(), text);
+        row("error of attention", &|s| of(s, &|accuracy| percent(accuracy.error)));
+        row("stored bits per element", &|s| of(s, &|accuracy| significant(accuracy.bits_per_element)));
+    }
     // Long names of systems are wrapped, the labels never.
     if let Some(labels) = table.column_mut(0) {
         labels.set_constraint(ColumnConstraint::ContentWidth);
     }
     table
+}
+
+/// The rows of the prefill, above those of the tokens.
+fn prefill(row: &mut dyn FnMut(&str, &dyn Fn(&SystemReport) -> String), systems: &[SystemReport]) {
+    let of =
+        |s: &SystemReport, value: &dyn Fn(&PrefillReport) -> String| s.prefill.as_ref().map_or("-".to_owned(), value);
+    row("time to first token", &|s| of(s, &|p| p.latency().to_string()));
+    row("prompt tokens per second", &|s| of(s, &|p| significant(p.tokens_per_second())));
+    row("prompts, groups, chunks", &|s| of(s, &PrefillReport::cut));
+    for category in Category::ALL {
+        if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| p.breakdown.get(category).ps() > 0) {
+            row(&format!("  {category}"), &|s| {
+                of(s, &|p| match p.breakdown.get(category).ps() {
+                    0 => "-".to_owned(),
+                    _ => percent(p.breakdown.share(category)),
+                })
+            });
+        }
+    }
+    row("  GPU time of a layer", &|s| of(s, &|p| p.gpu_layer().to_string()));
+    row("  K and V at home after", &|s| of(s, &|p| p.done.to_string()));
 }
 
 type MemoryOf = fn(&SystemReport) -> Option<Use>;
@@ -116,7 +152,14 @@ pub fn points(points: &[PointReport]) -> String {
     }
     let mut header: Vec<Cell> = keys.iter().map(|key| Cell::new(printable(key))).collect();
     header.push(Cell::new("system"));
+    // Of a sweep with prompts the time to first token; the widest tables still fit.
+    let prefill = points.iter().flat_map(|point| &point.systems).any(|system| system.prefill.is_some());
+    if prefill {
+        header.push(right("first token".to_owned()));
+    }
     header.extend(["latency/token", "tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
+    let with_error = points.iter().flat_map(|point| &point.systems).any(|system| system.accuracy.is_some());
+    header.extend(with_error.then(|| right("error".to_owned())));
     table.set_header(header);
     for point in points {
         for system in &point.systems {
@@ -125,10 +168,17 @@ pub fn points(points: &[PointReport]) -> String {
             let mut row: Vec<Cell> = keys.iter().map(|key| Cell::new(shortened(&value(key), 40))).collect();
             let partial = if system.stopped.is_some() { " (partial)" } else { "" };
             row.push(Cell::new(shortened(&system.name, 40) + partial));
+            if prefill {
+                row.push(right(system.prefill.as_ref().map_or("-".to_owned(), |p| p.latency().to_string())));
+            }
             row.push(right(system.latency_per_token().to_string()));
             row.push(right(significant(system.tokens_per_second())));
             row.push(right(percent(system.breakdown.communication_share())));
             row.push(right(percent(system.communication_busy_share())));
+            if with_error {
+                let error = system.accuracy.as_ref().map(|accuracy| percent(accuracy.error));
+                row.push(right(error.unwrap_or_else(|| "-".to_owned())));
+            }
             table.add_row(row);
         }
     }

@@ -100,7 +100,7 @@ impl fmt::Display for SpanId {
 /// Which part of the workload a job belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag {
-    /// The generated token, from 1.
+    /// The generated token, from 1; 0 for the prompts before it.
     pub step: u32,
     /// The decoder layer, from 0; `None` outside of the layers.
     pub layer: Option<u32>,
@@ -108,10 +108,11 @@ pub struct Tag {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.layer {
-            Some(layer) => write!(f, "token {} layer {layer}", self.step),
-            None => write!(f, "token {}", self.step),
+        match self.step {
+            0 => f.write_str("prefill")?,
+            step => write!(f, "token {step}")?,
         }
+        self.layer.map_or(Ok(()), |layer| write!(f, " layer {layer}"))
     }
 }
 

@@ -56,6 +56,11 @@ impl Checked {
         item.and_then(|item| item.origin.clone()).unwrap_or_else(|| self.origin.clone())
     }
 
+    /// Whether `key` was written, and has not its default.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.items.iter().any(|item| item.key == key && item.origin.is_some())
+    }
+
     /// `path.key`, as the user would write it.
     pub(super) fn path_of(&self, key: &str) -> String {
         join(&self.path, key)

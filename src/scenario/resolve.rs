@@ -14,8 +14,10 @@ use crate::scenario::codec;
 use crate::scenario::error::{Fault, Problem};
 use crate::scenario::models::Models;
 use crate::scenario::quantity::Quantity;
-use crate::scenario::words::{Attention, Gather, Home, Placement, Words};
-use crate::scenario::{GpuChoice, HostChoice, KvChoice, ModelSource, PimChoice, Scenario, SystemSpec, Workload};
+use crate::scenario::words::{Attention, Gather, Home, Placement, Words, WorkloadKind};
+use crate::scenario::{
+    AccuracyChoice, GpuChoice, HostChoice, KvChoice, ModelSource, PimChoice, Scenario, SystemSpec, Workload,
+};
 
 /// Who can compute attention over a cache that lives there; the first is the default.
 const ATTENTION: &[(Home, &[Attention])] =
@@ -51,6 +53,10 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
         dtype: model.word("dtype")?,
         workload,
         systems,
+        accuracy: root.section("accuracy").map(|section| AccuracyChoice {
+            tensors: section.text("tensors").unwrap_or_default().to_owned(),
+            context: section.maybe_integer("context").and_then(|tokens| usize::try_from(tokens).ok()),
+        }),
         sweep: Vec::new(),
         sha256: String::new(),
     };
@@ -64,14 +70,20 @@ fn contradiction(section: &Checked, key: &str, message: String, remedy: String) 
 
 fn workload(section: &Checked, model: &Checked, source: &ModelSource) -> Result<Workload, Fault> {
     let lengths = lengths(section)?;
+    let kind: WorkloadKind = section.word("kind")?;
+    let given = |key| section.maybe_integer(key);
+    let small = |key| given(key).map(|_| section.small(key)).transpose();
     let workload = Workload {
-        kind: section.word("kind")?,
+        kind,
+        prefill_chunk: given("prefill_chunk"),
+        prefill_batch: small("prefill_batch")?,
         batch: lengths.sequences(),
         context: lengths.longest(),
-        new_tokens: section.small("new_tokens")?,
+        new_tokens: if kind == WorkloadKind::Prefill { 0 } else { section.small("new_tokens")? },
         beyond_trained_length: section.flag("beyond_trained_length")?,
         lengths,
     };
+    prefill(section, &workload)?;
     let listed = section.lengths("context").unwrap_or_default();
     let shortest = workload.lengths.shortest();
     if u64::from(workload.new_tokens) > shortest && listed.len() > 1 {
@@ -109,6 +121,42 @@ fn workload(section: &Checked, model: &Checked, source: &ModelSource) -> Result<
         }
         _ => Ok(workload),
     }
+}
+
+/// The rules of the keys that have to do with prompts.
+fn prefill(section: &Checked, workload: &Workload) -> Result<(), Fault> {
+    let kind = workload.kind;
+    if kind.has_prefill() {
+        let shortest = workload.lengths.shortest();
+        if u64::from(workload.new_tokens) == shortest {
+            return Err(contradiction(
+                section,
+                "new_tokens",
+                format!("`new_tokens` is {shortest}, as many as the context: no prompt is left to be processed"),
+                format!("at most {} new tokens, or longer sequences", shortest - 1),
+            ));
+        }
+        if kind == WorkloadKind::Prefill && section.is_given("new_tokens") {
+            return Err(contradiction(
+                section,
+                "new_tokens",
+                "a prefill alone has no decode steps".to_owned(),
+                "leave `new_tokens` out, or set kind = \"prefill+decode\"".to_owned(),
+            ));
+        }
+        return Ok(());
+    }
+    for key in ["prefill_chunk", "prefill_batch"] {
+        if section.is_given(key) {
+            return Err(contradiction(
+                section,
+                key,
+                format!("`{key}` means nothing with kind = \"{kind}\": no prompt is processed"),
+                format!("leave `{key}` out, or set kind = \"prefill+decode\""),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Of every sequence: those of the list, or the one number `batch` times.
@@ -318,7 +366,7 @@ pub(super) fn canonical(scenario: &Scenario) -> Json {
         scenario.systems.iter().map(|system| canonical_system(system, scenario.workload.batch)).collect();
     // What the model says counts, not where it lies. A configuration that is not JSON is refused before this.
     let config: Json = serde_json::from_str(&scenario.model.text).unwrap_or_default();
-    let canonical = json!({
+    let mut canonical = json!({
         "seed": scenario.seed,
         "model": { "config": config, "dtype": scenario.dtype.word() },
         "workload": {
@@ -330,6 +378,16 @@ pub(super) fn canonical(scenario: &Scenario) -> Json {
         },
         "system": systems,
     });
+    // Only where it is asked for, so that the digests of other scenarios stay as they are.
+    if let (Some(accuracy), Some(map)) = (&scenario.accuracy, canonical.as_object_mut()) {
+        let AccuracyChoice { tensors, context } = accuracy;
+        map.insert("accuracy".to_owned(), json!({ "tensors": tensors, "context": context }));
+    }
+    if scenario.workload.kind.has_prefill() {
+        let workload = &mut canonical["workload"];
+        workload["prefill_chunk"] = json!(scenario.workload.prefill_chunk);
+        workload["prefill_batch"] = json!(scenario.workload.prefill_batch);
+    }
     sorted(canonical)
 }
 

@@ -136,7 +136,7 @@ pub(crate) const ROOT: &Section = &Section {
         ),
         field("seed", integer(0, u64::MAX), Fallback::Integer(1), "Seed of every random stream."),
     ],
-    sections: &[MODEL, WORKLOAD, SYSTEM],
+    sections: &[MODEL, WORKLOAD, SYSTEM, ACCURACY],
     figures: None,
 };
 
@@ -181,10 +181,45 @@ const WORKLOAD: Section = Section {
         ),
         field("new_tokens", integer(1, 1 << 16), Fallback::Integer(1), "Decode steps, at most the least `context`."),
         field(
+            "prefill_chunk",
+            integer(1, 1 << 24),
+            Fallback::Depends("the most that fits the GPU's memory"),
+            "Prompt tokens that go through a layer's kernels together; of kinds with a prefill.",
+        ),
+        field(
+            "prefill_batch",
+            integer(1, MOST_SEQUENCES),
+            Fallback::Depends("as many as fit the GPU's memory"),
+            "Sequences whose prompts go from layer to layer together; of kinds with a prefill.",
+        ),
+        field(
             "beyond_trained_length",
             FLAG,
             Fallback::Flag(false),
             "Whether the context may be longer than the model was trained for.",
+        ),
+    ],
+    sections: &[],
+    figures: None,
+};
+
+const ACCURACY: Section = Section {
+    key: "accuracy",
+    doc: "Measures what each system's KV codec does to the output of attention, on a model's own keys, values and queries.",
+    presence: Presence::Optional,
+    shorthand: Some("tensors"),
+    fields: &[
+        field(
+            "tensors",
+            Takes::Text,
+            Fallback::Text("kv_smollm2_L2048_2heads"),
+            "A file of the safetensors format (docs/CODECS.md), or the name of built-in tensors.",
+        ),
+        field(
+            "context",
+            integer(1, 1 << 24),
+            Fallback::Depends("the longest multiple of 128 before the queries"),
+            "Tokens that are stored.",
         ),
     ],
     sections: &[],

@@ -66,12 +66,22 @@ words! {
     WorkloadKind {
         /// Tokens of a batch, one step after the other, over a cache that is already there.
         Decode = "decode",
+        /// The prompts alone, up to the first token of each sequence.
+        Prefill = "prefill",
+        /// The prompts first, then the tokens of a batch, one step after the other.
+        PrefillDecode = "prefill+decode",
     }
     later {
-        "prefill+decode": "The prompt first, then its tokens.",
         "requests": "Requests that arrive over time.",
         "embedding": "Lookups in embedding tables.",
         "pim-kernel": "One kernel on a PIM device.",
+    }
+}
+
+impl WorkloadKind {
+    /// Whether prompts are processed.
+    pub const fn has_prefill(self) -> bool {
+        matches!(self, Self::Prefill | Self::PrefillDecode)
     }
 }
 

@@ -18,6 +18,7 @@ use workloads::{AttentionShape, Lengths, Operator, OperatorGraph, OperatorKind};
 
 use super::cache::Load;
 use super::channels::Units;
+use super::prefill::Prefill;
 use super::{Figures, Job, Machine, Placement, SystemError};
 use crate::scenario::{Attention, Dispatch, Gather, Home, Pipeline};
 
@@ -80,6 +81,7 @@ pub fn plan(
     placement: &Placement,
     machine: &Machine,
     job: &Job<'_>,
+    prefill: Option<&Prefill>,
     stop: &dyn Fn() -> bool,
 ) -> Result<Tasks, SystemError> {
     let mut planner = Planner {
@@ -91,8 +93,12 @@ pub fn plan(
         tasks: Tasks::default(),
         programs: BTreeMap::new(),
         launched: None,
+        homed: Vec::new(),
         step: Step::default(),
     };
+    if let Some(prefill) = prefill {
+        planner.prefill(prefill, stop)?;
+    }
     for step in 1..=job.workload.new_tokens {
         // The first step is always there: without any task a run would be done before it could be stopped.
         if step > 1 && stop() {
@@ -105,8 +111,9 @@ pub fn plan(
 
 /// What is known of the step that is being compiled.
 #[derive(Debug, Default)]
-struct Step {
-    number: u32,
+pub(super) struct Step {
+    /// From 1; 0 for the prefill.
+    pub(super) number: u32,
     /// Tokens that attention reads in each sequence.
     lengths: Lengths,
     /// The end of each layer's attention so far: its buffer is free afterwards.
@@ -153,29 +160,31 @@ fn blocks(operators: &OperatorGraph, pipeline: Pipeline, groups: usize) -> Resul
     Ok(blocks)
 }
 
-struct Planner<'a> {
-    figures: &'a Figures,
-    placement: &'a Placement,
-    machine: &'a Machine,
-    job: &'a Job<'a>,
+pub(super) struct Planner<'a> {
+    pub(super) figures: &'a Figures,
+    pub(super) placement: &'a Placement,
+    pub(super) machine: &'a Machine,
+    pub(super) job: &'a Job<'a>,
     pipeline: Pipeline,
     tasks: Tasks,
     /// By the units of a channel.
     programs: BTreeMap<Vec<Units>, Arc<Program>>,
     /// The host's last job: launches are made one after the other.
-    launched: Option<NodeIndex>,
-    step: Step,
+    pub(super) launched: Option<NodeIndex>,
+    /// By layer, what brings the prompts' K and V to their home: the first step's attention waits for it.
+    pub(super) homed: Vec<Vec<NodeIndex>>,
+    pub(super) step: Step,
 }
 
 /// Bytes of the number of a chosen token of a head.
 const INDEX_BYTES: u64 = 4;
 
 impl Planner<'_> {
-    fn tag(&self, layer: Option<u32>) -> Tag {
+    pub(super) fn tag(&self, layer: Option<u32>) -> Tag {
         Tag { step: self.step.number, layer }
     }
 
-    fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
+    pub(super) fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
         let site = if site == Site::CopyOut && self.figures.gpu.one_copy_engine { Site::CopyIn } else { site };
         let task = self.tasks.graph.add_node(Task { site, work });
         for &before in after {
@@ -185,13 +194,13 @@ impl Planner<'_> {
         task
     }
 
-    fn host_job(&mut self, kind: &'static str, duration: Time, after: &[NodeIndex]) -> NodeIndex {
+    pub(super) fn host_job(&mut self, kind: &'static str, duration: Time, after: &[NodeIndex]) -> NodeIndex {
         let job = HostJob { kind, tag: self.tag(None), duration };
         self.add(Site::Driver, Work::Host(job), after)
     }
 
     /// A task that the host launches: by itself, or with the step's graph where nothing else starts it.
-    fn launch(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
+    pub(super) fn launch(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
         let mut after = after.to_vec();
         match self.figures.gpu.dispatch {
             Dispatch::Stream => {
@@ -269,10 +278,14 @@ impl Planner<'_> {
     ) -> Result<Vec<NodeIndex>, SystemError> {
         let (kind, layer) = (operator.kind, operator.layer);
         if let (OperatorKind::Attention, Some(layer)) = (kind, layer) {
+            let mut after = after.to_vec();
+            if let Some(homed) = self.homed.get(layer as usize).filter(|_| self.step.number == 1) {
+                after.extend(homed);
+            }
             let groups = if by_group { self.step.group..self.step.group + 1 } else { 0..self.placement.groups.len() };
             let mut ends = Vec::new();
             for group in groups {
-                ends.extend(self.attention(layer, group, operator, after)?);
+                ends.extend(self.attention(layer, group, operator, &after)?);
             }
             return Ok(ends);
         }
@@ -320,7 +333,7 @@ impl Planner<'_> {
         self.job.model.kv_bytes_per_token_layer(self.job.dtype_bytes)
     }
 
-    fn kernel(&self, kind: &'static str, layer: Option<u32>, bytes: u64, operations: u64) -> Kernel {
+    pub(super) fn kernel(&self, kind: &'static str, layer: Option<u32>, bytes: u64, operations: u64) -> Kernel {
         Kernel { kind, tag: self.tag(layer), bytes, operations, bandwidth_cap: None }
     }
 

@@ -12,7 +12,7 @@ use workloads::kv::{self, KvDemand, KvPlacement, SpillUnit};
 
 use super::cache::Cache;
 use super::channels::{self, ChannelClass, Channels};
-use super::{Figures, Job, SystemError};
+use super::{Figures, Job, SystemError, prefill};
 use crate::scenario::{Attention, Home, KvChoice, Overflow, Pipeline, SystemSpec, Workload};
 
 /// The longest context of a scenario.
@@ -34,6 +34,8 @@ pub struct Placement {
     pub pim: Option<Ledger>,
     /// The cache in its home; `None` where the home is the host.
     resident: Option<KvPlacement>,
+    /// Bytes that are kept for activations.
+    pub activations: u64,
     /// Sequences of the batch.
     batch: u32,
     /// What the cache weighs and costs.
@@ -100,7 +102,8 @@ impl Placement {
         // Assumption: two sets of the largest operator's activations, one read and one written.
         let graph = job.operators(workload.new_tokens);
         let activations = graph.operators().map(|operator| operator.activation_bytes).max().unwrap_or(0);
-        gpu.take("activations", Bytes(activations.saturating_mul(2)))?;
+        let activations = activations.saturating_mul(2).max(prefill::least_workspace(job, spec.kv.home));
+        gpu.take("activations", Bytes(activations))?;
         let size = spec.pipeline_group.max(1);
         let starts = (0..workload.batch).step_by(size as usize);
         let mut placement = Self {
@@ -109,6 +112,7 @@ impl Placement {
             host,
             pim: None,
             resident: None,
+            activations,
             batch: workload.batch,
             cache: Cache::new(model, &spec.kv),
             groups: starts.map(|from| from..(from + size).min(workload.batch)).collect(),
@@ -438,7 +442,7 @@ fn group_split(
 }
 
 /// The most, from `low` on and below `high`, of which `fits` holds; `low` where it holds of none.
-fn most(mut low: u64, mut high: u64, fits: impl Fn(u64) -> bool) -> u64 {
+pub(super) fn most(mut low: u64, mut high: u64, fits: impl Fn(u64) -> bool) -> u64 {
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         if fits(middle) {

@@ -74,7 +74,8 @@ struct Claim {
     /// Column `paper`.
     paper: String,
     /// Column `claim`.
-    claim: String,
+    #[serde(rename = "claim")]
+    name: String,
     /// Which number of column `value`, from 0.
     #[serde(default)]
     number: usize,
@@ -124,7 +125,7 @@ struct Asked<'a> {
 fn asked<'a>(table: &'a Table, readings: &'a Readings) -> Result<Vec<Asked<'a>>, ValidateError> {
     let mut asked = Vec::new();
     for row in table.rows() {
-        let of = |claim: &&Claim| claim.paper == table.text(row, "paper") && claim.claim == table.text(row, "claim");
+        let of = |claim: &&Claim| claim.paper == table.text(row, "paper") && claim.name == table.text(row, "claim");
         for claim in readings.claim.iter().filter(of) {
             let value = table.text(row, "value");
             let published = numbers(value).get(claim.number).copied().ok_or_else(|| {

@@ -35,6 +35,8 @@
 //! Softmax (about 5 operations a score against `4 · head_dim`) is left out, as is usual for `4 q n B`.
 //! Counts that do not fit 64 bits saturate, and [`OperatorGraph::validate`] refuses them.
 
+mod prefill;
+
 use petgraph::Direction;
 use petgraph::algo::toposort;
 use petgraph::graph::DiGraph;
@@ -42,6 +44,7 @@ pub use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 use serde::Serialize;
 
+pub use self::prefill::{Chunk, Piece};
 use crate::lengths::Lengths;
 use crate::model::{ModelConfig, Norm, Positions};
 use crate::product;
@@ -284,24 +287,26 @@ pub enum GraphError {
 pub struct OperatorGraph {
     step: DecodeStep,
     graph: DiGraph<Operator, Flow>,
+    /// Whether the last layer's result may go unused: in a chunk of a prompt that ends no sequence.
+    open: bool,
 }
 
 impl OperatorGraph {
     /// The graph of one decode step of `model`, layer by layer. Node indices follow the order of launch.
     pub fn decode(model: &ModelConfig, step: DecodeStep) -> Self {
         let tokens = product(&[u64::from(step.batch), step.context]);
-        Builder { model, step, tokens, graph: DiGraph::new() }.build()
+        Builder::decode(model, step, tokens).build()
     }
 
     /// The same for sequences that read these numbers of tokens, the new one of each included.
     pub fn decode_lengths(model: &ModelConfig, lengths: &Lengths, dtype_bytes: u32) -> Self {
         let step = DecodeStep::of(lengths, dtype_bytes);
-        Builder { model, step, tokens: lengths.total(), graph: DiGraph::new() }.build()
+        Builder::decode(model, step, lengths.total()).build()
     }
 
     /// A graph built elsewhere. Call [`validate`](Self::validate) before using it.
     pub fn from_graph(step: DecodeStep, graph: DiGraph<Operator, Flow>) -> Self {
-        Self { step, graph }
+        Self { step, graph, open: false }
     }
 
     /// The step that it was built for.
@@ -403,7 +408,9 @@ impl OperatorGraph {
         if producers == 0 && operator.kind != OperatorKind::Embed {
             return Err(GraphError::Disconnected { operator: operator.label(), missing: "producer" });
         }
-        if self.successors(node).next().is_none() && operator.kind != OperatorKind::Sample {
+        let last = operator.kind == OperatorKind::Sample
+            || self.open && matches!(operator.kind, OperatorKind::PostNorm | OperatorKind::Down);
+        if self.successors(node).next().is_none() && !last {
             return Err(GraphError::Disconnected { operator: operator.label(), missing: "consumer" });
         }
         if given > operator.activation_bytes {
@@ -478,9 +485,20 @@ struct Tensor {
 struct Builder<'a> {
     model: &'a ModelConfig,
     step: DecodeStep,
-    /// Tokens that attention reads in all sequences together.
-    tokens: u64,
+    /// Pairs of a query token and a token that it attends to.
+    pairs: u64,
+    /// Tokens whose keys and values attention reads.
+    read: u64,
+    /// Tokens that the LM head is for: all of the step's, but of a chunk of a prompt those that end a sequence.
+    sampled: u32,
     graph: DiGraph<Operator, Flow>,
+}
+
+impl<'a> Builder<'a> {
+    /// A step whose attention reads `tokens` tokens in all sequences together.
+    fn decode(model: &'a ModelConfig, step: DecodeStep, tokens: u64) -> Self {
+        Self { model, step, pairs: tokens, read: tokens, sampled: step.batch, graph: DiGraph::new() }
+    }
 }
 
 impl Builder<'_> {
@@ -498,11 +516,16 @@ impl Builder<'_> {
             residual = Some(normed);
             block = self.ffn_block(layer, normed);
         }
+        let step = self.step;
+        if self.sampled == 0 && step.batch > 0 {
+            return OperatorGraph { step, graph: self.graph, open: true };
+        }
+        self.step.batch = self.sampled;
         let normed = self.norm(OperatorKind::FinalNorm, None, block, residual);
         let vocab = self.model.vocab;
         let logits = self.linear(OperatorKind::LmHead, None, normed, vocab, self.model.head_parameters());
         self.sample(logits);
-        OperatorGraph { step: self.step, graph: self.graph }
+        OperatorGraph { step, graph: self.graph, open: false }
     }
 
     fn embed(&mut self) -> Tensor {
@@ -533,9 +556,9 @@ impl Builder<'_> {
         self.join(Tensor { elements: passed, ..qkv }, append, FlowKind::Activation);
 
         let mut attention = Operator::new(OperatorKind::Attention, Some(layer));
-        attention.flops = product(&[4, q, self.tokens]);
+        attention.flops = product(&[4, q, self.pairs]);
         attention.activation_bytes = step.row_bytes(2 * q);
-        attention.kv_read_bytes = product(&[self.tokens, model.kv_bytes_per_token_layer(step.dtype_bytes)]);
+        attention.kv_read_bytes = product(&[self.read, model.kv_bytes_per_token_layer(step.dtype_bytes)]);
         let attention = self.graph.add_node(attention);
         if rotary {
             self.join(Tensor { from: append, elements: q }, attention, FlowKind::Activation);

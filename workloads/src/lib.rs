@@ -41,7 +41,8 @@ pub mod lengths;
 pub mod model;
 
 pub use graph::{
-    AttentionShape, DecodeStep, Flow, FlowKind, GraphError, NodeIndex, Operator, OperatorGraph, OperatorKind, Totals,
+    AttentionShape, Chunk, DecodeStep, Flow, FlowKind, GraphError, NodeIndex, Operator, OperatorGraph, OperatorKind,
+    Piece, Totals,
 };
 pub use lengths::{Group, Lengths};
 pub use model::{ActivationFunction, Biases, Family, ModelConfig, ModelError, Norm, Positions};

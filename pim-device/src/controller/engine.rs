@@ -70,6 +70,26 @@ pub(super) struct Slots {
     pub(super) last: i64,
 }
 
+impl Slots {
+    pub(super) const fn one(cycle: i64) -> Self {
+        Self { start: cycle, gap: 1, last: cycle }
+    }
+
+    /// Takes in slots behind its own where they go on in equal steps; false where they do not.
+    #[inline]
+    pub(super) fn goes_on(&mut self, more: Self) -> bool {
+        let step = more.start - self.last;
+        let equal = (step == i64::from(self.gap) || self.start == self.last)
+            && (step == i64::from(more.gap) || more.start == more.last);
+        // Moves count in 32 bits how far they are in an entry.
+        let goes_on = equal && more.last - self.start <= i64::from(u32::MAX);
+        if goes_on {
+            (self.gap, self.last) = (step as u32, more.last);
+        }
+        goes_on
+    }
+}
+
 /// Where a command goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
@@ -297,7 +317,9 @@ impl Engine {
         }
         self.slots.clear();
         self.blackouts.clear();
-        self.end = rows.result.max(moves.result).max(begin);
+        // The last command of a stream need not be the last to be done: softmax takes long, and a stream can end waiting.
+        let waited = rows.ready.max(moves.ready).max(self.buffer_free);
+        self.end = rows.result.max(moves.result).max(waited).max(begin);
         Ok(Execution {
             begin: begin.unsigned_abs(),
             end: self.end.unsigned_abs(),
@@ -307,7 +329,7 @@ impl Engine {
     }
 
     /// Does the refreshes of an idle channel on time, up to `cycle`.
-    fn idle_until(&mut self, cycle: i64) {
+    pub(super) fn idle_until(&mut self, cycle: i64) {
         while self.due <= cycle {
             let due = self.due;
             let issued = self.refresh();
@@ -415,11 +437,28 @@ impl Engine {
         column.map_or(self.set_gap, |column| self.column_gaps[column])
     }
 
+    /// The number of the first set's MAC; those of the others follow.
+    pub(super) fn mac_spots(&self) -> usize {
+        Command::ALL.len() + 2 * self.round.len() + OnSet::Mac as usize * self.sets.len()
+    }
+
+    /// When the constraints let the command of a resolved address go.
+    #[inline]
+    pub(super) fn ready_at(&self, spot: usize) -> i64 {
+        self.readiness.ready_at(&self.spots[spot])
+    }
+
+    /// Notes the command of a resolved address.
+    #[inline]
+    pub(super) fn note_at(&mut self, spot: usize, cycle: i64) {
+        self.readiness.note_at(&self.spots[spot], cycle);
+    }
+
     /// When the constraints let a command go.
     #[inline]
     pub(super) fn ready(&self, place: Place) -> i64 {
         match place {
-            Place::Spot(spot) => self.readiness.ready_at(&self.spots[spot]),
+            Place::Spot(spot) => self.ready_at(spot),
             // An ordinary command, see `ready_of`.
             Place::Bank(_) => super::readiness::NEVER,
         }
@@ -436,7 +475,7 @@ impl Engine {
     #[inline]
     pub(super) fn note(&mut self, command: Command, place: Place, cycle: i64) {
         match place {
-            Place::Spot(spot) => self.readiness.note_at(&self.spots[spot], cycle),
+            Place::Spot(spot) => self.note_at(spot, cycle),
             Place::Bank(nodes) => self.readiness.note(command, nodes, cycle),
         }
     }

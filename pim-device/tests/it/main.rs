@@ -12,6 +12,7 @@ mod dram_timing;
 mod hbm2_pim;
 mod kernels;
 mod laws;
+mod mixed;
 mod oracle;
 mod pq;
 mod program;

@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         writer.finish()
     })?;
-    let figures = html::Figures { breakdown: Some(&breakdown), timeline: Some(&timeline), share: None };
+    let figures = html::Figures { breakdown: Some(&breakdown), timeline: Some(&timeline), ..html::Figures::default() };
     files::write_text(&directory.join("report.html"), &html::page(&run, &figures))?;
     files::write_text(&directory.join("summary.json"), &summary::to_json(&run))?;
     files::write_text(&directory.join("run.json"), &run_info::to_json(&RunInfo::default()))?;
@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let many: Vec<_> = run.points.iter().flat_map(|point| point.systems.clone()).collect();
     let breakdown = figure::breakdown::svg(&many)?;
     let share = figure::share::svg(&run.points)?;
-    let figures = html::Figures { breakdown: Some(&breakdown), timeline: None, share: Some(&share) };
+    let figures = html::Figures { breakdown: Some(&breakdown), share: Some(&share), ..html::Figures::default() };
     files::write_text(&directory.join("sweep.html"), &html::page(&run, &figures))?;
     files::write_text(&directory.join("many.svg"), &breakdown)?;
     files::write_text(&directory.join("share.svg"), &share)?;

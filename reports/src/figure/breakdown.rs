@@ -13,14 +13,21 @@ use crate::text::significant;
 
 /// The figure as SVG.
 pub fn svg(systems: &[SystemReport]) -> Result<String, ReportError> {
+    let title = "Latency per token by what it is spent on (critical path)";
+    bars("breakdown.svg", title, " per token", systems)
+}
+
+/// The same of the time to first token, of the systems that have a prefill: prefill.svg.
+pub fn prefill_svg(systems: &[SystemReport]) -> Result<String, ReportError> {
+    let prefills: Vec<SystemReport> = systems.iter().filter_map(SystemReport::of_prefill).collect();
+    let title = "Time to first token by what it is spent on (critical path)";
+    bars("prefill.svg", title, "", &prefills)
+}
+
+fn bars(file: &'static str, title: &str, each: &str, systems: &[SystemReport]) -> Result<String, ReportError> {
     let layout = Layout::of(systems);
-    draw("breakdown.svg", (layout.width, layout.height), |canvas| {
-        canvas.text(
-            "Latency per token by what it is spent on (critical path)",
-            (MARGIN, 24),
-            Anchor::Left,
-            Font::TITLE,
-        );
+    draw(file, (layout.width, layout.height), |canvas| {
+        canvas.text(title, (MARGIN, 24), Anchor::Left, Font::TITLE);
         super::partial(canvas, systems, layout.width);
         canvas.legend(&layout.categories, MARGIN, layout.width - MARGIN, 54);
         if systems.is_empty() {
@@ -28,7 +35,7 @@ pub fn svg(systems: &[SystemReport]) -> Result<String, ReportError> {
             return;
         }
         let [first, second] = layout.panels;
-        absolute(canvas, systems, &layout, first);
+        absolute(canvas, systems, &layout, first, each);
         shares(canvas, systems, &layout, second);
     })
 }
@@ -102,13 +109,13 @@ fn axis(canvas: &mut Canvas<'_>, layout: &Layout, (left, top): (i32, i32), step:
     }
 }
 
-fn absolute(canvas: &mut Canvas<'_>, systems: &[SystemReport], layout: &Layout, at: (i32, i32)) {
+fn absolute(canvas: &mut Canvas<'_>, systems: &[SystemReport], layout: &Layout, at: (i32, i32), each: &str) {
     let ms = |system: &SystemReport| system.latency().seconds() * 1e3 / f64::from(system.tokens.max(1));
     let most = systems.iter().map(ms).fold(0.0, f64::max);
     // Toy systems take nanoseconds; an axis in milliseconds would be all zeros.
     let (unit, scale) = if most > 0.0 && most < 0.1 { ("us", 1e3) } else { ("ms", 1.0) };
     let (step, count) = ticks(most * scale, 5);
-    frame(canvas, systems, layout, at, &format!("{unit} per token"));
+    frame(canvas, systems, layout, at, &format!("{unit}{each}"));
     axis(canvas, layout, at, step, count, "");
     let top = f64::from(count) * step;
     for (i, system) in (0..).zip(systems) {

@@ -32,14 +32,26 @@ const BETWEEN: i32 = 26;
 
 /// The figure as SVG, of each system's spans and its report.
 pub fn svg(systems: &[(&SystemInput, &SystemReport)]) -> Result<String, ReportError> {
+    gantt("timeline.svg", "Timeline of the last token", systems)
+}
+
+/// The same of the prefill, of the systems that have one: prefill-timeline.svg.
+pub fn prefill_svg(systems: &[(&SystemInput, &SystemReport)]) -> Result<String, ReportError> {
+    let prefills: Vec<(&SystemInput, SystemReport)> =
+        systems.iter().filter_map(|(input, report)| Some((*input, report.of_prefill()?))).collect();
+    let systems: Vec<(&SystemInput, &SystemReport)> = prefills.iter().map(|(input, report)| (*input, report)).collect();
+    gantt("prefill-timeline.svg", "Timeline of the prefill", &systems)
+}
+
+fn gantt(file: &'static str, title: &str, systems: &[(&SystemInput, &SystemReport)]) -> Result<String, ReportError> {
     let panels: Vec<Panel<'_>> = systems.iter().map(|(input, report)| Panel::new(input, report)).collect();
     let shown = |category: &Category| panels.iter().any(|panel| panel.shows(*category));
     let categories: Vec<Category> = Category::ALL.into_iter().filter(shown).collect();
     let width = MARGIN + NAMES + PLOT + MARGIN;
     let top = 84;
     let height = top + panels.iter().map(|panel| panel.height() + BETWEEN).sum::<i32>();
-    draw("timeline.svg", (width, height), |canvas| {
-        canvas.text("Timeline of the last token", (MARGIN, 24), Anchor::Left, Font::TITLE);
+    draw(file, (width, height), |canvas| {
+        canvas.text(title, (MARGIN, 24), Anchor::Left, Font::TITLE);
         super::partial(canvas, systems.iter().map(|(_, report)| *report), width);
         canvas.legend(&categories, MARGIN, width - 220, 54);
         canvas.rectangle((width - 190, 48), (width - 168, 60), GRID);
@@ -80,8 +92,9 @@ impl<'a> Panel<'a> {
         let seen = |span: &&Span| span.start < end && span.end > from;
         let spans: Vec<&Span> = input.spans.iter().filter(seen).collect();
         let token = report.tokens;
-        let (to, what) =
-            if spans.len() <= WHOLE { (end, format!("token {token}")) } else { first_layers(&spans, token, end) };
+        let name = if token == 0 { "prefill".to_owned() } else { format!("token {token}") };
+        let (to, what) = if spans.len() <= WHOLE { (end, name) } else { first_layers(&spans, token, &name, end) };
+        let nothing = path.is_empty();
         let path: Vec<Segment> = path.iter().filter(|s| s.from < to).copied().collect();
         let mut by_actor: Vec<&Span> = spans.into_iter().filter(|span| span.start < to).collect();
         by_actor.sort_unstable_by_key(|span| (span.id.actor, span.start, span.end, span.id.number));
@@ -95,7 +108,7 @@ impl<'a> Panel<'a> {
             rows.truncate(ROWS);
             rows.sort_by_key(|row| row.actor);
         }
-        let what = if token == 0 { "no token was finished".to_owned() } else { format!("{what}, {}", to - from) };
+        let what = if nothing { "no token was finished".to_owned() } else { format!("{what}, {}", to - from) };
         Self { title: format!("{}: {what}", report.name), from, to, rows, path, hidden }
     }
 
@@ -250,7 +263,7 @@ impl<'a> Row<'a> {
 }
 
 /// Until when a long token is shown, and what that is.
-fn first_layers(spans: &[&Span], token: u32, end: Time) -> (Time, String) {
+fn first_layers(spans: &[&Span], token: u32, name: &str, end: Time) -> (Time, String) {
     let mut layers: Vec<u32> =
         spans.iter().filter(|span| span.tag.step == token).filter_map(|span| span.tag.layer).collect();
     layers.sort_unstable();
@@ -260,10 +273,10 @@ fn first_layers(spans: &[&Span], token: u32, end: Time) -> (Time, String) {
     let of_layers = |span: &&&Span| span.tag.step == token && span.tag.layer.is_some_and(|l| layers.contains(&l));
     let last = spans.iter().filter(of_layers).map(|span| span.end).max();
     if let Some(last) = last.filter(|&last| last < end && all > LAYERS) {
-        return (last, format!("token {token}, the first {LAYERS} of {all} layers"));
+        return (last, format!("{name}, the first {LAYERS} of {all} layers"));
     }
     let mut starts: Vec<Time> = spans.iter().map(|span| span.start).collect();
     starts.sort_unstable();
     let to = starts.get(WHOLE).copied().unwrap_or(end).min(end);
-    (to, format!("token {token}, its first {WHOLE} spans of {}", spans.len()))
+    (to, format!("{name}, its first {WHOLE} spans of {}", spans.len()))
 }

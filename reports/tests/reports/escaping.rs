@@ -56,7 +56,12 @@ fn can_a_name_break_out_of_a_figure_or_the_page() {
         points,
         ..RunReport::default()
     };
-    let figures = html::Figures { breakdown: Some(&breakdown), timeline: Some(&timeline), share: Some(&share) };
+    let figures = html::Figures {
+        breakdown: Some(&breakdown),
+        timeline: Some(&timeline),
+        share: Some(&share),
+        ..html::Figures::default()
+    };
     let page = html::page(&run, &figures);
     check_markup(&page, &["meta"]);
     assert!(!page.contains("<script"));

@@ -7,11 +7,11 @@ use pim_device::timing::standard::{STANDARDS, Standard};
 use pim_device::{Command, Level};
 
 use super::dramsim3::Devices;
-use super::pattern::{Dimensions, Pattern};
 use super::{Job, Memory, ORGANISATIONS};
 use crate::validate::golden::{self, Asked, GoldenFile, Issued, Run};
 use crate::validate::table::{Row, Table};
 use crate::validate::{Options, Outcome, Suite, ValidateError};
+use pim_device::dram::traffic::{Dimensions, Pattern};
 
 mod shipped;
 

@@ -4,11 +4,11 @@ use pim_device::dram::{Access, ChannelConfig, Completion, DramError, Observer, R
 use pim_device::{Command, CommandCounts};
 
 use super::dramsim3::Devices;
-use super::pattern::{Dimensions, Pattern};
 use super::{Job, Memory};
 use crate::validate::parallel::in_parallel;
 use crate::validate::table::{Row, Table};
 use crate::validate::{Case, Options, Outcome, Suite, ValidateError};
+use pim_device::dram::traffic::{Dimensions, Pattern};
 
 /// The suite.
 #[derive(Clone, Copy, Debug)]

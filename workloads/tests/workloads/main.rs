@@ -8,6 +8,7 @@ mod decode_graph;
 mod graph_errors;
 mod parameters;
 mod placement;
+mod prefill_graph;
 mod tensor_files;
 
 use workloads::ModelConfig;

@@ -28,8 +28,6 @@ pub(super) struct Wave {
     /// Tokens of all units.
     tokens: u64,
     query_heads: u32,
-    /// Quantised tokens of the longest.
-    pub(super) coded: u64,
     pub(super) map: Map,
 }
 
@@ -51,7 +49,6 @@ pub(super) fn waves(layout: &Layout, units: &[PqUnit]) -> Result<Vec<Wave>, PqEr
             units: units.len() as u32,
             tokens: units.iter().map(|unit| unit.tokens).sum(),
             query_heads: units.iter().map(|unit| unit.query_heads).max().unwrap_or(0),
-            coded: layout.coded(longest)?,
             map,
         });
     }

@@ -188,13 +188,20 @@ impl<'l> Build<'l> {
 
     /// `body` so often; it begins and ends with all rows closed. It is built once.
     pub(super) fn repeated(&mut self, times: u64, body: impl FnOnce(&mut Self)) {
+        self.close();
+        self.looped(times, |build| {
+            body(build);
+            build.close();
+        });
+    }
+
+    /// `body` so often; it leaves open what it finds open. It is built once.
+    pub(super) fn looped(&mut self, times: u64, body: impl FnOnce(&mut Self)) {
         if times == 0 {
             return;
         }
-        self.close();
         let (rows, moves) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.moves));
         body(self);
-        self.close();
         let bodies = (std::mem::replace(&mut self.rows, rows), std::mem::replace(&mut self.moves, moves));
         repeat(&mut self.rows, times, &bodies.0);
         repeat(&mut self.moves, times, &bodies.1);

@@ -20,9 +20,8 @@ const ROW_CHANGE: u32 = 8;
 pub(super) struct Split {
     /// Tokens of a block.
     pub(super) tokens: u32,
-    /// Sub-vectors whose indices are read at once, and columns of each.
+    /// Sub-vectors whose indices are read at once.
     pub(super) together: u32,
-    pub(super) columns: u32,
     /// Reads that find their indices in one row.
     pub(super) reads_per_row: u32,
     /// Rows of a block.
@@ -48,7 +47,7 @@ impl Split {
             let together = together.max(1);
             let reads = subvectors.div_ceil(together);
             let reads_per_row = (layout.columns / (together * columns)).max(1);
-            let split = Self { tokens, together, columns, reads_per_row, rows: reads.div_ceil(reads_per_row) };
+            let split = Self { tokens, together, reads_per_row, rows: reads.div_ceil(reads_per_row) };
             let cost = u64::from(reads * ROW_CHANGE + subvectors * columns)
                 + u64::from(visits * subvectors) * u64::from(ROW_CHANGE + tokens.div_ceil(lookups));
             // Costs of blocks of different lengths compare by their tokens.
@@ -57,7 +56,7 @@ impl Split {
                 best = Some((cost, split));
             }
         }
-        best.map_or(Self { tokens: 1, together: 1, columns: 1, reads_per_row: 1, rows: 1 }, |(_, split)| split)
+        best.map_or(Self { tokens: 1, together: 1, reads_per_row: 1, rows: 1 }, |(_, split)| split)
     }
 
     /// For K: a sum for each token.
@@ -119,34 +118,45 @@ impl Split {
     }
 }
 
+/// Gives a row of a value for each centroid, another in each bank, to all banks of its unit: that of bank j to row
+/// `to` + j `stride`.
+pub(super) fn share(build: &mut Build<'_>, units: u32, from: u64, to: u64, stride: u32) {
+    let layout = build.layout;
+    let all = layout.take_all(units);
+    let columns = layout.table_columns();
+    build.goto(from);
+    for _ in 0..columns {
+        build.room();
+        build.column(Command::RdReg, 1, 0);
+        build.made(all, 1);
+    }
+    build.close();
+    build.wait_for_buffer();
+    build.rows.push(Instruction::Row(to as u32));
+    build.repeated(u64::from(layout.shape.subvectors), |build| {
+        build.rows.push(Instruction::Open(0));
+        let mut left = columns;
+        while left > 0 {
+            let here = layout.figures.register_file.min(left);
+            build.factors(units, here);
+            build.column(Command::WrReg, here, 0);
+            build.used();
+            left -= here;
+        }
+        build.rows.push(Instruction::Close(0));
+        if stride > 1 {
+            build.rows.push(Instruction::Step(stride.cast_signed() - 1));
+        }
+    });
+}
+
 /// The scores of the quantised tokens of a codebook: tables to all banks, then look-ups.
 pub(super) fn score(build: &mut Build<'_>, units: u32, indices: u64, tokens: u64, queries: u32) {
     let layout = build.layout;
     let tables = |query: u32| layout.scratch() + u64::from(query * layout.table_rows());
     let all = layout.take_all(units);
-    let columns = layout.table_columns();
     for query in 0..queries {
-        build.goto(tables(query));
-        for _ in 0..columns {
-            build.room();
-            build.column(Command::RdReg, 1, 0);
-            build.made(all, 1);
-        }
-        build.close();
-        build.wait_for_buffer();
-        build.rows.push(Instruction::Row(tables(query) as u32 + 1));
-        build.repeated(u64::from(layout.shape.subvectors), |build| {
-            build.rows.push(Instruction::Open(0));
-            let mut left = columns;
-            while left > 0 {
-                let here = layout.figures.register_file.min(left);
-                build.factors(units, here);
-                build.column(Command::WrReg, here, 0);
-                build.used();
-                left -= here;
-            }
-            build.rows.push(Instruction::Close(0));
-        });
+        share(build, units, tables(query), tables(query) + 1, 1);
     }
     let own = tokens.div_ceil(u64::from(layout.shape.subvectors));
     let lookups = layout.figures.lookups_per_column;

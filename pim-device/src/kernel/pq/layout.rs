@@ -165,6 +165,11 @@ impl Layout {
         }
     }
 
+    /// Whether so many units have banks in every pseudo-channel.
+    pub(super) fn spans_or_several(&self, units: u32) -> bool {
+        self.spans || units > 1
+    }
+
     /// Units of a pseudo-channel among so many of a wave.
     pub(super) fn side_by_side(&self, units: u32) -> u32 {
         if self.spans { units } else { units.div_ceil(self.pseudo_channels) }
@@ -299,7 +304,7 @@ impl Layout {
         let exact = tokens.min(u64::from(self.shape.sinks) + u64::from(self.shape.window));
         let exact_columns = self.exact_columns(exact) * u64::from(self.sides);
         let (exact_row, _) = region(exact_columns.div_ceil(u64::from(self.columns)), 0);
-        Ok(Map { books, codebooks, indices, exact, exact_row, end: next, base })
+        Ok(Map { books, codebooks, indices, exact, exact_row, end: next })
     }
 
     /// Rows of a wave of so many tokens.
@@ -318,10 +323,11 @@ impl Layout {
         }
     }
 
-    /// Rows of scratch: tables of the queries of a pass; accumulators of a codebook and of its weights.
+    /// Rows of scratch: tables of the queries of a pass; or sums of a codebook and of its weights, and the codebook of V
+    /// centroid after centroid.
     pub(super) fn scratch_rows(&self) -> u64 {
         let queries = if self.shared { SHARED } else { 1 };
-        u64::from(self.table_rows() * queries).max(u64::from(self.book_rows() + 1))
+        u64::from(self.table_rows() * queries).max(u64::from(2 * self.book_rows() + 1))
     }
 
     /// The first row of scratch.
@@ -335,11 +341,41 @@ impl Layout {
         if rows > self.bank_rows { Err(PqError::Rows { rows, most: self.bank_rows }) } else { Ok(()) }
     }
 
-    /// Rows of a prompt's K, or V, in a wave's banks, and of its weights.
-    pub(super) fn raw_side_rows(&self, tokens: u64) -> u64 {
-        self.exact_columns(tokens).div_ceil(u64::from(self.columns))
+    /// How a prompt's K, or V, lies in a bank.
+    pub(super) fn raw(&self) -> Raw {
+        // Tokens that the registers hold at once, and as many as fill whole granules of indices.
+        let held = (self.figures.register_file * self.granule / self.elements).max(1);
+        let tokens = (held / self.indices * self.indices).max(self.indices);
+        let columns = (tokens * self.elements).div_ceil(self.granule);
+        Raw {
+            tokens,
+            piece: held.min(tokens),
+            columns,
+            blocks: (self.columns / columns).max(1),
+            rows: columns.div_ceil(self.columns),
+        }
     }
 
+    /// Rows of so many neighbouring tokens' K, or V.
+    pub(super) fn raw_part_rows(&self, tokens: u64) -> u64 {
+        let raw = self.raw();
+        tokens.div_ceil(u64::from(raw.tokens)).div_ceil(u64::from(raw.blocks)) * u64::from(raw.rows)
+    }
+
+    /// Parts of a prompt that lie in rows of their own: the tokens of each codebook, then the exact ones.
+    pub(super) fn raw_parts(&self, tokens: u64) -> Vec<u64> {
+        let exact = tokens.min(u64::from(self.shape.sinks) + u64::from(self.shape.window));
+        let mut parts = self.books(tokens - exact);
+        parts.push(exact);
+        parts
+    }
+
+    /// Rows of a prompt's K, or V, in a wave's banks.
+    pub(super) fn raw_side_rows(&self, tokens: u64) -> u64 {
+        self.raw_parts(tokens).into_iter().map(|part| self.raw_part_rows(part)).sum()
+    }
+
+    /// Rows of the weights of so many tokens.
     pub(super) fn weight_rows(&self, tokens: u64) -> u64 {
         tokens.div_ceil(u64::from(self.granule)).div_ceil(u64::from(self.columns))
     }
@@ -348,6 +384,22 @@ impl Layout {
     pub(super) fn raw_rows(&self, tokens: u64) -> u64 {
         u64::from(self.sides) * self.raw_side_rows(tokens) + self.weight_rows(tokens)
     }
+}
+
+/// Blocks of a prompt's tokens: as many as the registers hold, in whole granules of indices. A block begins in a row of its
+/// own or ends in the row where it begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Raw {
+    /// Tokens of a block.
+    pub(super) tokens: u32,
+    /// Tokens of it that the registers hold.
+    pub(super) piece: u32,
+    /// Columns of a block.
+    pub(super) columns: u32,
+    /// Blocks of a row, where it holds several.
+    pub(super) blocks: u32,
+    /// Rows of a block, where it needs several.
+    pub(super) rows: u32,
 }
 
 /// Rows of a wave.
@@ -364,7 +416,6 @@ pub(super) struct Map {
     pub(super) exact_row: u64,
     /// The first row behind the wave.
     pub(super) end: u64,
-    pub(super) base: u64,
 }
 
 fn gcd(a: u32, b: u32) -> u32 {
