@@ -1,5 +1,7 @@
 //! Do the systems of AQPIM's paper do what they are said to do?
 
+use pim_device::device;
+use pim_device::kernel::pq::{self, PqShape};
 use pimscope::run::RunError;
 use pimscope::scenario::{Format, Scenario};
 use pimscope::system::SystemError;
@@ -70,8 +72,10 @@ fn do_the_stacks_hold_codebooks_indices_and_exact_tokens_in_whole_rows() {
     let indices = 32_728_u64.div_ceil(28).div_ceil(32);
     let rows = 2 * indices + 2 * 4 + 1;
     assert_eq!(rows, 83);
-    // 32 of 64 banks, 16 x 8 heads in 32 layers; and a row of tables in each of 64 channels.
-    let expected = rows * 32 * 1024 * 16 * 8 * 32 + 64 * 64 * 1024;
+    // 32 of 64 banks, 16 x 8 heads in 32 layers; and in each of 64 channels the rows that all share.
+    let shared = pq::buffer_rows(&device::hbm3_aqpim::device(), &PqShape::aqpim(128), 0, 0).unwrap();
+    assert!((1..10).contains(&shared), "{shared}");
+    let expected = rows * 32 * 1024 * 16 * 8 * 32 + 64 * shared * 64 * 1024;
     assert_eq!(input(&run).memory.pim.unwrap().used.0, expected);
 }
 
@@ -103,7 +107,7 @@ fn is_the_wall_where_the_report_says() {
         // Where overflow is allowed the rest goes to the host.
         let over = run(sparse + 64, system, &[density, "kv.prefetch=0"]);
         assert!(input(&over).memory.spilled > 0 && input(&over).memory.host.unwrap().used.0 > 0, "{name}");
-        assert!(over.systems[0].report.breakdown.get(Category::CommunicationPcie) > Time::ZERO, "{name}");
+        assert!(of_kind(&input(&over).spans, "kv-fetch").count() > 0, "{name}");
     }
     // Batch 16 at 32,768 tokens of 128 KiB is exactly four stacks.
     assert_eq!(fits(ATTACC, &[]), 32_768);
@@ -124,13 +128,13 @@ fn are_codecs_that_a_device_cannot_serve_refused_where_they_stand() {
     let pq = |device: &str, codec: &str| {
         format!("pim = {{ device = \"{device}\", stacks = 4 }}\nkv = {{ {codec}, home = \"pim\" }}\n")
     };
-    refused(&pq("hbm3-pim-bank", "codec = \"pq\""), "test.toml:12:", "`hbm3-pim-bank` cannot attend");
-    refused(&pq("hbm3-aqpim", "codec = \"int:bits=4\""), "test.toml:12:", "`hbm3-aqpim` cannot attend");
-    refused(&pq("hbm3-aqpim", "codec = \"pq:recluster=64\""), "test.toml:12:", "does not cluster again");
-    refused(&pq("hbm3-aqpim", "codec = \"pq:k=1024\""), "test.toml:12:", "a table of 1024 centroids takes 2048 B");
-    refused(&pq("hbm3-aqpim", "codec = \"pq:m=24\""), "test.toml:12:", "24 sub-vectors do not divide a head of 128");
-    refused(&pq("hbm3-aqpim", "codec = \"pq:k=65537\""), "test.toml:12:", "`k` is \"65537\"");
-    refused(&pq("hbm3-aqpim", "codec = \"pq:sinks=5000\""), "test.toml:12:", "5000 sinks");
+    refused(&pq("hbm3-pim-bank", "codec = \"pq\""), "test.toml:13:", "`hbm3-pim-bank` cannot attend");
+    refused(&pq("hbm3-aqpim", "codec = \"int:bits=4\""), "test.toml:13:", "`hbm3-aqpim` cannot attend");
+    refused(&pq("hbm3-aqpim", "codec = \"pq:recluster=64\""), "test.toml:13:", "does not cluster again");
+    refused(&pq("hbm3-aqpim", "codec = \"pq:k=1024\""), "test.toml:13:", "a table of 1024 centroids takes 2048 B");
+    refused(&pq("hbm3-aqpim", "codec = \"pq:m=24\""), "test.toml:13:", "24 sub-vectors do not divide a head of 128");
+    refused(&pq("hbm3-aqpim", "codec = \"pq:k=65537\""), "test.toml:13:", "`k` is \"65537\"");
+    refused(&pq("hbm3-aqpim", "codec = \"pq:sinks=5000\""), "test.toml:13:", "5000 sinks");
 }
 
 // Groups of sequences.
@@ -155,7 +159,9 @@ fn are_weights_read_once_for_each_group_and_nothing_else_twice() {
             let groups = 16_u64.div_ceil(u64::from(group));
             assert_eq!(spans(input(&run), "qkv", 3).len() as u64, groups);
             assert_eq!(bytes(&run, "qkv"), bytes(&whole, "qkv") + (groups - 1) * weights, "groups of {group}");
-            for kind in ["input_norm", "rope", "output_projection", "gate_up", "down", "qkv-to-pim", "output-to-gpu"] {
+            // A norm has 4096 weights of its own.
+            assert_eq!(bytes(&run, "input_norm"), bytes(&whole, "input_norm") + (groups - 1) * 8192);
+            for kind in ["rope", "output_projection", "gate_up", "down", "qkv-to-pim", "output-to-gpu"] {
                 assert_eq!(bytes(&run, kind), bytes(&whole, kind), "groups of {group}: {kind}");
             }
             assert_eq!(spans(input(&run), "output_projection", 3).len(), 1);
@@ -203,7 +209,9 @@ fn does_a_group_of_heads_fill_the_banks_side_by_side() {
     let whole = self::run(4096, AQPIM, &["pipeline_group=16"]);
     assert!(input(&whole).actors.iter().any(|name| name == "pim.channels0x64"));
     let of = |run: &Run| spans(input(run), "attention", 5).iter().map(|span| span.end - span.start).max().unwrap();
-    assert_eq!(of(&run), of(&whole));
+    // The same program; only the refreshes fall elsewhere.
+    let ratio = of(&run).seconds() / of(&whole).seconds();
+    assert!((ratio - 1.0).abs() < 0.02, "{ratio}");
 }
 
 #[test]
