@@ -91,7 +91,8 @@ pub fn simulate(
     conduct: Conduct<'_>,
     progress: &mut dyn FnMut(u64, Progress),
 ) -> Result<Outcome, SystemError> {
-    let (figures, mut assumptions) = Figures::read(spec)?;
+    let (mut figures, mut assumptions) = Figures::read(spec)?;
+    figures.serve(job.model.query_heads_per_kv_head());
     let mut placement = Placement::of(spec, &figures, job)?;
     let prefill = Prefill::of(&mut placement, job)?;
     assumptions.extend(assumptions::of(&figures, &placement));
@@ -117,7 +118,8 @@ pub fn simulate(
         context: job.workload.context,
         prefill: prefill.as_ref().map(Prefill::shape),
         lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
-        energy_pj: energy::parts(&run.spans, &run.names, run.pim_energy),
+        energy_pj: energy::parts(&run, &figures),
+        pim_commands: run.pim_energy.map_or_else(Vec::new, |energy| energy.commands),
         actors: run.names,
         spans: run.spans,
         open: run.open,

@@ -44,7 +44,7 @@ pub use command::{Address, Command, CommandCounts};
 pub use controller::engine::{Engine, Execution, ExecutionMode, Issued};
 pub use controller::{Controller, ProgramDone, ProgramTask};
 pub use device::{DeviceSpec, GqaPolicy, MultiBankActivation, PeLevel, PqFigures, PqMapping, PqReduction, PqValues};
-pub use energy::{Energy, EnergyFigures};
+pub use energy::{Energy, EnergyFigures, PowerBudget};
 pub use error::ProgramError;
 pub use kernel::attention::{AttentionUnit, attention};
 pub use organisation::{Level, Organisation};

@@ -40,6 +40,8 @@ pub struct SystemInput {
     pub memory: Memory,
     /// Parts of the energy of the whole run, in picojoules, without the total.
     pub energy_pj: Vec<(String, f64)>,
+    /// Commands of the PIM stacks: how many, and the picojoules that they took.
+    pub pim_commands: Vec<(String, u64, f64)>,
     /// What its KV codec does to attention, where the scenario asks for it.
     pub accuracy: Option<Accuracy>,
     /// Sentences for people: what was chosen, spilled, refused.
@@ -177,6 +179,8 @@ pub struct SystemReport {
     pub memory: Memory,
     /// Energy of the whole run in picojoules: `total` first, then the parts.
     pub energy_pj: Vec<(String, f64)>,
+    /// Commands of the PIM stacks: how many, and the picojoules that they took.
+    pub pim_commands: Vec<(String, u64, f64)>,
     /// Resources and the part of their peak that they reached over the whole run, 0 to 1.
     pub utilisation: Vec<(String, f64)>,
     /// What its KV codec does to attention, where the scenario asks for it.
@@ -192,6 +196,21 @@ pub struct SystemReport {
 }
 
 impl SystemReport {
+    /// Picojoules of a token step of the whole batch, as the latency is; `None` where part of the run's went into the prompts, or into
+    /// a token that was not finished.
+    pub fn energy_per_step(&self) -> Option<f64> {
+        let total = self.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
+        (self.stopped.is_none() && self.prefill.is_none()).then(|| total / f64::from(self.tokens.max(1)))
+    }
+
+    /// The share of the energy that goes to parts whose names begin with `group` and a dot.
+    pub fn energy_share(&self, group: &str) -> f64 {
+        let total = self.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
+        let of = |name: &str| name.strip_prefix(group).is_some_and(|rest| rest.starts_with('.'));
+        let part: f64 = self.energy_pj.iter().filter(|(name, _)| of(name)).map(|(_, energy)| energy).sum();
+        if total > 0.0 { part / total } else { 0.0 }
+    }
+
     /// The latency of the whole decode.
     pub fn latency(&self) -> Time {
         self.breakdown.total()
@@ -329,6 +348,7 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         actors: input.actors.clone(),
         memory: input.memory.clone(),
         energy_pj: energy_pj.collect(),
+        pim_commands: input.pim_commands.clone(),
         accuracy: input.accuracy.clone(),
         utilisation: utilisation.collect(),
         notes: input.notes.clone(),

@@ -9,7 +9,7 @@ use crate::analyse::{PointReport, RunReport, SystemReport};
 use crate::critical_path::{Part, Segment};
 use crate::figure::palette::{self, hex};
 use crate::prefill::PrefillReport;
-use crate::table::plain;
+use crate::table::{ENERGY_GROUPS, plain};
 use crate::text::{actor_name, escape, percent, significant};
 
 /// Figures as SVG text; those that are there are shown.
@@ -159,15 +159,18 @@ impl Page {
         }
         if systems.iter().any(|s| s.energy_pj.iter().any(|(_, energy)| *energy > 0.0)) {
             let energy = |s: &SystemReport| {
-                if s.stopped.is_some() || s.prefill.is_some() {
-                    // Part of it went into a token that was not finished, or into the prompts.
-                    return "–".to_owned();
-                }
-                let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
-                // Of the whole batch, as the latency is.
-                format!("{} mJ", significant(total / 1e9 / f64::from(s.tokens.max(1))))
+                s.energy_per_step().map_or_else(|| "–".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
             };
-            self.row("", "energy per token step", systems.iter().map(energy));
+            self.row("strong", "energy per token step", systems.iter().map(energy));
+            for (label, group) in ENERGY_GROUPS {
+                if systems.iter().any(|s| s.energy_share(group) > 0.0) {
+                    let share = |s: &SystemReport| match s.energy_share(group) {
+                        share if share > 0.0 && s.stopped.is_none() => percent(share),
+                        _ => "–".to_owned(),
+                    };
+                    self.row("", label, systems.iter().map(share));
+                }
+            }
         }
         if systems.iter().any(|s| s.accuracy.is_some()) {
             let error = |s: &SystemReport| s.accuracy.as_ref().map_or("–".to_owned(), |a| percent(a.error));
@@ -198,6 +201,13 @@ impl Page {
         }
         self.row("", "GPU time of a layer", of(&|p| p.gpu_layer().to_string()).into_iter());
         self.row("", "K and V at home after", of(&|p| p.done.to_string()).into_iter());
+        if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| p.clustering.is_some()) {
+            for (label, cell) in PrefillReport::clustering_rows() {
+                if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| cell(p) != "-") {
+                    self.row("", &escape(label.trim()), of(&*cell).into_iter());
+                }
+            }
+        }
         let energy = |s: &SystemReport| {
             let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
             format!("{} J", significant(total / 1e12))

@@ -41,6 +41,7 @@
 pub mod analyse;
 mod attention;
 pub mod breakdown;
+pub mod clustering;
 pub mod critical_path;
 pub mod csv;
 pub mod error;
@@ -63,6 +64,7 @@ pub use analyse::{
 };
 pub use attention::AttentionView;
 pub use breakdown::Breakdown;
+pub use clustering::Clustering;
 pub use critical_path::{Part, Segment};
 pub use error::ReportError;
 pub use prefill::{PrefillReport, PrefillShape};

@@ -7,6 +7,7 @@ use sim_core::{Span, Time};
 
 use crate::analyse::{SystemInput, busy};
 use crate::breakdown::{Breakdown, share};
+use crate::clustering::Clustering;
 use crate::critical_path::Segment;
 
 /// The step of the prefill's jobs.
@@ -39,6 +40,8 @@ pub struct PrefillReport {
     pub done: Time,
     /// How long the GPU's kernels of each layer took, groups and chunks together.
     pub gpu_layers: Vec<Time>,
+    /// Clustering of the prompts in PIM stacks; `None` where there is none.
+    pub clustering: Option<Clustering>,
     /// How long each actor was busy up to the first token: the union of its spans. Only actors that did anything.
     pub busy: Vec<(String, Time)>,
     /// The critical path, in the order of time. Empty in a report read back from summary.json.
@@ -60,6 +63,7 @@ impl PrefillReport {
             breakdown,
             done: jobs().map(|span| span.end).max().unwrap_or_default(),
             gpu_layers: by_layer(jobs().filter(|span| span.category == sim_core::Category::ComputeGpu)),
+            clustering: Clustering::of(&input.spans, shape.groups, breakdown.total()),
             busy: busy(input, Time::ZERO, breakdown.total()),
             critical_path,
         })
@@ -68,6 +72,37 @@ impl PrefillReport {
     /// The time to first token (TTFT), of the whole batch.
     pub fn latency(&self) -> Time {
         self.breakdown.total()
+    }
+
+    /// A figure of the clustering for people; a dash where there is none.
+    pub fn clustering_cell(&self, value: impl Fn(&Clustering) -> String) -> String {
+        self.clustering.as_ref().map_or_else(|| "-".to_owned(), value)
+    }
+
+    /// What is shown of the clustering: (label, cell of a prefill).
+    pub(crate) fn clustering_rows() -> Vec<(String, Box<dyn Fn(&Self) -> String>)> {
+        let mut rows: Vec<(String, Box<dyn Fn(&Self) -> String>)> = vec![
+            ("clustering of a layer".to_owned(), Box::new(|p| p.clustering_cell(|c| c.layer().to_string()))),
+            ("margin of a layer".to_owned(), Box::new(|p| p.clustering_cell(|c| signed(c.margin())))),
+            (
+                "clustering hidden".to_owned(),
+                Box::new(|p| {
+                    p.clustering_cell(|c| match c.hidden() {
+                        true => "yes".to_owned(),
+                        false => format!("no, K and V wait {}", c.waited),
+                    })
+                }),
+            ),
+        ];
+        for kind in crate::clustering::PHASES {
+            let time = move |c: &Clustering| {
+                let phase = c.phases.iter().find(|(name, _)| name == kind);
+                phase.map_or_else(|| "-".to_owned(), |(_, time)| time.to_string())
+            };
+            rows.push((format!("  {kind}"), Box::new(move |p| p.clustering_cell(time))));
+        }
+        rows.push(("  waiting for weights".to_owned(), Box::new(|p| p.clustering_cell(|c| c.waiting.to_string()))));
+        rows
     }
 
     /// Tokens of all prompts, groups and chunks, for people.
@@ -93,6 +128,12 @@ impl PrefillReport {
         let busy = self.busy.iter().find(|(name, _)| name == actor).map_or(Time::ZERO, |(_, time)| *time);
         share(busy, self.latency())
     }
+}
+
+/// A time with its sign.
+pub(crate) fn signed(ps: i64) -> String {
+    let time = Time::from_ps(ps.unsigned_abs());
+    if ps < 0 { format!("-{time}") } else { time.to_string() }
 }
 
 /// For each layer the time of its spans, which do not overlap: those of one actor that does a job at a time.

@@ -7,6 +7,7 @@ use sim_core::{Bytes, Category, Time};
 use crate::analyse::{Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
 use crate::attention::AttentionView;
 use crate::breakdown::Breakdown;
+use crate::clustering::Clustering;
 use crate::error::ReportError;
 use crate::prefill::{PrefillReport, PrefillShape};
 use crate::stopped::{Stopped, Why};
@@ -105,6 +106,7 @@ pub fn system(report: &SystemReport) -> Value {
             "spilled": memory.spilled,
             "placement": memory.placement,
         },
+        "pim_commands": commands(&report.pim_commands),
         "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
@@ -126,6 +128,13 @@ fn of_accuracy(accuracy: &Accuracy) -> Value {
         "error": accuracy.error,
         "cosine": accuracy.cosine,
     })
+}
+
+/// By name, as everything in the file.
+fn commands(commands: &[(String, u64, f64)]) -> Value {
+    let entry =
+        |(name, count, picojoules): &(String, u64, f64)| (name.clone(), json!({ "count": count, "pj": picojoules }));
+    Value::Object(commands.iter().map(entry).collect())
 }
 
 fn read_accuracy(at: &Place<'_>) -> Result<Accuracy, ReportError> {
@@ -155,7 +164,38 @@ fn prefill(report: &PrefillReport) -> Value {
         "communication_share": report.breakdown.communication_share(),
         "gpu_layer_ps": report.gpu_layers.iter().map(|time| time.ps()).collect::<Vec<_>>(),
         "busy_ps": sums(report.busy.iter().map(|(name, time)| (name, time.ps())), |a, b| a + b),
+        "clustering": report.clustering.as_ref().map(clustering),
     })
+}
+
+fn clustering(report: &Clustering) -> Value {
+    let list = |times: &[Time]| times.iter().map(|time| time.ps()).collect::<Vec<_>>();
+    json!({
+        "hidden": report.hidden(),
+        "margin_ps": report.margin(),
+        "layer_margin_ps": report.margins().collect::<Vec<_>>(),
+        "waited_ps": report.waited.ps(),
+        "after_first_token_ps": report.after_first_token.ps(),
+        "layer_ps": list(&report.layers),
+        "gpu_layer_ps": list(&report.gpu_layers),
+        "phases_ps": sums(report.phases.iter().map(|(name, time)| (name, time.ps())), |a, b| a + b),
+        "waiting_ps": report.waiting.ps(),
+    })
+}
+
+fn read_clustering(at: &Place<'_>) -> Result<Option<Clustering>, ReportError> {
+    if at.value.is_null() {
+        return Ok(None);
+    }
+    let time = |at: Place<'_>| Ok(Time::from_ps(at.whole()?));
+    Ok(Some(Clustering {
+        phases: at.get("phases_ps")?.map(time)?,
+        waiting: time(at.get("waiting_ps")?)?,
+        layers: at.get("layer_ps")?.list(time)?,
+        gpu_layers: at.get("gpu_layer_ps")?.list(time)?,
+        waited: time(at.get("waited_ps")?)?,
+        after_first_token: time(at.get("after_first_token_ps")?)?,
+    }))
 }
 
 fn read_prefill(at: &Place<'_>) -> Result<Option<PrefillReport>, ReportError> {
@@ -174,6 +214,7 @@ fn read_prefill(at: &Place<'_>) -> Result<Option<PrefillReport>, ReportError> {
         breakdown: read_total(at)?,
         done: time(at.get("done_ps")?)?,
         gpu_layers: at.get("gpu_layer_ps")?.list(time)?,
+        clustering: read_clustering(&at.get("clustering")?)?,
         busy: at.get("busy_ps")?.map(time)?,
         critical_path: Vec::new(),
     }))
@@ -301,6 +342,12 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
         energy_pj: at.get("energy_pj")?.map(|at| at.float())?,
+        pim_commands: at
+            .get("pim_commands")?
+            .map(|at| Ok((at.get("count")?.whole()?, at.get("pj")?.float()?)))?
+            .into_iter()
+            .map(|(name, (count, picojoules))| (name, count, picojoules))
+            .collect(),
         utilisation: at.get("utilisation")?.map(|at| at.float())?,
         accuracy: at.value.get("accuracy").map(|_| read_accuracy(&at.get("accuracy")?)).transpose()?,
         notes: at.get("notes")?.list(|at| at.text())?,

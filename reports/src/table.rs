@@ -8,7 +8,8 @@ use serde_json::Value;
 use sim_core::Category;
 
 use crate::analyse::{Accuracy, PointReport, RunReport, SystemReport, Use};
-use crate::prefill::PrefillReport;
+use crate::clustering::Clustering;
+use crate::prefill::{PrefillReport, signed};
 use crate::text::{percent, printable, shortened, significant};
 
 /// The columns of the terminal that the tables fit in.
@@ -91,6 +92,11 @@ fn comparison(systems: &[SystemReport]) -> Table {
             row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
         }
     }
+    if systems.iter().any(|system| system.energy_pj.first().is_some_and(|(_, energy)| *energy > 0.0)) {
+        row("energy per token step", &|s| {
+            s.energy_per_step().map_or_else(|| "-".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
+        });
+    }
     if systems.iter().any(|system| system.memory.kv_tokens_that_fit > 0) {
         row("context that fits", &|s| s.memory.kv_tokens_that_fit.to_string());
     }
@@ -113,6 +119,10 @@ fn comparison(systems: &[SystemReport]) -> Table {
     table
 }
 
+/// Groups of parts of the energy, each with its label.
+pub(crate) const ENERGY_GROUPS: [(&str, &str); 4] =
+    [("of it GPU", "gpu"), ("of it PIM", "pim"), ("of it host", "host"), ("of it links", "communication")];
+
 /// The rows of the prefill, above those of the tokens.
 fn prefill(row: &mut dyn FnMut(&str, &dyn Fn(&SystemReport) -> String), systems: &[SystemReport]) {
     let of =
@@ -132,6 +142,13 @@ fn prefill(row: &mut dyn FnMut(&str, &dyn Fn(&SystemReport) -> String), systems:
     }
     row("  GPU time of a layer", &|s| of(s, &|p| p.gpu_layer().to_string()));
     row("  K and V at home after", &|s| of(s, &|p| p.done.to_string()));
+    if systems.iter().filter_map(|s| s.prefill.as_ref()).any(|p| p.clustering.is_some()) {
+        for (label, cell) in PrefillReport::clustering_rows() {
+            if systems.iter().any(|s| of(s, &cell) != "-") {
+                row(&format!("  {label}"), &|s| of(s, &cell));
+            }
+        }
+    }
 }
 
 type MemoryOf = fn(&SystemReport) -> Option<Use>;
@@ -157,7 +174,15 @@ pub fn points(points: &[PointReport]) -> String {
     if prefill {
         header.push(right("first token".to_owned()));
     }
-    header.extend(["latency/token", "tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
+    let of_clustering = |system: &SystemReport| system.prefill.as_ref().is_some_and(|p| p.clustering.is_some());
+    let clustering = points.iter().flat_map(|point| &point.systems).any(of_clustering);
+    if clustering {
+        header.extend(["GPU layer", "clustering", "margin", "hidden"].map(|name| right(name.to_owned())));
+    }
+    header.push(right("latency/token".to_owned()));
+    let attention = points.iter().flat_map(|point| &point.systems).any(|system| system.attention.layers > 0);
+    header.extend(attention.then(|| right("attention/layer".to_owned())));
+    header.extend(["tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
     let with_error = points.iter().flat_map(|point| &point.systems).any(|system| system.accuracy.is_some());
     header.extend(with_error.then(|| right("error".to_owned())));
     table.set_header(header);
@@ -171,7 +196,19 @@ pub fn points(points: &[PointReport]) -> String {
             if prefill {
                 row.push(right(system.prefill.as_ref().map_or("-".to_owned(), |p| p.latency().to_string())));
             }
+            if clustering {
+                let cell = |value: &dyn Fn(&Clustering) -> String| {
+                    right(system.prefill.as_ref().map_or("-".to_owned(), |p| p.clustering_cell(value)))
+                };
+                row.push(cell(&|c| c.gpu_layer().to_string()));
+                row.push(cell(&|c| c.layer().to_string()));
+                row.push(cell(&|c| signed(c.margin())));
+                row.push(cell(&|c| if c.hidden() { "yes" } else { "no" }.to_owned()));
+            }
             row.push(right(system.latency_per_token().to_string()));
+            if attention {
+                row.push(right(system.attention.per_layer().to_string()));
+            }
             row.push(right(significant(system.tokens_per_second())));
             row.push(right(percent(system.breakdown.communication_share())));
             row.push(right(percent(system.communication_busy_share())));

@@ -257,7 +257,30 @@ fn pim_choice(section: &Checked, gpu: &GpuChoice) -> Result<PimChoice, Fault> {
             "set pim.link to a CXL link, or switch = false".to_owned(),
         ));
     }
+    least_power(section, &choice.entry)?;
     Ok(choice)
+}
+
+/// A limit of power leaves room for what a stack takes without doing anything.
+fn least_power(section: &Checked, entry: &Entry) -> Result<(), Fault> {
+    let Ok(device) = crate::system::figures::device(entry) else { return Ok(()) };
+    let (Some(power), least) = (device.power, pim_device::PowerBudget::least(&device)) else { return Ok(()) };
+    if power.stack >= least {
+        return Ok(());
+    }
+    let watts = |microwatts: u64| microwatts as f64 / 1e6;
+    let message = format!(
+        "a stack of `{}` cannot be kept to {} W: standby and refresh take {:.2} W",
+        entry.name,
+        watts(power.stack),
+        watts(least)
+    );
+    Err(contradiction(
+        section,
+        "power",
+        message,
+        format!("allow at least {:.1} W", (watts(least) * 10.0).ceil() / 10.0),
+    ))
 }
 
 /// The link of a section that names one, or else the one called `default`; with the figures that the section overrides.

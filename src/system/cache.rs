@@ -33,6 +33,24 @@ pub struct Load {
     pub cost: CodecCost,
 }
 
+/// What it takes to store prompts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Encoding {
+    /// Of the processor that attends.
+    pub near: Load,
+    /// Of the host's cores.
+    pub host: Load,
+    /// Bytes that cross the link between them, both ways.
+    pub link_bytes: u64,
+}
+
+impl Encoding {
+    /// Bytes that come back where `raw` bytes of keys and values were sent.
+    pub fn back(&self, raw: u64) -> u64 {
+        self.link_bytes.saturating_sub(raw)
+    }
+}
+
 impl Cache {
     /// The cache of a model.
     pub fn new(model: &ModelConfig, choice: &KvChoice) -> Self {
@@ -89,6 +107,17 @@ impl Cache {
     pub fn attend(&self, part: &Lengths) -> Load {
         let codec = self.codec.get();
         self.load(part, |tokens| codec.attend(self.head, tokens).near.minus(codec.choose(self.head, tokens)))
+    }
+
+    /// The store of prompts, in each place where there is work.
+    pub fn encode(&self, part: &Lengths) -> Encoding {
+        let once = Self { readers: 1, ..self.clone() };
+        let of = |tokens| self.codec.get().prefill(self.head, tokens);
+        Encoding {
+            near: once.load(part, |tokens| of(tokens).near),
+            host: once.load(part, |tokens| of(tokens).host),
+            link_bytes: part.sum(|tokens| of(tokens).link_bytes).saturating_mul(self.kv_heads),
+        }
     }
 
     /// The store of the newest token of some sequences.

@@ -12,6 +12,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
+use std::ops::Range;
 
 use workloads::{Group, Lengths};
 
@@ -197,6 +198,30 @@ pub fn by_stack(by_channel: &[Channel], layers: usize, stacks: usize) -> Vec<Vec
         }
     }
     units
+}
+
+/// Tokens of the units of each stack, by layer.
+pub fn lengths_by_stack(by_channel: &[Channel], layers: usize, stacks: usize) -> Vec<Vec<Lengths>> {
+    let group = |units: &Units| Group { sequences: units.count, tokens: units.tokens };
+    let of = |stack: usize| {
+        let channels = || by_channel.iter().skip(stack).step_by(stacks.max(1));
+        (0..layers).map(|layer| channels().filter_map(|c| c.get(layer)).flatten().map(group).collect()).collect()
+    };
+    (0..stacks).map(of).collect()
+}
+
+impl ChannelClass {
+    /// Its units of some layers next to each other, in order.
+    pub fn units_of(&self, layers: Range<usize>) -> Vec<Units> {
+        let mut all: Vec<Units> = Vec::new();
+        for units in self.units.get(layers).unwrap_or_default().iter().flatten() {
+            match all.last_mut() {
+                Some(last) if last.tokens == units.tokens => last.count += units.count,
+                _ => all.push(*units),
+            }
+        }
+        all
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use host_gpu::{HostJob, Kernel};
 use interconnect::Copy;
 use petgraph::graph::{DiGraph, NodeIndex};
+use pim_device::kernel::ordinary;
 use pim_device::kernel::pq::{self, PqUnit};
-use pim_device::{AttentionUnit, Program, ProgramTask, attention};
+use pim_device::{AttentionUnit, Command, Program, ProgramTask, attention};
 use sim_core::{Tag, Time};
 use workloads::kv::CodecCost;
 use workloads::{AttentionShape, Lengths, Operator, OperatorGraph, OperatorKind};
@@ -92,6 +93,7 @@ pub fn plan(
         pipeline: placement.pipeline,
         tasks: Tasks::default(),
         programs: BTreeMap::new(),
+        accesses: BTreeMap::new(),
         launched: None,
         homed: Vec::new(),
         step: Step::default(),
@@ -169,6 +171,8 @@ pub(super) struct Planner<'a> {
     tasks: Tasks,
     /// By the units of a channel.
     programs: BTreeMap<Vec<Units>, Arc<Program>>,
+    /// Ordinary accesses, by direction and bytes.
+    accesses: BTreeMap<(Command, u64), Arc<Program>>,
     /// The host's last job: launches are made one after the other.
     pub(super) launched: Option<NodeIndex>,
     /// By layer, what brings the prompts' K and V to their home: the first step's attention waits for it.
@@ -510,10 +514,11 @@ impl Planner<'_> {
         let to_unit = units_of(shape.q_bytes) + units_of(shape.kv_append_bytes);
         let from_unit = units_of(shape.output_bytes);
         let (machine, placement) = (self.machine, self.placement);
-        let slot = placement.slot(layer, self.step.group);
+        let slots = placement.group_slots(layer, self.step.group);
+        let units_in = |units: &[u32]| units[slots.clone()].iter().copied().map(u64::from).sum::<u64>();
         let mut sent = Vec::new();
         for (stack, units) in placement.stack_units.iter().enumerate() {
-            let units = u64::from(units[slot]);
+            let units = units_in(units);
             if units > 0 {
                 let copy = machine.to_stack("qkv-to-pim", tag, units * to_unit, stack);
                 sent.push(self.add(Site::Store(stack), Work::Copy(copy), after));
@@ -521,21 +526,43 @@ impl Planner<'_> {
         }
         let mut attended = Vec::new();
         for (class, channels) in placement.classes.iter().enumerate() {
-            let units = &channels.units[slot];
+            let units = channels.units_of(slots.clone());
             if !units.is_empty() {
-                let program = ProgramTask { program: self.program(units)?, kind: "attention", tag };
-                attended.push(self.add(Site::Pim(class), Work::Program(program), &sent));
+                // K and V are written by the program itself. Queries and outputs pass the channel as ordinary accesses of their
+                // own: the host's side of the buffers, which wait for whoever has the channel.
+                let count: u64 = units.iter().map(|units| u64::from(units.count)).sum();
+                let queries = self.access(Command::Wr, count * units_of(shape.q_bytes));
+                let stored = ProgramTask { program: queries, kind: "query-store", tag };
+                let stored = self.add(Site::Pim(class), Work::Program(stored), &sent);
+                let program = ProgramTask { program: self.program(&units)?, kind: "attention", tag };
+                let program = self.add(Site::Pim(class), Work::Program(program), &[stored]);
+                let outputs = self.access(Command::Rd, count * from_unit);
+                let read = ProgramTask { program: outputs, kind: "output-load", tag };
+                attended.push(self.add(Site::Pim(class), Work::Program(read), &[program]));
             }
         }
         let mut loaded = Vec::new();
         for (stack, units) in placement.stack_units.iter().enumerate() {
-            let units = u64::from(units[slot]);
+            let units = units_in(units);
             if units > 0 {
                 let copy = machine.from_stack("output-to-gpu", tag, units * from_unit, stack);
                 loaded.push(self.add(Site::Load(stack), Work::Copy(copy), &attended));
             }
         }
         Ok(loaded)
+    }
+
+    /// Ordinary accesses to so many bytes of a channel. The buffers answer at rows behind those of the banks (assumption).
+    fn access(&mut self, command: Command, bytes: u64) -> Arc<Program> {
+        let build = || match &self.figures.pim {
+            Some(pim) => {
+                let organisation = &pim.device.organisation;
+                let granules = bytes.div_ceil(u64::from(organisation.granule).max(1));
+                Arc::new(ordinary::access(&pim.device, command, organisation.rows, granules))
+            }
+            None => Arc::new(Program::default()),
+        };
+        self.accesses.entry((command, bytes)).or_insert_with(build).clone()
     }
 
     /// The program of a channel with these units; the same for every layer.

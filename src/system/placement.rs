@@ -46,10 +46,16 @@ pub struct Placement {
     pub pipeline: Pipeline,
     /// Bytes read from the weights in every step.
     streamed_weights: u64,
-    /// The PIM channels by what they get; their "layers" are the groups of each layer, see [`Self::slot`].
+    /// Sequences whose prompts go from layer to layer together, where that was decided before the PIM stacks were filled.
+    pub prompts: Vec<Range<u32>>,
+    /// Sequences that are in the same of [`Self::groups`] and of [`Self::prompts`].
+    cells: Vec<Range<u32>>,
+    /// The PIM channels by what they get; their "layers" are the cells of each layer, see [`Self::slots`].
     pub classes: Vec<ChannelClass>,
-    /// (sequence, KV head) units of each stack, by the groups of each layer.
+    /// (sequence, KV head) units of each stack, by the cells of each layer.
     pub stack_units: Vec<Vec<u32>>,
+    /// Tokens of each of them; none without a prefill.
+    pub stack_lengths: Vec<Vec<Lengths>>,
 }
 
 impl Placement {
@@ -106,6 +112,10 @@ impl Placement {
         gpu.take("activations", Bytes(activations))?;
         let size = spec.pipeline_group.max(1);
         let starts = (0..workload.batch).step_by(size as usize);
+        let groups: Vec<Range<u32>> = starts.map(|from| from..(from + size).min(workload.batch)).collect();
+        // A channel's programs are those of whole cells.
+        let there = activations.saturating_add(gpu.free().0);
+        let prompts = if spec.kv.home == Home::Pim { prefill::groups(job, there, true) } else { Vec::new() };
         let mut placement = Self {
             choice: spec.kv.clone(),
             gpu,
@@ -115,11 +125,14 @@ impl Placement {
             activations,
             batch: workload.batch,
             cache: Cache::new(model, &spec.kv),
-            groups: starts.map(|from| from..(from + size).min(workload.batch)).collect(),
+            cells: cells(&groups, &prompts),
+            prompts,
+            groups,
             pipeline: spec.pipeline,
             streamed_weights: model.streamed_weight_bytes(workload.batch, job.dtype_bytes),
             classes: Vec::new(),
             stack_units: Vec::new(),
+            stack_lengths: Vec::new(),
         };
         match spec.kv.home {
             Home::Gpu => placement.place_on_gpu(job)?,
@@ -182,7 +195,11 @@ impl Placement {
         let row_bytes = device.row_bytes().0;
         let all = Bytes(count * device.channel_rows() * row_bytes);
         let mut ledger = Ledger::new("the PIM stacks", all);
-        let slots = Slots::of(device, &self.cache, &job.workload.lengths)?;
+        // Of the prompts that are clustered at the same time.
+        let together = self.prompts.iter().map(ExactSizeIterator::len).max().unwrap_or(0) as u64;
+        let units = (together * u64::from(model.kv_heads)).div_ceil(count.max(1));
+        let prompt = if together > 0 { job.lengths(0).longest() } else { 0 };
+        let slots = Slots::of(device, &self.cache, &job.workload.lengths, (units, prompt))?;
         // What a unit has of a row.
         let (rows, row_bytes) = (slots.rows, row_bytes / slots.units_per_row);
         let unit_rows = |tokens| slots.unit_rows(device, tokens);
@@ -192,9 +209,9 @@ impl Placement {
         let lengths = &job.workload.lengths;
         let demand = KvDemand::with(model.layers, model.kv_heads, lengths, &unit_bytes);
         // A head stays whole in its channel: what fits is found by dealing the heads.
-        let groups = self.groups.clone();
+        let cells = self.cells.clone();
         let deal = |placed: &KvPlacement| {
-            let resident = |layer| groups.iter().map(move |group| group_split(Some(placed), layer, group, lengths).0);
+            let resident = |layer| cells.iter().map(move |group| group_split(Some(placed), layer, group, lengths).0);
             let layers: Vec<Lengths> = (0..model.layers).flat_map(resident).collect();
             channels::deal(&layers, model.kv_heads, channels)
         };
@@ -234,10 +251,15 @@ impl Placement {
         }
         ledger.take("KV cache", Bytes(placed.resident_bytes))?;
         if slots.shared > 0 && placed.resident_bytes > 0 {
-            ledger.take("tables of queries", Bytes(count * slots.shared * device.row_bytes().0))?;
+            let what = if prompt > 0 { "tables, and a layer's prompts under clustering" } else { "tables of queries" };
+            ledger.take(what, Bytes(count * slots.shared * device.row_bytes().0))?;
         }
         let by_channel = deal(&placed).unwrap_or_default();
-        self.stack_units = channels::by_stack(&by_channel, model.layers as usize * groups.len(), pim.stacks as usize);
+        let (slots, stacks) = (model.layers as usize * cells.len(), pim.stacks as usize);
+        self.stack_units = channels::by_stack(&by_channel, slots, stacks);
+        if !self.prompts.is_empty() {
+            self.stack_lengths = channels::lengths_by_stack(&by_channel, slots, stacks);
+        }
         self.classes = channels::classes(by_channel);
         self.pim = Some(ledger);
         self.resident = Some(placed);
@@ -273,9 +295,22 @@ impl Placement {
         Ok(())
     }
 
-    /// The place of a group of a layer among the "layers" of channels and stacks.
-    pub fn slot(&self, layer: u32, group: usize) -> usize {
-        layer as usize * self.groups.len() + group
+    /// The places of some sequences of a layer among the "layers" of channels and stacks; the sequences are those of whole
+    /// cells.
+    pub fn slots(&self, layer: u32, sequences: &Range<u32>) -> Range<usize> {
+        let first = layer as usize * self.cells.len();
+        let before = self.cells.partition_point(|cell| cell.start < sequences.start);
+        first + before..first + self.cells.partition_point(|cell| cell.start < sequences.end)
+    }
+
+    /// The same of a group of the decode steps.
+    pub fn group_slots(&self, layer: u32, group: usize) -> Range<usize> {
+        self.slots(layer, self.groups.get(group).unwrap_or(&(0..self.batch)))
+    }
+
+    /// [`Self::group_split`] of any sequences next to each other.
+    pub fn range_split(&self, layer: u32, sequences: &Range<u32>, lengths: &Lengths) -> (Lengths, Lengths) {
+        group_split(self.resident.as_ref(), layer, sequences, lengths)
     }
 
     /// The parts of the cache of a group of sequences in a layer that are in the home and in the host when a step reads so
@@ -369,13 +404,6 @@ impl Placement {
                 ),
             });
         }
-        if self.uses_host() {
-            notes.push(
-                "Energy leaves out host DRAM and CPU cores (no source): too low here, do not compare it with systems \
-                 that keep the KV cache on the package."
-                    .to_owned(),
-            );
-        }
         notes
     }
 }
@@ -395,14 +423,16 @@ struct Slots {
 }
 
 impl Slots {
-    fn of(device: &DeviceSpec, cache: &Cache, lengths: &Lengths) -> Result<Self, SystemError> {
+    /// `prompts`: units of a channel that are clustered at the same time, and their tokens.
+    fn of(device: &DeviceSpec, cache: &Cache, lengths: &Lengths, prompts: (u64, u64)) -> Result<Self, SystemError> {
         let (shape, head_dim) = (cache.pq_shape(), cache.head.head_dim);
         let Some(shape) = shape else {
             return Ok(Self { shape, head_dim, units_per_row: 1, rows: device.channel_rows(), shared: 0 });
         };
         let units_per_row = u64::from(pq::units_per_wave(device, &shape)?).max(1);
-        // Prompts are in place before the first step: their buffer regions are free again.
-        let shared = pq::buffer_rows(device, &shape, 0, 0)?;
+        // K and V of the layer that is clustered lie in the same rows for all layers. The cache is counted as at the end of
+        // the run beside them, though decode could overwrite them.
+        let shared = pq::buffer_rows(device, &shape, prompts.0, prompts.1)?;
         let rows = device.channel_rows().saturating_sub(shared);
         pq::wave_rows(device, &shape, lengths.shortest())?;
         Ok(Self { shape: Some(shape), head_dim, units_per_row, rows, shared })
@@ -423,6 +453,14 @@ impl Slots {
 /// The parts in the home and in the host.
 fn split(resident: Option<&KvPlacement>, layer: u32, lengths: &Lengths) -> (Lengths, Lengths) {
     resident.map_or_else(|| (Lengths::default(), lengths.clone()), |placed| placed.split(layer, lengths))
+}
+
+/// Sequences that no cut of either list divides.
+fn cells(groups: &[Range<u32>], prompts: &[Range<u32>]) -> Vec<Range<u32>> {
+    let mut cuts: Vec<u32> = groups.iter().chain(prompts).flat_map(|range| [range.start, range.end]).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts.windows(2).map(|pair| pair[0]..pair[1]).collect()
 }
 
 /// The same of a group of its sequences.

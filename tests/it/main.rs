@@ -6,6 +6,7 @@ mod bad_input;
 mod codecs;
 mod common;
 mod determinism;
+mod energy;
 mod laws;
 mod lengths;
 mod limits;

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use crate::command::{Address, Bus, Command, CommandCounts};
-use crate::constraint::{JEDEC, RESULTS};
+use crate::constraint::RESULTS;
 use crate::device::DeviceSpec;
 use crate::error::ProgramError;
 use crate::program::{Program, TOKENS, Token};
@@ -171,7 +171,7 @@ pub struct Engine {
 impl Engine {
     /// An idle channel at cycle 0, all banks closed, in ordinary mode.
     pub fn new(device: &DeviceSpec) -> Self {
-        let mut readiness = Readiness::new(device, JEDEC);
+        let mut readiness = Readiness::new(device, &device.constraints());
         let cycles = |parameter| device.cycles(parameter);
         let mut results = [1; Command::ALL.len()];
         for (commands, latency) in RESULTS {
@@ -326,6 +326,11 @@ impl Engine {
             mode_switch: self.mode_switch.unsigned_abs(),
             commands: self.counts,
         })
+    }
+
+    /// Refreshes of an idle channel after its last program, up to `cycle`.
+    pub(super) fn refreshes_until(&self, cycle: i64) -> u64 {
+        if self.due > cycle { 0 } else { ((cycle - self.due) / self.refresh_interval + 1).unsigned_abs() }
     }
 
     /// Does the refreshes of an idle channel on time, up to `cycle`.

@@ -14,6 +14,7 @@ mod kernels;
 mod laws;
 mod mixed;
 mod oracle;
+mod power;
 mod pq;
 mod program;
 mod random;

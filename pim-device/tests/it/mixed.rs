@@ -190,7 +190,8 @@ proptest! {
     #[test]
     fn without_programs_it_is_an_ordinary_channel(seed in any::<u64>()) {
         let mut draw = Draw(seed);
-        let device = random_device(&mut draw);
+        // The ordinary controller knows the table, and no limit of power.
+        let device = DeviceSpec { power: None, ..random_device(&mut draw) };
         let arrivals = requests(&mut draw, &device, 400);
         let (queues, precedence) = (queues(&mut draw), precedence(&mut draw));
         let (ours, _) = run_in(ExecutionMode::CommandByCommand, &device, (queues, precedence), &arrivals);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use pim_device::command::Bus;
-use pim_device::constraint::{JEDEC, RESULTS};
+use pim_device::constraint::{Constraint, RESULTS};
 use pim_device::{
     Address, AttentionUnit, Command, DeviceSpec, Engine, GqaPolicy, Instruction, Issued, MultiBankActivation,
     Parameter, PeLevel, Program, attention,
@@ -36,6 +36,7 @@ pub(crate) fn unrolled(code: &[Instruction]) -> VecDeque<Instruction> {
 
 pub(crate) struct Oracle<'d> {
     device: &'d DeviceSpec,
+    rules: Vec<Constraint>,
     pub(crate) now: u64,
     history: BTreeMap<(usize, u32), Vec<u64>>,
     pub(crate) trace: Vec<Issued>,
@@ -58,6 +59,7 @@ impl<'d> Oracle<'d> {
     pub(crate) fn new(device: &'d DeviceSpec) -> Self {
         Self {
             device,
+            rules: device.constraints(),
             now: 0,
             history: BTreeMap::new(),
             trace: Vec::new(),
@@ -76,7 +78,7 @@ impl<'d> Oracle<'d> {
 
     pub(crate) fn can(&self, command: Command, address: Address) -> bool {
         !self.used[usize::from(command.bus() == Bus::Column)]
-            && JEDEC.iter().enumerate().all(|(i, constraint)| {
+            && self.rules.iter().enumerate().all(|(i, constraint)| {
                 let node = self.device.organisation.node(constraint.level, address);
                 let least = u64::from(constraint.latency.cycles(|parameter| self.device.cycles(parameter)));
                 let before = self.history.get(&(i, node)).map_or(&[][..], Vec::as_slice);
@@ -90,7 +92,7 @@ impl<'d> Oracle<'d> {
         if !self.can(command, address) {
             return false;
         }
-        for (i, constraint) in JEDEC.iter().enumerate() {
+        for (i, constraint) in self.rules.iter().enumerate() {
             if constraint.preceding.contains(&command) {
                 let node = self.device.organisation.node(constraint.level, address);
                 self.history.entry((i, node)).or_default().push(self.now);
