@@ -1,7 +1,9 @@
 //! pimscope as a whole: scenarios in, reports out. One module per question.
 
+mod aqpim;
 mod attacc;
 mod bad_input;
+mod codecs;
 mod common;
 mod determinism;
 mod energy;
