@@ -411,8 +411,7 @@ impl<S: BankSet> Core<S> {
 
     /// CAS for an access.
     pub(super) fn send_clock(&mut self, tick: Tick, access: &Pick, observer: &mut impl Observer) {
-        let command =
-            if access.command == Command::Wr { (CAS_WR, Command::CasWr) } else { (CAS_RD, Command::CasRd) };
+        let command = if access.command == Command::Wr { (CAS_WR, Command::CasWr) } else { (CAS_RD, Command::CasRd) };
         self.send(tick, command, access.key, observer);
     }
 

@@ -131,8 +131,7 @@ impl<S: BankSet> Times<S> {
         let organisation = *table.organisation();
         let activate = if table.has(Command::Act1) { Command::Act1 } else { Command::Act };
         let commands = [activate, Command::Pre, Command::Rd, Command::Wr];
-        let sent =
-            [activate, Command::Pre, Command::Rd, Command::Wr, Command::Act2, Command::CasRd, Command::CasWr];
+        let sent = [activate, Command::Pre, Command::Rd, Command::Wr, Command::Act2, Command::CasRd, Command::CasWr];
         let banks = organisation.nodes(Level::Bank);
         let per = |level| organisation.nodes(Level::Bank) / organisation.nodes(level);
         let (per_group, per_rank) = (per(Level::BankGroup), per(Level::Rank));

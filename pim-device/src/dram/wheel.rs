@@ -1,6 +1,7 @@
 //! A timer wheel: which nodes are to be looked at in which tick.
 
 use super::Tick;
+use super::bank_set::BankSet;
 
 /// Ticks that the wheel sees ahead: what a bank waits for is seldom longer.
 const SLOTS: usize = 64;
@@ -25,13 +26,7 @@ pub(super) struct Wheel<const NODES: usize> {
 
 impl<const NODES: usize> Wheel<NODES> {
     pub(super) const fn new() -> Self {
-        Self {
-            first: [NONE; SLOTS],
-            after: [NONE; NODES],
-            occupied: 0,
-            now: 0,
-            next: Tick::MAX,
-        }
+        Self { first: [NONE; SLOTS], after: [NONE; NODES], occupied: 0, now: 0, next: Tick::MAX }
     }
 
     /// Puts a node, which is not in the wheel, where it is woken at `tick`, or before it where that is far.
@@ -70,6 +65,53 @@ impl<const NODES: usize> Wheel<NODES> {
     }
 }
 
+/// State: the same for banks as a set for each tick, where a bank may wait for several ticks.
+#[derive(Clone, Debug)]
+pub(super) struct SetWheel<S> {
+    slots: [S; SLOTS],
+    occupied: u64,
+    now: Tick,
+    next: Tick,
+}
+
+impl<S: BankSet> SetWheel<S> {
+    pub(super) const fn new() -> Self {
+        Self { slots: [S::EMPTY; SLOTS], occupied: 0, now: 0, next: Tick::MAX }
+    }
+
+    /// Has a bank woken at `tick`, or before it where that is far.
+    #[inline]
+    pub(super) fn insert(&mut self, bank: usize, tick: Tick) {
+        debug_assert!(tick > self.now);
+        let tick = tick.min(self.now + SLOTS as Tick);
+        self.next = self.next.min(tick);
+        let slot = tick as usize % SLOTS;
+        self.slots[slot].insert(bank);
+        self.occupied |= 1 << slot;
+    }
+
+    /// The first tick at which a bank is woken.
+    #[inline]
+    pub(super) const fn next(&self) -> Tick {
+        self.next
+    }
+
+    /// Takes the banks of all ticks up to `tick`.
+    #[inline]
+    pub(super) fn wake(&mut self, tick: Tick) -> S {
+        let mut woken = S::EMPTY;
+        while self.next <= tick {
+            let slot = self.next as usize % SLOTS;
+            self.occupied &= !(1 << slot);
+            woken |= std::mem::replace(&mut self.slots[slot], S::EMPTY);
+            let ahead = self.occupied.rotate_right(slot as u32);
+            self.next = if ahead == 0 { Tick::MAX } else { self.next + Tick::from(ahead.trailing_zeros()) };
+        }
+        self.now = tick;
+        woken
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +144,18 @@ mod tests {
         assert_eq!(wheel.next(), 1_001);
         check_woken(&mut wheel, 1_001, &[7]);
         assert_eq!(wheel.next(), Tick::MAX);
+    }
+
+    #[test]
+    fn is_a_bank_woken_at_each_of_its_ticks() {
+        let mut wheel = SetWheel::<u64>::new();
+        for (bank, tick) in [(3, 7), (3, 9), (5, 7), (6, 100)] {
+            wheel.insert(bank, tick);
+        }
+        assert_eq!((wheel.next(), wheel.wake(6)), (7, 0));
+        assert_eq!((wheel.wake(8), wheel.next()), (1 << 3 | 1 << 5, 9));
+        assert_eq!((wheel.wake(9), wheel.next()), (1 << 3, 64));
+        assert_eq!((wheel.wake(500), wheel.next()), (1 << 6, Tick::MAX));
     }
 
     /// Against a plain list of ticks.

@@ -1,10 +1,10 @@
 //! Suite `dram-totals`: ticks, commands and latency of long runs.
 
+use pim_device::dram::traffic::{Dimensions, Pattern};
 use pim_device::dram::{Access, ChannelConfig, Completion, DramError, Observer, Refresh, Target};
 use pim_device::{Command, CommandCounts};
 
 use super::dramsim3::Devices;
-use super::pim_device::dram::traffic::{Dimensions, Pattern};
 use super::{Job, Memory};
 use crate::validate::parallel::in_parallel;
 use crate::validate::table::{Row, Table};

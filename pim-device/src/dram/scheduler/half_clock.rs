@@ -4,10 +4,10 @@ use super::Scheduler;
 use super::double::{self, RowCommand};
 use crate::command::Command;
 use crate::dram::Tick;
-use crate::dram::core::Core;
-use crate::dram::request::Observer;
 use crate::dram::bank_set::BankSet;
+use crate::dram::core::Core;
 use crate::dram::edges::Edges;
+use crate::dram::request::Observer;
 
 /// HBM3, HBM4. The first rising edge is tick 1.
 #[derive(Clone, Debug)]

@@ -72,7 +72,13 @@ impl Split {
 
     /// An access may go at `tick`: at once while the data clock runs, else its CAS goes first, unless the second half of
     /// an activation could then come too late.
-    fn begin_access<S: BankSet>(&mut self, core: &mut Core<S>, access: Announced, tick: Tick, observer: &mut impl Observer) {
+    fn begin_access<S: BankSet>(
+        &mut self,
+        core: &mut Core<S>,
+        access: Announced,
+        tick: Tick,
+        observer: &mut impl Observer,
+    ) {
         if tick < self.clock_until {
             self.access(core, &access, tick, observer);
             return;
@@ -88,7 +94,14 @@ impl Split {
     }
 
     /// Issues what was picked from a queue.
-    fn begin<S: BankSet>(&mut self, core: &mut Core<S>, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+    fn begin<S: BankSet>(
+        &mut self,
+        core: &mut Core<S>,
+        queue: usize,
+        pick: &Pick,
+        tick: Tick,
+        observer: &mut impl Observer,
+    ) {
         match pick.command {
             Command::Pre => core.precharge(pick, tick, observer),
             Command::Act1 => {
