@@ -87,8 +87,8 @@ impl Waiting {
 #[derive(Clone, Debug, Default)]
 struct Lane {
     commands: VecDeque<Waiting>,
-    /// Of these, requests for the open row.
-    row_hits: u32,
+    /// Of these, reads and writes of the open row.
+    row_hits: [u32; 2],
     /// Accesses to the open row.
     hits: u32,
 }
@@ -127,11 +127,15 @@ pub struct BankQueueChannel {
     /// Lanes in which a command may be ready; of the others that have commands the wheel knows when.
     due: Set,
     wheel: SetWheel<Set>,
+    /// By command, numbered as in [`times`], the lanes that could use it.
+    wants: [Set; times::COMMANDS],
     /// Commands in all lanes.
     queued: usize,
-    /// Transactions by kind of access, and how many of the first have no place in their bank's queue.
+    /// Transactions by kind of access, and how many of the first have no place in their bank's queue, but for those of
+    /// banks that have got a place since.
     transactions: [VecDeque<Waiting>; 2],
     stuck: [usize; 2],
+    unstuck: [Set; 2],
     /// Granules with a read, and with a write, that waits.
     granules: [Granules; 2],
     /// Reads of a granule with an earlier one that waits: both are answered by one command.
@@ -184,9 +188,11 @@ impl BankQueueChannel {
             lanes: vec![Lane::default(); banks as usize],
             due: 0,
             wheel: SetWheel::new(),
+            wants: [0; times::COMMANDS],
             queued: 0,
             transactions: [VecDeque::new(), VecDeque::new()],
             stuck: [0; 2],
+            unstuck: [0; 2],
             granules: [granules(), granules()],
             followers: Vec::new(),
             reads: 0,
@@ -301,17 +307,17 @@ impl BankQueueChannel {
         let mut wake = Tick::MAX;
         if self.refreshing {
             (busy, wake) = self.refresh(tick, observer);
-        } else if let Some((bank, place, command)) = self.turn(tick) {
+        } else if let Some((bank, place, command)) = self.turn(tick, &mut wake) {
             busy = true;
             self.issue(bank, place, command, tick, observer);
             if self.config.two_buses
-                && let Some((bank, place, second)) = self.turn(tick)
+                && let Some((bank, place, second)) = self.turn(tick, &mut wake)
                 && second.bus() != command.bus()
             {
                 self.issue(bank, place, second, tick, observer);
             }
         } else {
-            wake = self.wheel.next();
+            wake = wake.min(self.wheel.next());
         }
         busy |= self.transfer();
         self.now = if busy { tick + 1 } else { wake.max(tick + 1).min(self.next_refresh).min(limit) };
@@ -352,19 +358,56 @@ impl BankQueueChannel {
     fn close(&mut self, bank: usize) {
         self.banks.close(bank);
         let lane = &mut self.lanes[bank];
-        (lane.hits, lane.row_hits) = (0, 0);
-        self.due.insert(bank);
+        (lane.hits, lane.row_hits) = (0, [0; 2]);
+        self.changed(bank);
     }
 
-    /// The next bank in turn that has a command that is ready.
+    /// Notes what a lane could use after it has changed.
     #[inline]
-    fn turn(&mut self, tick: Tick) -> Option<(usize, usize, Command)> {
-        if self.due.is_empty() {
+    fn changed(&mut self, bank: usize) {
+        let lane = &self.lanes[bank];
+        let mut wants = [false; times::COMMANDS];
+        if let Some(head) = lane.commands.front() {
+            if let Some(row) = self.banks.open_row(bank) {
+                let hits = lane.row_hits;
+                wants[times::RD] = hits[0] > 0;
+                wants[times::WR] = hits[1] > 0;
+                wants[times::PRE] =
+                    head.request.address.row != row && (hits == [0; 2] || lane.hits >= self.config.most_hits);
+            } else {
+                wants[times::ACT] = true;
+            }
+        }
+        let bank = Set::of(bank);
+        for (lanes, wanted) in self.wants.iter_mut().zip(wants) {
+            *lanes = if wanted { *lanes | bank } else { *lanes & !bank };
+        }
+        self.due |= bank;
+    }
+
+    /// The next bank in turn that has a command that is ready. Otherwise lowers `wake` to when one may be, as far as the
+    /// wheel does not say it.
+    #[inline]
+    fn turn(&mut self, tick: Tick, wake: &mut Tick) -> Option<(usize, usize, Command)> {
+        let mut banks = Set::EMPTY;
+        for command in 0..times::COMMANDS {
+            let wanted = self.due & self.wants[command];
+            if wanted.is_empty() {
+                continue;
+            }
+            let free = self.times.channel_ready(command);
+            if free > tick {
+                *wake = free.min(*wake);
+            } else {
+                banks |= wanted;
+            }
+        }
+        if banks.is_empty() {
             return None;
         }
         // Those after the last one first, then from the beginning.
         let begun = Set::MAX.unbounded_shl(self.turn as u32 + 1);
-        for mut banks in [self.due & begun, self.due & !begun] {
+        for mut banks in [banks & begun, banks & !begun] {
             while !banks.is_empty() {
                 let bank = banks.first();
                 match self.first_ready(bank, tick) {
@@ -388,45 +431,36 @@ impl BankQueueChannel {
     /// The first command of a bank's queue that is ready, or when one will be.
     #[inline]
     fn first_ready(&self, bank: usize, tick: Tick) -> Result<(usize, Command), Tick> {
-        let lane = &self.lanes[bank];
-        let Some(head) = lane.commands.front() else { return Err(Tick::MAX) };
-        let Some(row) = self.banks.open_row(bank) else {
-            let time = self.times.ready(times::ACT, bank);
-            return if time <= tick { Ok((0, Act)) } else { Err(time) };
+        let wanted = |command: usize| {
+            if self.wants[command].contains(bank) { self.times.ready(command, bank) } else { Tick::MAX }
         };
-        let mut next = Tick::MAX;
-        if head.request.address.row != row && (lane.row_hits == 0 || lane.hits >= self.config.most_hits) {
-            let time = self.times.ready(times::PRE, bank);
-            if time <= tick {
-                return Ok((0, Pre));
-            }
-            next = time;
+        let close = wanted(times::PRE).min(wanted(times::ACT));
+        if close <= tick {
+            return Ok((0, if self.wants[times::ACT].contains(bank) { Act } else { Pre }));
         }
-        if lane.row_hits == 0 {
-            return Err(next);
-        }
-        for (place, waiting) in lane.commands.iter().enumerate() {
-            if waiting.request.address.row != row {
+        let access = [wanted(times::RD), wanted(times::WR)];
+        let Some(row) = self.banks.open_row(bank).filter(|_| access[0].min(access[1]) <= tick) else {
+            return Err(close.min(access[0]).min(access[1]));
+        };
+        let commands = &self.lanes[bank].commands;
+        for (place, waiting) in commands.iter().enumerate() {
+            let kind = waiting.request.access;
+            if waiting.request.address.row != row || access[kind as usize] > tick {
                 continue;
             }
-            let access = waiting.request.access;
             // A write stays behind an earlier read of the same granule.
-            let after_read = access == Access::Write
-                && lane
-                    .commands
+            let after_read = kind == Access::Write
+                && access[0] < Tick::MAX
+                && commands
                     .iter()
                     .take(place)
                     .any(|earlier| earlier.request.access == Access::Read && earlier.is_at(bank, &waiting.request));
-            if after_read {
-                continue;
+            if !after_read {
+                return Ok((place, [Rd, Wr][kind as usize]));
             }
-            let time = self.times.ready(times::RD + access as usize, bank);
-            if time <= tick {
-                return Ok((place, [Rd, Wr][access as usize]));
-            }
-            next = next.min(time);
         }
-        Err(next)
+        // All writes that could go wait for reads.
+        Err(close.min(access[0]).max(tick + 1))
     }
 
     #[inline]
@@ -435,34 +469,38 @@ impl BankQueueChannel {
         let Some(waiting) = lane.commands.get(place) else { return };
         let request = waiting.request;
         observer.issued(tick, command, Target::Request(&request));
-        self.due.insert(bank);
         match command {
             Act => {
                 let row = request.address.row;
                 self.times.issue(times::ACT, bank, tick);
                 self.banks.open(bank, row);
-                let hits = lane.commands.iter().filter(|waiting| waiting.request.address.row == row);
-                lane.row_hits = hits.count() as u32;
+                lane.row_hits = [0; 2];
+                for waiting in lane.commands.iter().filter(|waiting| waiting.request.address.row == row) {
+                    lane.row_hits[waiting.request.access as usize] += 1;
+                }
+                self.changed(bank);
             }
             Pre => {
                 self.times.issue(times::PRE, bank, tick);
                 self.close(bank);
             }
             _ => {
-                let (arrived, full) = (waiting.arrived, lane.commands.len() >= self.config.commands);
+                let (arrived, access) = (waiting.arrived, request.access as usize);
+                if lane.commands.len() >= self.config.commands {
+                    self.unstuck[0].insert(bank);
+                    self.unstuck[1].insert(bank);
+                }
                 if place == 0 {
                     lane.commands.pop_front();
                 } else {
                     lane.commands.remove(place);
                 }
                 lane.hits += 1;
-                lane.row_hits -= 1;
+                lane.row_hits[access] -= 1;
                 self.queued -= 1;
-                if full {
-                    self.stuck = [0; 2];
-                }
-                *self.granules[request.access as usize].bucket(bank, &request) -= 1;
-                self.times.issue(times::RD + request.access as usize, bank, tick);
+                *self.granules[access].bucket(bank, &request) -= 1;
+                self.times.issue(times::RD + access, bank, tick);
+                self.changed(bank);
                 if command == Rd {
                     let done = tick + self.read_latency;
                     self.reads -= 1;
@@ -488,6 +526,24 @@ impl BankQueueChannel {
         });
     }
 
+    /// The first transaction for whose bank there is a place.
+    #[inline]
+    fn first_with_place(&mut self, queue: usize) -> Option<usize> {
+        let (transactions, stuck) = (&self.transactions[queue], &mut self.stuck[queue]);
+        let full = |waiting: &Waiting| self.lanes[waiting.bank].commands.len() >= self.config.commands;
+        if !self.unstuck[queue].is_empty() {
+            let unstuck = transactions.iter().take(*stuck).position(|waiting| !full(waiting));
+            if unstuck.is_some() {
+                return unstuck;
+            }
+            self.unstuck[queue] = Set::EMPTY;
+        }
+        while transactions.get(*stuck).is_some_and(full) {
+            *stuck += 1;
+        }
+        (*stuck < transactions.len()).then_some(*stuck)
+    }
+
     /// Moves one transaction into its bank's queue.
     #[inline]
     fn transfer(&mut self) -> bool {
@@ -498,15 +554,8 @@ impl BankQueueChannel {
             self.draining = writes;
         }
         let queue = usize::from(self.draining > 0);
-        let (transactions, stuck) = (&mut self.transactions[queue], &mut self.stuck[queue]);
-        // Those before are known to have no place.
-        while let Some(waiting) = transactions.get(*stuck)
-            && self.lanes[waiting.bank].commands.len() >= self.config.commands
-        {
-            *stuck += 1;
-        }
-        let place = *stuck;
-        let Some(waiting) = transactions.get(place).copied() else { return false };
+        let Some(place) = self.first_with_place(queue) else { return false };
+        let waiting = self.transactions[queue][place];
         let (bank, request) = (waiting.bank, &waiting.request);
         if self.draining > 0 {
             // A read of the same granule goes first.
@@ -521,11 +570,14 @@ impl BankQueueChannel {
         } else {
             self.transactions[queue].remove(place);
         }
+        if place < self.stuck[queue] {
+            self.stuck[queue] -= 1;
+        }
         let lane = &mut self.lanes[bank];
-        lane.row_hits += u32::from(self.banks.is_open(bank, request.address.row));
+        lane.row_hits[request.access as usize] += u32::from(self.banks.is_open(bank, request.address.row));
         lane.commands.push_back(waiting);
         self.queued += 1;
-        self.due.insert(bank);
+        self.changed(bank);
         self.freed |= self.refused == Some(request.access);
         true
     }

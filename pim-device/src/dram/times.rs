@@ -246,6 +246,12 @@ impl<S: BankSet> Times<S> {
         self.narrow(command, bank).max(rank).max(self.ready[CHANNEL + command])
     }
 
+    /// When the channel is ready for one of the four commands.
+    #[inline]
+    pub(super) fn channel_ready(&self, command: usize) -> Tick {
+        self.ready[CHANNEL + command]
+    }
+
     /// When a place is ready for another command.
     pub(super) fn ready_for_other(&self, command: Command, place: &Place) -> Tick {
         self.others.ready_at(command, place)
