@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use pim_device::dram::traffic::{Dimensions, Pattern};
 use pim_device::dram::{ChannelConfig, Observer, Refresh, Request, Target};
 use pim_device::timing::standard::{STANDARDS, Standard};
 use pim_device::{Command, Level};
