@@ -191,9 +191,11 @@ impl Planner<'_> {
     pub(super) fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
         let site = if site == Site::CopyOut && self.figures.gpu.one_copy_engine { Site::CopyIn } else { site };
         let task = self.tasks.graph.add_node(Task { site, work });
-        for &before in after {
+        for (place, &before) in after.iter().enumerate() {
             // An operator can reach another over two ways that are one and the same task here.
-            self.tasks.graph.update_edge(before, task, ());
+            if !after[..place].contains(&before) {
+                self.tasks.graph.add_edge(before, task, ());
+            }
         }
         task
     }
