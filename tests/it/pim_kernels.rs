@@ -44,7 +44,7 @@ fn does_a_gemv_of_hbm2_pim_read_and_multiply_every_weight() {
     let span = of_kind(&run.system("s").input.spans, "gemv").next().unwrap();
     assert_eq!(span.category, Category::ComputePim);
     assert_eq!(span.operations, 2 * 4096 * 4096);
-    // Weights, results of 16 lanes, and what parking the banks reads: 32 requests of 32 B to each channel.
+    // Weights, and results of 16 lanes; parking and mode switches go to registers.
     let results = 4096 * 16 * 2;
     assert_eq!(span.bytes, 2 * 4096 * 4096 + results);
 }
@@ -217,7 +217,7 @@ fn is_what_a_device_cannot_do_refused_with_its_place() {
         "kernel = \"relu\"\nelements = 1024",
         "\"hbm3-pim-bank\"",
         &[
-            "k.toml:6:",
+            "k.toml:7:",
             "`hbm3-pim-bank` has no kernel `relu`",
             "its kernels: gemv, attention, write, read",
             "`hbm2-pim`",
