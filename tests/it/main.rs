@@ -11,6 +11,7 @@ mod laws;
 mod lengths;
 mod limits;
 mod offload_share;
+mod pim_kernels;
 mod placement;
 mod quantize;
 mod quickstart;

@@ -12,7 +12,6 @@ use super::{Job, Memory, ORGANISATIONS};
 use crate::validate::golden::{self, Asked, GoldenFile, Issued, Run};
 use crate::validate::table::{Row, Table};
 use crate::validate::{Options, Outcome, Suite, ValidateError};
-use pim_device::dram::traffic::{Dimensions, Pattern};
 
 mod shipped;
 

@@ -9,7 +9,6 @@ use super::{Job, Memory};
 use crate::validate::parallel::in_parallel;
 use crate::validate::table::{Row, Table};
 use crate::validate::{Case, Options, Outcome, Suite, ValidateError};
-use pim_device::dram::traffic::{Dimensions, Pattern};
 
 /// The suite.
 #[derive(Clone, Copy, Debug)]
