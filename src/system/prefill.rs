@@ -41,7 +41,6 @@ use sim_core::{Bytes, Time};
 use workloads::kv::Needs;
 use workloads::{Chunk, Lengths, ModelConfig, NodeIndex as OperatorIndex, OperatorGraph, OperatorKind, Piece};
 
-use super::cache::Load;
 use super::channels::Units;
 use super::dispatch::{Planner, Site, Step, Work};
 use super::{Job, Placement, SystemError};

@@ -9,6 +9,7 @@ mod lengths;
 mod limits;
 mod offload_share;
 mod placement;
+mod prefill;
 mod quantize;
 mod quickstart;
 mod scenarios;
