@@ -570,7 +570,7 @@ impl Planner<'_> {
     /// The program of a channel with these units; the same for every layer.
     fn program(&mut self, units: &[Units]) -> Result<Arc<Program>, SystemError> {
         let to_come = u64::from(self.job.workload.new_tokens - self.step.number);
-        let now = |units: &Units| Units { tokens: self.placement.resident_tokens(units.tokens - to_come), ..*units };
+        let now = |units: &Units| Units { tokens: self.placement.unit_tokens(units.tokens, to_come), ..*units };
         let units: Vec<Units> = units.iter().map(now).collect();
         if let Some(program) = self.programs.get(&units) {
             return Ok(program.clone());

@@ -14,11 +14,11 @@ use pimscope::system::machine::DMA_CHUNK;
 use pimscope::system::{Figures, SystemError};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use reports::{Bytes, Category, ReportError, Span, SystemInput, Time, analyse, laws};
+use reports::{Bytes, Category, PrefillReport, ReportError, Span, SystemInput, Time, analyse, laws};
 use sim_core::Rate;
 
 use crate::common::{
-    Run, SMALL, SystemRun, load, load_text, quickstart_files, scenario_names, shipped, to_files, try_run,
+    Run, SMALL, SystemRun, load, load_text, of_kind, quickstart_files, scenario_names, shipped, to_files, try_run,
 };
 
 /// Every system at every point of every shipped scenario.
@@ -61,9 +61,9 @@ fn law_1_do_the_categories_add_up_for_every_token_of_every_scenario() {
         assert_eq!(report.latency(), report.step_latency.iter().copied().sum(), "{}", name(system));
         // The marks of the tokens know nothing of critical paths.
         let marks: Vec<Time> =
-            system.input.spans.iter().filter(|span| span.kind == "token").map(|span| span.end).collect();
+            of_kind(&system.input.spans, "token").filter(|span| span.tag.step > 0).map(|span| span.end).collect();
         assert_eq!(marks.len(), report.step_latency.len());
-        let mut from = Time::ZERO;
+        let mut from = report.prefill.as_ref().map_or(Time::ZERO, PrefillReport::latency);
         for (step, &mark) in marks.iter().enumerate() {
             assert_eq!(report.step_latency[step], mark - from, "{}", name(system));
             assert_eq!(report.step_breakdown[step].total(), mark - from, "{}", name(system));
@@ -138,10 +138,17 @@ fn law_2_do_two_runs_of_the_quick_start_leave_the_same_bytes() {
 
 // Law 4.
 
+/// From the begin of the run to its last token, or to the last of what brings the prompts home.
+fn elapsed(system: &SystemRun) -> Time {
+    let report = &system.report;
+    let prefill = report.prefill.as_ref().map_or((Time::ZERO, Time::ZERO), |p| (p.latency(), p.done));
+    (prefill.0 + report.latency()).max(prefill.1)
+}
+
 #[test]
 fn law_4_does_any_meter_of_any_scenario_pass_its_peak() {
     for (_, system) in every_system() {
-        let (input, elapsed) = (&system.input, system.report.latency());
+        let (input, elapsed) = (&system.input, elapsed(system));
         laws::check_meters(&input.name, &input.meters, elapsed, DMA_CHUNK).unwrap();
         assert!(input.meters.iter().any(|(_, meter)| meter.amount > 0), "{}", name(system));
         for (resource, part) in &system.report.utilisation {
@@ -153,7 +160,7 @@ fn law_4_does_any_meter_of_any_scenario_pass_its_peak() {
 #[test]
 fn law_4_is_a_meter_beyond_its_peak_noticed() {
     for (_, system) in every_system().filter(|(run, _)| run.loaded.sweep.is_empty()) {
-        let elapsed = system.report.latency();
+        let elapsed = elapsed(system);
         for index in 0..system.input.meters.len() {
             let mut meters = system.input.meters.clone();
             let meter = &mut meters[index].1;
@@ -215,7 +222,7 @@ fn law_4_does_a_kernel_outrun_its_memory_or_its_cores() {
         let figures = figures(run, system);
         for span in &system.input.spans {
             let (memory, cores) = match (span.category, system.input.actors[span.id.actor.index()].as_str()) {
-                (Category::ComputeGpu, "gpu0.stream") if span.kind.starts_with("attention") => {
+                (Category::ComputeGpu, "gpu0.stream") if span.kind.starts_with("attention") && span.tag.step > 0 => {
                     (figures.gpu.attention_bandwidth, figures.gpu.operations)
                 }
                 (Category::ComputeGpu, "gpu0.stream") => (figures.gpu.bandwidth, figures.gpu.operations),

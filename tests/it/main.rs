@@ -13,6 +13,7 @@ mod limits;
 mod offload_share;
 mod pim_kernels;
 mod placement;
+mod prefill;
 mod quantize;
 mod quickstart;
 mod scenarios;
