@@ -460,6 +460,7 @@ impl Engine {
     }
 
     /// Puts a command on its bus and notes it.
+    #[inline]
     pub(super) fn issue(&mut self, command: Command, address: Address, place: Place, cycle: i64) {
         self.note(command, place, cycle);
         self.counts[command] += 1;
