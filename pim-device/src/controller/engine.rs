@@ -431,9 +431,9 @@ impl Engine {
         Place::Spot(Command::ALL.len() + IN_TURN.len() * self.round.len() + what as usize * self.sets.len() + set)
     }
 
-    /// A MAC to a set, or another column command to all banks.
-    pub(super) fn to_column(&self, command: Command, set: usize) -> Place {
-        if COLUMN.contains(&command) { Self::to_all(command) } else { self.to_set(OnSet::Mac, set) }
+    /// The number of the first set's command; those of the others follow. What is not a MAC knows one set only.
+    pub(super) fn column_spots(&self, command: Command) -> usize {
+        if COLUMN.contains(&command) { command.index() } else { self.mac_spots() }
     }
 
     /// Cycles between commands of a run in one set.
@@ -486,6 +486,7 @@ impl Engine {
     }
 
     /// Puts a command on its bus and notes it.
+    #[inline]
     pub(super) fn issue(&mut self, command: Command, address: Address, place: Place, cycle: i64) {
         self.note(command, place, cycle);
         self.counts[command] += 1;

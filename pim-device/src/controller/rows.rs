@@ -176,11 +176,20 @@ impl Engine {
             all if all == self.sets.len() => self.round_gap,
             _ => None,
         };
+        let spots = self.column_spots(command);
         let (mut done, mut at) = (0, 0);
         while done < count {
             let set = first + at;
-            let place = self.to_column(command, set);
-            let start = self.admit(command, place, cursor.ready)?;
+            let mut start;
+            loop {
+                start = self.ready_at(spots + set).max(cursor.ready).max(self.column_bus + 1);
+                // Rows are open.
+                if start < self.deadline() {
+                    break;
+                }
+                self.forced_refresh()?;
+            }
+            self.watch.due_after(start - self.postponed());
             let left = i64::from(count - done);
             // Once every set has had a MAC, and as many as there are sets came in order, they wait for nothing but each
             // other, until a refresh can be postponed no more.
@@ -190,7 +199,7 @@ impl Engine {
                 _ => 1,
             };
             if run == 1 {
-                self.note(command, place, start);
+                self.note_at(spots + set, start);
             }
             let step = gap.unwrap_or(1);
             let last = start + (run - 1) * step;
@@ -200,10 +209,11 @@ impl Engine {
                 } else {
                     self.watch.spoil();
                 }
-                let end = at + run as usize;
-                for back in (0..sets.min(run as usize) as u32).rev() {
-                    let at = (end - 1 - back as usize) % sets;
-                    self.note(command, self.to_column(command, first + at), last - i64::from(back) * step);
+                let turn = sets.min(run as usize);
+                let mut set = (at + run as usize - turn) % sets;
+                for back in (0..turn as u32).rev() {
+                    self.note_at(spots + first + set, last - i64::from(back) * step);
+                    set = if set + 1 == sets { 0 } else { set + 1 };
                 }
             }
             self.take_slots(Slots { start, gap: step as u32, last });
@@ -235,10 +245,7 @@ impl Engine {
         count: u32,
         queries: u32,
     ) -> Result<(), ProgramError> {
-        let spots = match self.to_column(command, 0) {
-            Place::Spot(spot) => spot,
-            Place::Bank(_) => self.mac_spots(),
-        };
+        let spots = self.column_spots(command);
         let mut earliest = cursor.ready.max(self.column_bus + 1);
         let mut deadline = self.deadline();
         let mut set = first;
