@@ -269,7 +269,7 @@ impl<S: BankSet> Core<S> {
 
     /// The owner that is served at `tick`: the oldest that is ready. Otherwise lowers `next` to when one may be, as the
     /// functions below do too.
-    #[inline(always)]
+    #[inline]
     pub(super) fn active(&mut self, tick: Tick, next: &mut Tick) -> Option<Pick> {
         let owners = &self.owners;
         let age = |bank: usize| owners[bank].age;
@@ -285,7 +285,7 @@ impl<S: BankSet> Core<S> {
     }
 
     /// Puts the oldest hit of a queue that is ready into `best`, where it is older.
-    #[inline(always)]
+    #[inline]
     pub(super) fn columns(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
         let from = &self.queues[queue];
         let hits = from.hits.without(self.refreshing);
@@ -293,7 +293,7 @@ impl<S: BankSet> Core<S> {
     }
 
     /// The same for activations.
-    #[inline(always)]
+    #[inline]
     pub(super) fn activations(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
         let from = &self.queues[queue];
         let closed = (from.waiting & self.closed).without(self.refreshing);
@@ -301,7 +301,7 @@ impl<S: BankSet> Core<S> {
     }
 
     /// The same for precharges.
-    #[inline(always)]
+    #[inline]
     pub(super) fn precharges(
         &mut self,
         queue: usize,
@@ -402,7 +402,7 @@ impl<S: BankSet> Core<S> {
     }
 
     /// A command is sent for a request.
-    #[inline(always)]
+    #[inline]
     fn send(&mut self, tick: Tick, (number, command): (usize, Command), key: Key, observer: &mut impl Observer) {
         let entry = self.entries.get(key);
         self.times.issue(number, usize::from(entry.bank), tick);

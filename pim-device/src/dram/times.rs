@@ -280,7 +280,7 @@ impl<S: BankSet> Times<S> {
 
     /// The oldest of `banks` that is ready for a command at `tick`, which was gone to, and its age. Otherwise lowers `next`
     /// to a tick before which none of them is, as far as [`Self::next`] does not say it.
-    #[inline(always)]
+    #[inline]
     pub(super) fn oldest<A: Ord + Copy>(
         &mut self,
         command: usize,
@@ -319,7 +319,7 @@ impl<S: BankSet> Times<S> {
     }
 
     /// The oldest of banks that were due whose own ticks, and their groups', are reached.
-    #[inline(always)]
+    #[inline]
     fn oldest_of<A: Ord + Copy>(
         &mut self,
         command: usize,
