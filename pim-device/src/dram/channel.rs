@@ -28,8 +28,8 @@ struct Inner<S> {
 /// By the number of banks.
 #[derive(Clone, Debug)]
 enum Size {
-    UpTo64(Inner<u64>),
-    UpTo128(Inner<u128>),
+    UpTo64(Box<Inner<u64>>),
+    UpTo128(Box<Inner<u128>>),
 }
 
 impl<S: BankSet> Inner<S> {
@@ -105,9 +105,9 @@ impl DramChannel {
     pub fn new(config: &ChannelConfig) -> Result<Self, DramError> {
         config.check()?;
         let size = if config.organisation.nodes(Level::Bank) > 64 {
-            Size::UpTo128(Inner::new(config)?)
+            Size::UpTo128(Box::new(Inner::new(config)?))
         } else {
-            Size::UpTo64(Inner::new(config)?)
+            Size::UpTo64(Box::new(Inner::new(config)?))
         };
         Ok(Self { size })
     }
