@@ -347,9 +347,9 @@ fn points(path: &Path, text: &str, format: Format, folder: Option<PathBuf>, sets
         [(only, _)] if sweep.is_empty() => only.clone(),
         all => resolve::digest(&all.iter().map(|(_, point)| point.clone()).collect()),
     };
-    let names = points.iter().map(|(_, point)| &point.name).chain(kernels.iter().map(|(_, point)| &point.name));
+    let mut names = points.iter().map(|(_, point)| &point.name).chain(kernels.iter().map(|(_, point)| &point.name));
     Ok(Loaded {
-        name: names.cloned().next().unwrap_or_default(),
+        name: names.next().cloned().unwrap_or_default(),
         path: path.to_owned(),
         sweep,
         sha256,

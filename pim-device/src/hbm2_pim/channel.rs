@@ -105,6 +105,9 @@ struct Lines {
     rank: Place,
 }
 
+/// Entries of the timing state, and by how much a command moves them.
+type Moves = Option<Box<[(u32, u32)]>>;
+
 /// The same of one bank.
 #[derive(Debug)]
 struct BankLine {
@@ -113,7 +116,7 @@ struct BankLine {
     ready: [Spot; KINDS.len()],
     group: [Spot; KINDS.len()],
     /// What it holds back; nothing where the table has to be asked.
-    moves: [Option<Box<[(u32, u32)]>>; KINDS.len()],
+    moves: [Moves; KINDS.len()],
     /// A bit for each bank of its bank group.
     neighbours: u32,
 }
@@ -326,6 +329,9 @@ impl Channel {
         if self.refresh.wanted.is_some() {
             return soon;
         }
+        if let Some((kind, rank, bank)) = self.sole() {
+            return self.ready_at(kind, rank, bank).max(soon);
+        }
         let mut next = NEVER;
         for (queue, timing) in self.queues.iter().zip(&self.timing) {
             let any = queue.readable | queue.writable | queue.activable;
@@ -342,6 +348,29 @@ impl Channel {
             }
         }
         next.max(soon)
+    }
+
+    /// The command, rank and bank of all that can be issued but a refresh, where that is one column command of one bank:
+    /// most of the time in the all-bank modes.
+    #[inline]
+    fn sole(&self) -> Option<(usize, usize, usize)> {
+        let mut found = None;
+        for (rank, queue) in self.queues.iter().enumerate() {
+            let columns = queue.readable | queue.writable;
+            if queue.activable | queue.open & !queue.wanted != 0 {
+                return None;
+            }
+            if columns == 0 {
+                continue;
+            }
+            let one_kind = queue.readable == 0 || queue.writable == 0;
+            if found.is_some() || !one_kind || !columns.is_power_of_two() {
+                return None;
+            }
+            let kind = if queue.readable == 0 { WR } else { RD };
+            found = Some((kind, rank, columns.trailing_zeros() as usize));
+        }
+        found
     }
 
     /// The first cycle for a command to a bank.
@@ -366,6 +395,13 @@ impl Channel {
                 }
                 wait = wait.min(ready);
             }
+        } else if let Some((kind, rank, bank)) = self.sole() {
+            let ready = self.ready_at(kind, rank, bank);
+            return if ready <= now {
+                Decision::Column { rank, slot: self.queues[rank].column_of(kind == RD, bank) }
+            } else {
+                Decision::Wait(ready)
+            };
         }
         let ranks = self.queues.len();
         let mut rank = self.current;

@@ -139,6 +139,12 @@ impl Queue {
         None
     }
 
+    /// What a bank of [`Self::readable`] or [`Self::writable`] offers.
+    #[inline]
+    pub(super) fn column_of(&self, reads: bool, bank: usize) -> u16 {
+        if reads { self.banks[bank].read } else { self.banks[bank].write }
+    }
+
     /// The request for which a bank of [`Self::activable`] would open its row: its oldest.
     #[inline]
     pub(super) fn oldest(&self, bank: usize) -> Candidate {

@@ -69,7 +69,7 @@ impl Observer for Counter {
 /// # Errors
 /// [`Hbm2PimError`] for dimensions that the kernel cannot have.
 pub fn run(device: &Hbm2Pim, kernel: &Kernel) -> Result<KernelRun, Hbm2PimError> {
-    run_observed(device, kernel, ()).map(|(run, _)| run)
+    run_observed(device, kernel, &()).map(|(run, _)| run)
 }
 
 /// The same, with what banks and blocks do.
@@ -85,7 +85,7 @@ pub fn run_counted(device: &Hbm2Pim, kernel: &Kernel) -> Result<(KernelRun, Traf
         programs: vec![RankProgram::default(); organisation.ranks.max(1) as usize],
         traffic: Traffic::default(),
     };
-    let (run, counters) = run_observed(device, kernel, counter)?;
+    let (run, counters) = run_observed(device, kernel, &counter)?;
     let sum = counters.iter().fold(Traffic::default(), |sum, (channels, counter)| Traffic {
         bytes: sum.bytes + channels * counter.traffic.bytes,
         operations: sum.operations + channels * counter.traffic.operations,
@@ -97,7 +97,7 @@ pub fn run_counted(device: &Hbm2Pim, kernel: &Kernel) -> Result<(KernelRun, Traf
 fn run_observed<O: Observer + Clone>(
     device: &Hbm2Pim,
     kernel: &Kernel,
-    observer: O,
+    observer: &O,
 ) -> Result<(KernelRun, Vec<(u64, O)>), Hbm2PimError> {
     let classes = kernel.classes(device)?;
     let mut observers: Vec<(u64, O)> = classes.iter().map(|class| (class.channels, observer.clone())).collect();
