@@ -255,7 +255,7 @@ fn host(spec: &SystemSpec) -> Result<HostFigures, SystemError> {
 
 /// A power for each GiB of a host's DRAM, for all of it.
 fn of_dram(cpu: &Entry, key: &str) -> Result<u64, SystemError> {
-    let all = u128::from(cpu.power(key)?) * u128::from(cpu.bytes("mem_capacity")?.0) >> 30;
+    let all = u128::from(cpu.power(key)?) * u128::from(cpu.bytes("mem_capacity")?.0) / (1 << 30);
     Ok(u64::try_from(all).unwrap_or(u64::MAX))
 }
 

@@ -384,8 +384,8 @@ fn a_program_and_a_stream_delay_each_other() {
         assert!(begin > 900, "{precedence:?}: the program waits for requests in flight: {begin}");
         assert!(end > begin + program_alone - 2 * 456, "{precedence:?}: no faster than alone but for its refreshes");
         // All of its time is missing to the stream, but for one refresh that either has for itself.
-        let late = last(&outcome) as i64 - alone as i64;
-        let program = (end - begin) as i64;
+        let late = last(&outcome).cast_signed() - alone.cast_signed();
+        let program = (end - begin).cast_signed();
         assert!((program - 456..program + 600).contains(&late), "{precedence:?}: {late}, {program}");
     }
     // As long as any request waits: the stream is as if there were no program, and the program behind it.

@@ -209,7 +209,9 @@ pub(crate) fn run(
             if open {
                 if oracle.issue(Command::PreA, Address::default()) {
                     quiet = quiet.max(oracle.result(Command::PreA));
-                    banks.iter_mut().for_each(|bank| bank.open = None);
+                    for bank in &mut banks {
+                        bank.open = None;
+                    }
                 }
             } else if refresh_waits && oracle.issue(Command::RefAb, Address::default()) {
                 oracle.due += u64::from(device.timing.get(Parameter::Refi));
