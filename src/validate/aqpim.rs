@@ -67,13 +67,11 @@ impl Suite for AqpimGolden {
 }
 
 fn read(path: Option<&Path>) -> Result<(String, Vec<GoldenFile>), ValidateError> {
-    match path {
-        Some(path) => Ok((path.display().to_string(), golden::files(path, "csv")?)),
-        None => {
-            let file = |(name, text): &(&str, &str)| GoldenFile::shipped(FOLDER, name, text);
-            Ok((FOLDER.to_owned(), FILES.iter().map(file).collect()))
-        }
+    if let Some(path) = path {
+        return Ok((path.display().to_string(), golden::files(path, "csv")?));
     }
+    let file = |(name, text): &(&str, &str)| GoldenFile::shipped(FOLDER, name, text);
+    Ok((FOLDER.to_owned(), FILES.iter().map(file).collect()))
 }
 
 /// One file, understood.
@@ -95,7 +93,7 @@ fn task<'f>(folder: &str, files: &'f [GoldenFile], table: &Table, row: &Row) -> 
         let text = table.text(row, column);
         text.parse().ok().filter(|number: &u32| *number <= MOST_TOKENS).ok_or_else(|| {
             let problem = format!("`{column}` is \"{text}\"");
-            table.wrong(row, column, 0, problem, &format!("a whole number of at most {MOST_TOKENS}"))
+            table.wrong(row, column, 0, problem, format!("a whole number of at most {MOST_TOKENS}"))
         })
     };
     let reduction = match table.text(row, "reduction") {
