@@ -7,15 +7,15 @@ use reports::csv::SpanWriter;
 use reports::html::Figures;
 use reports::run_info::{Executed, RunInfo};
 use reports::{Accuracy, PointReport, ReportError, RunReport, Stopped, SystemInput, SystemReport};
-use sim_core::{SimulationError, Time};
+use sim_core::{Progress, SimulationError, Time};
 use workloads::ModelConfig;
 
 use crate::accuracy::Accuracies;
 use crate::control::{Control, Standing};
 use crate::output::Output;
 use crate::quantize::QuantizeError;
-use crate::scenario::{Loaded, Scenario, ScenarioError, SystemSpec};
-use crate::system::{self, Conduct, Job, SystemError};
+use crate::scenario::{KernelScenario, Loaded, Scenario, ScenarioError, SystemSpec};
+use crate::system::{self, Conduct, Job, Outcome, SystemError, kernel_run};
 
 /// Why a scenario could not be run.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -75,7 +75,7 @@ impl RunError {
             Self::System { source, .. } => match **source {
                 // Rates so low, or latencies so long, that no clock shows the end: the figures are to blame.
                 SystemError::Simulation(SimulationError::TimeOverflow { .. }) => true,
-                SystemError::Simulation(_) | SystemError::Graph(_) => false,
+                SystemError::Simulation(_) | SystemError::Graph(_) | SystemError::Kernel(_) => false,
                 _ => true,
             },
             Self::Report(error) => matches!(error, ReportError::File { .. } | ReportError::Output { .. }),
@@ -134,21 +134,29 @@ pub fn simulate_within(
     let report = RunReport {
         scenario: loaded.name.clone(),
         scenario_sha256: loaded.sha256.clone(),
-        seed: loaded.points.first().map_or(1, |(_, scenario)| scenario.seed),
+        seed: (loaded.points.first().map(|(_, scenario)| scenario.seed))
+            .or(loaded.kernels.first().map(|(_, scenario)| scenario.seed))
+            .unwrap_or(1),
         ..RunReport::default()
     };
-    let all = loaded.points.iter().map(|(_, scenario)| scenario.systems.len()).sum();
+    let of_models = loaded.points.iter().map(|(_, scenario)| scenario.systems.len());
+    let all = of_models.chain(loaded.kernels.iter().map(|(_, scenario)| scenario.systems.len())).sum();
     let mut runner = Runner { loaded, control, observe, report, events: 0, place: (0, all) };
     for (keys, scenario) in &loaded.points {
-        let at: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
-        let systems = runner.point(scenario, &at.join(" "))?;
-        if loaded.sweep.is_empty() {
-            runner.report.systems = systems;
-        } else if !systems.is_empty() {
-            runner.report.points.push(PointReport { keys: keys.clone(), systems });
-        }
+        let systems = runner.point(scenario, &written(keys))?;
+        runner.add(keys, systems);
+    }
+    for (keys, scenario) in &loaded.kernels {
+        let systems = runner.kernels(scenario, &written(keys))?;
+        runner.add(keys, systems);
     }
     Ok(runner.report)
+}
+
+/// The keys of a point of a sweep, for people.
+fn written(keys: &[(String, serde_json::Value)]) -> String {
+    let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
+    keys.join(" ")
 }
 
 /// A value of a sweep without quotes.
@@ -160,6 +168,9 @@ fn plain(value: &serde_json::Value) -> String {
 fn named(system: &str, at: &str) -> String {
     if at.is_empty() { system.to_owned() } else { format!("{system} {at}") }
 }
+
+/// Runs one system, and tells how far it is.
+type Simulate<'a> = dyn FnMut(Conduct<'_>, &mut dyn FnMut(u64, Progress)) -> Result<Outcome, SystemError> + 'a;
 
 /// A run as it goes from system to system.
 struct Runner<'a, 'c> {
@@ -174,13 +185,39 @@ struct Runner<'a, 'c> {
 }
 
 impl Runner<'_, '_> {
+    /// Adds the reports of a point.
+    fn add(&mut self, keys: &[(String, serde_json::Value)], systems: Vec<SystemReport>) {
+        if self.loaded.sweep.is_empty() {
+            self.report.systems = systems;
+        } else if !systems.is_empty() {
+            self.report.points.push(PointReport { keys: keys.to_vec(), systems });
+        }
+    }
+
+    /// A kernel on all of its devices.
+    fn kernels(&mut self, scenario: &KernelScenario, at: &str) -> Result<Vec<SystemReport>, RunError> {
+        let mut systems = Vec::new();
+        for spec in &scenario.systems {
+            if let Some(stopped) = &mut self.report.stopped {
+                stopped.not_run.push(named(&spec.name, at));
+                continue;
+            }
+            let report = self.one(&spec.name, at, &mut |conduct, progress| {
+                kernel_run::simulate(spec, &scenario.work, scenario.seed, conduct, progress)
+            })?;
+            systems.push(report);
+        }
+        Ok(systems)
+    }
+
     fn point(&mut self, scenario: &Scenario, at: &str) -> Result<Vec<SystemReport>, RunError> {
         if let Some(stopped) = &mut self.report.stopped {
             stopped.not_run.extend(scenario.systems.iter().map(|spec| named(&spec.name, at)));
             return Ok(Vec::new());
         }
         let in_model = |message: String| Box::new(ScenarioError::in_model(&scenario.model.path_shown, message));
-        let model = ModelConfig::from_json(&scenario.model.text).map_err(|error| in_model(error.to_string()))?;
+        let mut model = ModelConfig::from_json(&scenario.model.text).map_err(|error| in_model(error.to_string()))?;
+        model.layers = scenario.layers.unwrap_or(model.layers);
         if let Some(window) = model.sliding_window.filter(|window| *window < scenario.workload.context) {
             let context = scenario.workload.context;
             return Err(in_model(format!(
@@ -232,23 +269,32 @@ impl Runner<'_, '_> {
         seed: u64,
         (at, accuracy): (&str, Option<Accuracy>),
     ) -> Result<SystemReport, RunError> {
+        self.one(&spec.name, at, &mut |conduct, progress| {
+            let outcome = system::simulate(spec, job, seed, conduct, progress);
+            outcome.map(|outcome| Outcome {
+                input: SystemInput { accuracy: accuracy.clone(), ..outcome.input },
+                ..outcome
+            })
+        })
+    }
+
+    /// Runs a system and reports it.
+    fn one(&mut self, name: &str, at: &str, simulate: &mut Simulate<'_>) -> Result<SystemReport, RunError> {
         self.place.0 += 1;
         let limits = self.control.limits(self.events);
         let conduct = Conduct { limits: &limits, threads: self.control.threads() };
         let (control, place) = (&mut *self.control, self.place);
         let mut progress = |tasks, progress| {
-            control.tell(&Standing { system: &spec.name, point: at, place, tasks, progress });
+            control.tell(&Standing { system: name, point: at, place, tasks, progress });
         };
-        let mut outcome =
-            system::simulate(spec, job, seed, conduct, &mut progress).map_err(|source| RunError::System {
-                path: self.loaded.path.clone(),
-                system: spec.name.clone(),
-                at: at.to_owned(),
-                remedy: remedy(&source),
-                source: Box::new(source),
-            })?;
+        let outcome = simulate(conduct, &mut progress).map_err(|source| RunError::System {
+            path: self.loaded.path.clone(),
+            system: name.to_owned(),
+            at: at.to_owned(),
+            remedy: remedy(&source),
+            source: Box::new(source),
+        })?;
         self.events += outcome.input.events;
-        outcome.input.accuracy = accuracy;
         for assumption in outcome.assumptions {
             if !self.report.assumptions.contains(&assumption) {
                 self.report.assumptions.push(assumption);
@@ -257,7 +303,7 @@ impl Runner<'_, '_> {
         if let (Some(limit), Some(time)) = (outcome.stopped, outcome.input.stopped) {
             self.report.stopped = Some(Stopped {
                 why: self.control.why(limit),
-                system: spec.name.clone(),
+                system: name.to_owned(),
                 point: (!self.loaded.sweep.is_empty()).then(|| at.to_owned()),
                 at: time,
                 not_run: Vec::new(),

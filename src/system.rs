@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod energy;
 pub mod error;
 pub mod figures;
+pub mod kernel_run;
 pub mod machine;
 pub mod node;
 pub mod placement;
@@ -118,6 +119,7 @@ pub fn simulate(
         context: job.workload.context,
         prefill: prefill.as_ref().map(Prefill::shape),
         lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
+        kernel: None,
         energy_pj: energy::parts(&run, &figures),
         pim_commands: run.pim_energy.map_or_else(Vec::new, |energy| energy.commands),
         actors: run.names,

@@ -35,6 +35,7 @@ pub mod energy;
 pub mod error;
 pub mod hbm2_pim;
 pub mod kernel;
+pub mod kernel_actor;
 pub mod organisation;
 pub mod program;
 pub mod stack;
@@ -47,6 +48,7 @@ pub use device::{DeviceSpec, GqaPolicy, MultiBankActivation, PeLevel, PqFigures,
 pub use energy::{Energy, EnergyFigures, PowerBudget};
 pub use error::ProgramError;
 pub use kernel::attention::{AttentionUnit, attention};
+pub use kernel_actor::{DeviceKernel, KernelDevice, KernelDone};
 pub use organisation::{Level, Organisation};
 pub use program::{Instruction, Program, Token};
 pub use stack::{Layout, kv_rows};

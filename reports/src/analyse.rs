@@ -25,6 +25,8 @@ pub struct SystemInput {
     pub lengths: Vec<u64>,
     /// What was processed before the first token; `None` where the cache was there already.
     pub prefill: Option<PrefillShape>,
+    /// What the one kernel is that was run, for people; `None` for a decode. Its end is the one token.
+    pub kernel: Option<String>,
     /// The actors' names, by actor index.
     pub actors: Vec<String>,
     /// What the actors did, ordered by (end, actor, number). A span of kind `token` and step i marks the end of token i,
@@ -152,6 +154,8 @@ pub struct SystemReport {
     pub context: u64,
     /// The same of each sequence, the oldest first, where they differ; empty where all are equal.
     pub lengths: Vec<u64>,
+    /// What the one kernel is that was run, for people; `None` for a decode.
+    pub kernel: Option<String>,
     /// Tokens generated per sequence.
     pub tokens: u32,
     /// What came before the tokens; `None` where the cache was there already.
@@ -242,8 +246,11 @@ impl SystemReport {
         Time::from_ps(self.latency().ps() / u64::from(self.tokens.max(1)))
     }
 
-    /// Batch, context and tokens, for people.
+    /// Batch, context and tokens, or the kernel, for people.
     pub fn shape(&self) -> String {
+        if let Some(kernel) = &self.kernel {
+            return kernel.clone();
+        }
         let Self { batch, context, tokens, .. } = self;
         match self.lengths.iter().min() {
             Some(shortest) => format!("{batch}, {shortest} to {context}, {tokens}"),
@@ -335,6 +342,7 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         batch: input.batch,
         context: input.context,
         lengths: input.lengths.clone(),
+        kernel: input.kernel.clone(),
         tokens: critical_path.len() as u32,
         prefill,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),

@@ -104,7 +104,9 @@ impl Page {
     }
 
     fn systems(&mut self, systems: &[SystemReport]) {
-        self.put("<h2>Latency per token</h2>\n<div class=\"wide\"><table>\n<thead><tr><td></td>");
+        let kernels = systems.iter().all(|system| system.kernel.is_some());
+        let heading = if kernels { "Latency" } else { "Latency per token" };
+        self.put(&format!("<h2>{heading}</h2>\n<div class=\"wide\"><table>\n<thead><tr><td></td>"));
         for system in systems {
             self.put(&format!("<th scope=\"col\">{}</th>", escape(&system.name)));
         }
@@ -112,9 +114,14 @@ impl Page {
         if systems.iter().any(|s| s.prefill.is_some()) {
             self.prefill(systems);
         }
-        self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
-        self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
-        self.row("", "batch, context, tokens", systems.iter().map(SystemReport::shape));
+        if kernels {
+            self.row("strong", "latency", systems.iter().map(|s| s.latency().to_string()));
+            self.row("", "kernel", systems.iter().map(SystemReport::shape));
+        } else {
+            self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
+            self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
+            self.row("", "batch, context, tokens", systems.iter().map(SystemReport::shape));
+        }
         for category in Category::ALL {
             if systems.iter().any(|s| s.breakdown.get(category).ps() > 0) {
                 let heading = format!("{} {category}", swatch(category));
@@ -161,7 +168,7 @@ impl Page {
             let energy = |s: &SystemReport| {
                 s.energy_per_step().map_or_else(|| "–".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
             };
-            self.row("strong", "energy per token step", systems.iter().map(energy));
+            self.row("strong", if kernels { "energy" } else { "energy per token step" }, systems.iter().map(energy));
             for (label, group) in ENERGY_GROUPS {
                 if systems.iter().any(|s| s.energy_share(group) > 0.0) {
                     let share = |s: &SystemReport| match s.energy_share(group) {
@@ -220,7 +227,10 @@ impl Page {
         let prefill = points.iter().flat_map(|point| &point.systems).any(|system| system.prefill.is_some());
         let first = prefill.then_some("time to first token");
         let headings = ["point", "system"].into_iter().chain(first);
-        for heading in headings.chain(["latency per token", "tokens per second", "exposed", "busy"]) {
+        let attention = points.iter().flat_map(|point| &point.systems).any(|system| system.attention.layers > 0);
+        let after = attention.then_some("attention of a layer");
+        let headings = headings.chain(["latency per token"]).chain(after);
+        for heading in headings.chain(["tokens per second", "exposed", "busy"]) {
             self.put(&format!("<th scope=\"col\">{heading}</th>"));
         }
         self.put("</tr></thead>\n<tbody>\n");
@@ -228,13 +238,14 @@ impl Page {
             let keys: Vec<String> = point.keys.iter().map(|(key, value)| format!("{key} = {}", plain(value))).collect();
             for system in &point.systems {
                 let first = system.prefill.as_ref().map_or_else(|| "–".to_owned(), |p| p.latency().to_string());
-                let cells = [
-                    system.latency_per_token().to_string(),
+                let rest = [
                     significant(system.tokens_per_second()),
                     percent(system.breakdown.communication_share()),
                     percent(system.communication_busy_share()),
                 ];
-                let cells = prefill.then_some(first).into_iter().chain(cells);
+                let of_layer = attention.then(|| system.attention.per_layer().to_string());
+                let cells = prefill.then_some(first).into_iter().chain([system.latency_per_token().to_string()]);
+                let cells = cells.chain(of_layer).chain(rest);
                 self.row("", &escape(&keys.join(", ")), std::iter::once(system.name.clone()).chain(cells));
             }
         }

@@ -111,6 +111,10 @@ pub fn system(report: &SystemReport) -> Value {
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
     });
+    // Only where it is so: a decode does not have the key.
+    if let Some(kernel) = &report.kernel {
+        value["kernel"] = json!(kernel);
+    }
     // Only where it was asked for.
     if let (Some(accuracy), Some(map)) = (&report.accuracy, value.as_object_mut()) {
         map.insert("accuracy".to_owned(), of_accuracy(accuracy));
@@ -320,6 +324,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         batch: decode.get("batch")?.whole()?,
         context: lengths.iter().max().map_or_else(|| context.whole(), |&longest| Ok(longest))?,
         lengths,
+        kernel: at.value.get("kernel").map(|_| at.get("kernel")?.text()).transpose()?,
         tokens: decode.get("tokens")?.whole()?,
         prefill: read_prefill(&at.get("prefill")?)?,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),

@@ -67,11 +67,16 @@ fn comparison(systems: &[SystemReport]) -> Table {
         prefill(&mut row, systems);
     }
     let decodes = systems.iter().any(SystemReport::decodes);
-    if decodes {
-        row("latency per token", &|s| s.latency_per_token().to_string());
-        row("tokens per second", &|s| significant(s.tokens_per_second()));
+    if systems.iter().all(|system| system.kernel.is_some()) {
+        row("latency", &|s| s.latency().to_string());
+        row("kernel", &SystemReport::shape);
+    } else {
+        if decodes {
+            row("latency per token", &|s| s.latency_per_token().to_string());
+            row("tokens per second", &|s| significant(s.tokens_per_second()));
+        }
+        row("batch, context, tokens", &SystemReport::shape);
     }
-    row("batch, context, tokens", &SystemReport::shape);
     for category in Category::ALL {
         if systems.iter().any(|system| system.breakdown.get(category).ps() > 0) {
             row(&format!("  {category}"), &|s| match s.breakdown.get(category).ps() {

@@ -32,6 +32,17 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
     let workload = workload(root.need("workload")?, model, &source)?;
     // A configuration that cannot be used is refused with its own place when it is run.
     let config = ModelConfig::from_json(&source.text).ok();
+    let layers = model.maybe_integer("layers").map(|_| model.small("layers")).transpose()?;
+    if let (Some(layers), Some(config)) = (layers, &config)
+        && layers > config.layers
+    {
+        return Err(contradiction(
+            model,
+            "layers",
+            format!("`layers` is {layers}, and the model has {}", config.layers),
+            format!("at most {}, or leave `layers` out", config.layers),
+        ));
+    }
     let mut systems = Vec::new();
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, spec) in root.sections("system").enumerate() {
@@ -50,6 +61,7 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
         name: root.text("name").unwrap_or(stem).to_owned(),
         seed: root.integer("seed")?,
         model: source,
+        layers,
         dtype: model.word("dtype")?,
         workload,
         systems,
@@ -64,7 +76,7 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
     Ok(scenario)
 }
 
-fn contradiction(section: &Checked, key: &str, message: String, remedy: String) -> Fault {
+pub(super) fn contradiction(section: &Checked, key: &str, message: String, remedy: String) -> Fault {
     Fault::new(Problem::Contradiction { message, remedy }, section.origin_of(key))
 }
 
@@ -297,7 +309,7 @@ fn link(section: &Checked, default: &str) -> Result<Entry, Fault> {
 }
 
 /// A copy of `entry` with the figures that `section` overrides.
-fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
+pub(super) fn with_overrides(entry: &Entry, section: &Checked) -> Result<Entry, Fault> {
     let mut entry = entry.clone();
     for ours in section.figures() {
         if !ours.field.fits(&entry) {
@@ -406,6 +418,9 @@ pub(super) fn canonical(scenario: &Scenario) -> Json {
         let AccuracyChoice { tensors, context } = accuracy;
         map.insert("accuracy".to_owned(), json!({ "tensors": tensors, "context": context }));
     }
+    if let Some(layers) = scenario.layers {
+        canonical["model"]["layers"] = json!(layers);
+    }
     if scenario.workload.kind.has_prefill() {
         let workload = &mut canonical["workload"];
         workload["prefill_chunk"] = json!(scenario.workload.prefill_chunk);
@@ -468,7 +483,7 @@ fn canonical_system(system: &SystemSpec, batch: u32) -> Json {
 }
 
 /// A device by its name and the figures that the scenario gives it.
-fn device(entry: &Entry) -> Json {
+pub(super) fn device(entry: &Entry) -> Json {
     let figures: Map<String, Json> = entry
         .figures_of_kind(&[FigureKind::Scenario])
         .map(|figure| (figure.key.clone(), json!([figure.value, figure.unit])))
@@ -477,7 +492,7 @@ fn device(entry: &Entry) -> Json {
 }
 
 /// With the keys of every object in order.
-fn sorted(value: Json) -> Json {
+pub(super) fn sorted(value: Json) -> Json {
     match value {
         Json::Object(object) => {
             let mut pairs: Vec<_> = object.into_iter().map(|(key, value)| (key, sorted(value))).collect();

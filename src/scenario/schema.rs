@@ -93,11 +93,11 @@ pub(crate) enum Fallback {
     Text(&'static str),
 }
 
-const fn field(key: &'static str, takes: Takes, fallback: Fallback, doc: &'static str) -> Field {
+pub(crate) const fn field(key: &'static str, takes: Takes, fallback: Fallback, doc: &'static str) -> Field {
     Field { key, also: None, takes, fallback, doc }
 }
 
-const fn integer(least: u64, most: u64) -> Takes {
+pub(crate) const fn integer(least: u64, most: u64) -> Takes {
     Takes::Plain(Shape::Integer { least, most })
 }
 
@@ -154,6 +154,12 @@ const MODEL: Section = Section {
              scenario's folder, from the folder above; or else the name of a built-in model.",
         ),
         field("dtype", Takes::Word(Dtype::WORDS), Fallback::Text("fp16"), "Type of weights, activations and KV cache."),
+        field(
+            "layers",
+            integer(1, 1024),
+            Fallback::Depends("all of them"),
+            "Decoder layers that are simulated: the first ones, with their weights and their cache.",
+        ),
     ],
     sections: &[],
     figures: None,
@@ -492,9 +498,4 @@ impl Section {
             section.dotted(&above, figures, keys);
         }
     }
-}
-
-/// The section of systems.
-pub(crate) const fn system() -> &'static Section {
-    &SYSTEM
 }

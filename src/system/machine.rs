@@ -456,7 +456,7 @@ fn pim_energy<'a>(
     energy
 }
 
-fn class_name(index: usize, channels: u32) -> String {
+pub(super) fn class_name(index: usize, channels: u32) -> String {
     format!("pim.channels{index}x{channels}")
 }
 

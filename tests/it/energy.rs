@@ -111,8 +111,8 @@ fn a_limit_in_watts_makes_attention_slower_and_keeps_the_stack_below_it() {
     assert!(limited.report.latency() > free.report.latency());
     let watts = |system: &SystemRun| {
         let busiest = of_kind(&system.input.spans, "attention").map(|span| span.end.since(span.start)).max().unwrap();
-        let busy: Time = of_kind(&system.input.spans, "attention")
-            .fold(Time::ZERO, |sum, span| sum + span.end.since(span.start));
+        let busy: Time =
+            of_kind(&system.input.spans, "attention").fold(Time::ZERO, |sum, span| sum + span.end.since(span.start));
         let classes = of_kind(&system.input.spans, "attention").map(|span| span.id.actor).max();
         assert!(classes.is_some() && busiest > Time::ZERO);
         // What commands took, over the time in which any program ran.

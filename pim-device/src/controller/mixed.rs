@@ -50,12 +50,12 @@ impl Precedence {
 }
 
 /// Something that the channel has done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
     /// A request: see [`Completion`] for when.
     Request(Completion),
     /// A program, with what it was submitted as. Told when it begins; [`Execution::end`] says when it is done.
-    Program(u64, Execution),
+    Program(u64, Box<Execution>),
 }
 
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ struct Waiting {
 /// // The program has the channel; a read waits for it.
 /// channel.offer(&Request::read(Address::default(), 0), &mut |what| done.push(what))?;
 /// channel.drain(&mut |what| done.push(what))?;
-/// let [Done::Program(7, execution), Done::Request(read)] = done[..] else { panic!() };
+/// let [Done::Program(7, execution), Done::Request(read)] = &done[..] else { panic!() };
 /// assert_eq!(execution.begin, 1);
 /// assert_eq!(read.done, execution.end + 19 + 21); // nRCD, nCL + nBL
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -329,7 +329,7 @@ impl MixedChannel {
         let before = self.engine.counts[Command::RefAb];
         self.engine.idle_until(self.locked_until - 1);
         self.counts[Command::RefAb] += self.engine.counts[Command::RefAb] - before;
-        done(Done::Program(tag, execution));
+        done(Done::Program(tag, Box::new(execution)));
         Ok(self.locked_until)
     }
 

@@ -33,7 +33,7 @@ fn run_in(
     let (mut completions, mut executions) = (Vec::new(), Vec::new());
     let mut done = |what| match what {
         Done::Request(completion) => completions.push(completion),
-        Done::Program(_, execution) => executions.push(execution),
+        Done::Program(_, execution) => executions.push(*execution),
     };
     for (cycle, arrival) in arrivals {
         channel.advance(*cycle, &mut done).unwrap();
@@ -448,7 +448,7 @@ fn a_queue_that_is_full_refuses_until_the_program_has_ended() {
     let mut done = Vec::new();
     channel.submit(Arc::new(program), 0);
     channel.advance(10, &mut |what| done.push(what)).unwrap();
-    let end = match done[..] {
+    let end = match &done[..] {
         [Done::Program(0, execution)] => execution.end,
         _ => panic!("{done:?}"),
     };
