@@ -584,15 +584,11 @@ impl Planner<'_> {
         let Some(pim) = &self.figures.pim else { return Ok(Program::default()) };
         let (model, query_heads) = (self.job.model, self.job.model.query_heads_per_kv_head());
         let tokens = units.iter().flat_map(|units| std::iter::repeat_n(units.tokens, units.count as usize));
-        Ok(match self.placement.cache.pq_shape() {
-            Some(shape) => {
-                let units: Vec<PqUnit> = tokens.map(|tokens| PqUnit { tokens, query_heads }).collect();
-                pq::attention(&pim.device, &shape, &units)?
-            }
-            None => {
-                let units: Vec<AttentionUnit> = tokens.map(|tokens| AttentionUnit { tokens, query_heads }).collect();
-                attention(&pim.device, model.head_dim, &units)
-            }
-        })
+        if let Some(shape) = self.placement.cache.pq_shape() {
+            let units: Vec<PqUnit> = tokens.map(|tokens| PqUnit { tokens, query_heads }).collect();
+            return Ok(pq::attention(&pim.device, &shape, &units)?);
+        }
+        let units: Vec<AttentionUnit> = tokens.map(|tokens| AttentionUnit { tokens, query_heads }).collect();
+        Ok(attention(&pim.device, model.head_dim, &units))
     }
 }
