@@ -428,12 +428,12 @@ impl Engine {
 
     /// A command to a set.
     pub(super) fn to_set(&self, what: OnSet, set: usize) -> Place {
-        Place::Spot(Command::ALL.len() + IN_TURN.len() * self.round.len() + what as usize * self.sets.len() + set)
+        Place::Spot(self.set_spots(what) + set)
     }
 
     /// The number of the first set's command; those of the others follow. What is not a MAC knows one set only.
     pub(super) fn column_spots(&self, command: Command) -> usize {
-        if COLUMN.contains(&command) { command.index() } else { self.mac_spots() }
+        if COLUMN.contains(&command) { command.index() } else { self.set_spots(OnSet::Mac) }
     }
 
     /// Cycles between commands of a run in one set.
@@ -442,9 +442,9 @@ impl Engine {
         column.map_or(self.set_gap, |column| self.column_gaps[column])
     }
 
-    /// The number of the first set's MAC; those of the others follow.
-    pub(super) fn mac_spots(&self) -> usize {
-        Command::ALL.len() + 2 * self.round.len() + OnSet::Mac as usize * self.sets.len()
+    /// The number of a command to the first set; those of the others follow.
+    fn set_spots(&self, what: OnSet) -> usize {
+        Command::ALL.len() + IN_TURN.len() * self.round.len() + what as usize * self.sets.len()
     }
 
     /// When the constraints let the command of a resolved address go.
