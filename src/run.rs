@@ -216,7 +216,8 @@ impl Runner<'_, '_> {
             return Ok(Vec::new());
         }
         let in_model = |message: String| Box::new(ScenarioError::in_model(&scenario.model.path_shown, message));
-        let model = ModelConfig::from_json(&scenario.model.text).map_err(|error| in_model(error.to_string()))?;
+        let mut model = ModelConfig::from_json(&scenario.model.text).map_err(|error| in_model(error.to_string()))?;
+        model.layers = scenario.layers.unwrap_or(model.layers);
         if let Some(window) = model.sliding_window.filter(|window| *window < scenario.workload.context) {
             let context = scenario.workload.context;
             return Err(in_model(format!(

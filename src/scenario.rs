@@ -82,6 +82,7 @@ shipped![
     "aqpim/communication-share",
     "aqpim/decode-latency",
     "aqpim/lookup-rate",
+    "aqpim/prefill-clustering",
     "cxl-pim",
     "offload-share",
     "pim-kernels",
@@ -99,6 +100,8 @@ pub struct Scenario {
     pub seed: u64,
     /// The model's configuration.
     pub model: ModelSource,
+    /// How many of its layers are simulated; none for all.
+    pub layers: Option<u32>,
     /// Type of weights, activations and KV cache.
     pub dtype: Dtype,
     /// What is computed.

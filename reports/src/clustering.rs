@@ -29,8 +29,7 @@ pub struct Clustering {
     pub phases: Vec<(String, Time)>,
     /// How long a channel waits between programs (for the importance weights), likewise.
     pub waiting: Time,
-    /// By layer, how long the channels are at it: from the begin of `kv-write` to the end of the last program, of the channel
-    /// and group that take longest.
+    /// By layer, how long the channels are at it: all programs from `kv-write` on, of the channel and group that take longest.
     pub layers: Vec<Time>,
     /// By layer, the GPU's kernels of a group (the mean of the groups).
     pub gpu_layers: Vec<Time>,
@@ -104,7 +103,7 @@ impl Clustering {
             let end = programs.iter().map(|span| span.end).max().unwrap_or_default();
             let busy: Time = programs.iter().map(|span| span.end - span.start).sum();
             if programs.iter().all(|span| span.category == Category::ComputePim) {
-                this.layers[at] = this.layers[at].max(end - begin);
+                this.layers[at] = this.layers[at].max(busy);
                 waiting[at] = waiting[at].max(end - begin - busy);
             }
             for kind in PHASES {

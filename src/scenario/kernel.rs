@@ -163,6 +163,7 @@ const DEVICES: &[Ability] = &[
     ("hbm3-pim-bank", HBM3.0, HBM3.1),
     ("hbm3-pim-bg", HBM3.0, HBM3.1),
     ("hbm3-pim-buffer", HBM3.0, HBM3.1),
+    ("hbm3-aqpim", HBM3.0, HBM3.1),
     (
         "hbm2-pim",
         &[KernelName::Gemv, KernelName::GemvTree, KernelName::Add, KernelName::Mul, KernelName::Relu],

@@ -32,6 +32,17 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
     let workload = workload(root.need("workload")?, model, &source)?;
     // A configuration that cannot be used is refused with its own place when it is run.
     let config = ModelConfig::from_json(&source.text).ok();
+    let layers = model.maybe_integer("layers").map(|_| model.small("layers")).transpose()?;
+    if let (Some(layers), Some(config)) = (layers, &config)
+        && layers > config.layers
+    {
+        return Err(contradiction(
+            model,
+            "layers",
+            format!("`layers` is {layers}, and the model has {}", config.layers),
+            format!("at most {}, or leave `layers` out", config.layers),
+        ));
+    }
     let mut systems = Vec::new();
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, spec) in root.sections("system").enumerate() {
@@ -50,6 +61,7 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
         name: root.text("name").unwrap_or(stem).to_owned(),
         seed: root.integer("seed")?,
         model: source,
+        layers,
         dtype: model.word("dtype")?,
         workload,
         systems,
@@ -405,6 +417,9 @@ pub(super) fn canonical(scenario: &Scenario) -> Json {
     if let (Some(accuracy), Some(map)) = (&scenario.accuracy, canonical.as_object_mut()) {
         let AccuracyChoice { tensors, context } = accuracy;
         map.insert("accuracy".to_owned(), json!({ "tensors": tensors, "context": context }));
+    }
+    if let Some(layers) = scenario.layers {
+        canonical["model"]["layers"] = json!(layers);
     }
     if scenario.workload.kind.has_prefill() {
         let workload = &mut canonical["workload"];

@@ -154,6 +154,12 @@ const MODEL: Section = Section {
              scenario's folder, from the folder above; or else the name of a built-in model.",
         ),
         field("dtype", Takes::Word(Dtype::WORDS), Fallback::Text("fp16"), "Type of weights, activations and KV cache."),
+        field(
+            "layers",
+            integer(1, 1024),
+            Fallback::Depends("all of them"),
+            "Decoder layers that are simulated: the first ones, with their weights and their cache.",
+        ),
     ],
     sections: &[],
     figures: None,

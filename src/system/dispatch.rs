@@ -191,9 +191,11 @@ impl Planner<'_> {
     pub(super) fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
         let site = if site == Site::CopyOut && self.figures.gpu.one_copy_engine { Site::CopyIn } else { site };
         let task = self.tasks.graph.add_node(Task { site, work });
-        for &before in after {
+        for (place, &before) in after.iter().enumerate() {
             // An operator can reach another over two ways that are one and the same task here.
-            self.tasks.graph.update_edge(before, task, ());
+            if !after[..place].contains(&before) {
+                self.tasks.graph.add_edge(before, task, ());
+            }
         }
         task
     }
@@ -568,7 +570,7 @@ impl Planner<'_> {
     /// The program of a channel with these units; the same for every layer.
     fn program(&mut self, units: &[Units]) -> Result<Arc<Program>, SystemError> {
         let to_come = u64::from(self.job.workload.new_tokens - self.step.number);
-        let now = |units: &Units| Units { tokens: self.placement.resident_tokens(units.tokens - to_come), ..*units };
+        let now = |units: &Units| Units { tokens: self.placement.unit_tokens(units.tokens, to_come), ..*units };
         let units: Vec<Units> = units.iter().map(now).collect();
         if let Some(program) = self.programs.get(&units) {
             return Ok(program.clone());

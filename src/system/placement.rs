@@ -349,6 +349,18 @@ impl Placement {
         self.resident.as_ref().and_then(|placed| placed.split_tokens).map_or(tokens, |kept| kept.min(tokens))
     }
 
+    /// How many tokens of a unit, which holds `tokens` in its channel at the end of the run, are there when `to_come` tokens
+    /// of its sequence are still to come. One that is cut has all of its part as soon as the prompt is longer than that
+    /// (a sequence that becomes so within the last tokens counts as if it were so before).
+    pub fn unit_tokens(&self, tokens: u64, to_come: u64) -> u64 {
+        let placed = self.resident.as_ref();
+        let cut = placed.and_then(|placed| Some((placed.split_tokens?, placed.demand.lengths.longest())));
+        match cut {
+            Some((kept, longest)) if tokens >= kept => kept.min(longest.saturating_sub(to_come)),
+            _ => tokens.saturating_sub(to_come),
+        }
+    }
+
     /// Bytes of the cache that did not fit its home.
     pub fn spilled(&self) -> u64 {
         self.resident.as_ref().map_or(0, |placed| placed.spilled_bytes)

@@ -512,7 +512,7 @@ impl Planner<'_> {
         let mut ends = Vec::new();
         for (stack, lengths) in placement.stack_lengths.iter().enumerate() {
             let units = lengths.get(slots.clone()).unwrap_or_default().iter();
-            let tokens: u64 = units.map(|units| units.sum(|n| placement.resident_tokens(n - new))).sum();
+            let tokens: u64 = units.map(|units| units.sum(|tokens| placement.unit_tokens(tokens, new))).sum();
             if tokens > 0 {
                 let copy = self.machine.to_stack(kind, self.tag(Some(place.layer)), tokens * token, stack);
                 ends.push(self.add(Site::Store(stack), Work::Copy(copy), after));
@@ -538,7 +538,7 @@ impl Planner<'_> {
                 continue;
             }
             for units in &mut units {
-                units.tokens = self.placement.resident_tokens(units.tokens - new);
+                units.tokens = self.placement.unit_tokens(units.tokens, new);
             }
             let mut after = sent.to_vec();
             let mut last = None;

@@ -1,7 +1,9 @@
 //! pimscope as a whole: scenarios in, reports out. One module per question.
 
+mod aqpim;
 mod attacc;
 mod bad_input;
+mod codecs;
 mod common;
 mod determinism;
 mod energy;
@@ -9,7 +11,9 @@ mod laws;
 mod lengths;
 mod limits;
 mod offload_share;
+mod pim_kernels;
 mod placement;
+mod prefill;
 mod quantize;
 mod quickstart;
 mod scenarios;

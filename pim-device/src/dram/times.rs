@@ -34,11 +34,27 @@ const RANK: usize = 2 * COMMANDS * NODES;
 const CHANNEL: usize = 3 * COMMANDS * NODES;
 const ENTRIES: usize = 4 * COMMANDS * NODES;
 
-/// A tick that a command moves: the first that is allowed is so much later than the command.
+/// A tick that a command moves, and below that where it stands: the first that is allowed is so much later than the
+/// command.
 #[derive(Clone, Copy, Debug)]
-struct Move {
-    entry: u16,
-    latency: u32,
+struct Move(u64);
+
+const ENTRY_BITS: u32 = ENTRIES.trailing_zeros();
+
+impl Move {
+    fn new(entry: usize, latency: u32) -> Self {
+        Self(u64::from(latency) << ENTRY_BITS | entry as u64)
+    }
+
+    #[inline]
+    const fn entry(self) -> usize {
+        self.0 as usize % ENTRIES
+    }
+
+    #[inline]
+    const fn latency(self) -> Tick {
+        self.0 >> ENTRY_BITS
+    }
 }
 
 /// The same from the n-th last command; it moves several ticks.
@@ -52,14 +68,20 @@ struct WindowMove {
     entries: u16,
 }
 
-/// What a command at a bank does: parts of lists.
+/// What a command at a bank does: a part of the list of moves, and whether that is all.
 #[derive(Clone, Copy, Debug, Default)]
 struct Effect {
-    moves: (u32, u32),
-    windows: (u32, u32),
-    others: (u32, u32),
-    /// It does more to `others` than these moves.
+    begin: u32,
+    end: u32,
     more: bool,
+}
+
+/// What else a command at a bank does.
+#[derive(Clone, Debug, Default)]
+struct More {
+    windows: Vec<WindowMove>,
+    /// What moves in `others`; `None` where that is more than moves.
+    others: Option<Vec<(u32, u32)>>,
 }
 
 /// Configuration and state: a channel's timing as its controller sees it.
@@ -74,12 +96,13 @@ pub(super) struct Times<S> {
     /// By command and bank.
     effects: Vec<Effect>,
     moves: Vec<Move>,
-    windows: Vec<WindowMove>,
-    other_moves: Vec<(u32, u32)>,
+    more: Vec<More>,
     /// Bank group and rank of each bank.
     groups: [u8; NODES],
     ranks: [u8; NODES],
     banks_of: [S; NODES],
+    /// The channel is one rank, so that what ranks allow stands with what the channel does.
+    one_rank: bool,
     // State.
     ready: Box<[Tick; ENTRIES]>,
     history: Vec<Tick>,
@@ -125,11 +148,11 @@ impl<S: BankSet> Times<S> {
             sent,
             effects: vec![Effect::default(); SENT * NODES],
             moves: Vec::new(),
-            windows: Vec::new(),
-            other_moves: Vec::new(),
+            more: vec![More::default(); SENT * NODES],
             groups,
             ranks,
             banks_of,
+            one_rank: organisation.nodes(Level::Rank) == 1,
             ready: Box::new([0; ENTRIES]),
             history: vec![0; table.history as usize],
             others: TimingState::new(table.without_following(&commands)),
@@ -154,9 +177,9 @@ impl<S: BankSet> Times<S> {
         let effects = &self.table.effects[self.table.id(command)];
         let mut add = |level: u8, node: u32, following: u8, latency: u32| {
             for entry in self.entries(level, node, following).into_iter().flatten() {
-                match moves.iter_mut().find(|known| usize::from(known.entry) == entry) {
-                    Some(known) => known.latency = known.latency.max(latency),
-                    None => moves.push(Move { entry: entry as u16, latency }),
+                match moves.iter_mut().find(|known| known.entry() == entry) {
+                    Some(known) => known.0 = known.0.max(Move::new(entry, latency).0),
+                    None => moves.push(Move::new(entry, latency)),
                 }
             }
         };
@@ -182,16 +205,12 @@ impl<S: BankSet> Times<S> {
             }
         }
         let others = self.others.moves(command, &place);
-        let part = |before: usize, count: usize| (before as u32, (before + count) as u32);
-        self.effects[number * NODES + bank] = Effect {
-            moves: part(self.moves.len(), moves.len()),
-            windows: part(self.windows.len(), windows.len()),
-            others: part(self.other_moves.len(), others.as_ref().map_or(0, Vec::len)),
-            more: others.is_none(),
-        };
+        let index = number * NODES + bank;
+        let begin = self.moves.len() as u32;
+        let more = !windows.is_empty() || others.as_ref().is_none_or(|moves| !moves.is_empty());
+        self.effects[index] = Effect { begin, end: begin + moves.len() as u32, more };
         self.moves.extend(moves);
-        self.windows.extend(windows);
-        self.other_moves.extend(others.into_iter().flatten());
+        self.more[index] = More { windows, others };
     }
 
     /// Where the ticks of a node for a command stand; `None` for a command that is left to `others`.
@@ -200,6 +219,9 @@ impl<S: BankSet> Times<S> {
         let node = node as usize;
         let (begin, nodes) = match Level::ALL[usize::from(level)] {
             Level::Channel => return Some(CHANNEL + command..CHANNEL + command + 1),
+            Level::PseudoChannel | Level::Rank if self.one_rank => {
+                return Some(CHANNEL + command..CHANNEL + command + 1);
+            }
             Level::PseudoChannel => {
                 let ranks = self.organisation.ranks as usize;
                 (RANK, node * ranks..(node + 1) * ranks)
@@ -222,6 +244,12 @@ impl<S: BankSet> Times<S> {
         let row = command * NODES;
         let rank = self.ready[RANK + row + usize::from(self.ranks[bank % NODES]) % NODES];
         self.narrow(command, bank).max(rank).max(self.ready[CHANNEL + command])
+    }
+
+    /// When the channel is ready for one of the four commands.
+    #[inline]
+    pub(super) fn channel_ready(&self, command: usize) -> Tick {
+        self.ready[CHANNEL + command]
     }
 
     /// When a place is ready for another command.
@@ -270,53 +298,79 @@ impl<S: BankSet> Times<S> {
             *next = channel.min(*next);
             return None;
         }
-        let mut best = None;
+        if self.one_rank {
+            return self.oldest_of(command, rest, tick, &age);
+        }
+        let mut best: Option<(A, usize)> = None;
         while !rest.is_empty() {
-            // The banks of one rank.
             let rank = usize::from(self.ranks[rest.first() % NODES]) % NODES;
-            let mut banks = rest & self.banks_of[rank];
+            let banks = rest & self.banks_of[rank];
             rest = rest.without(banks);
             let wide = self.ready[RANK + command * NODES + rank];
             if wide > tick {
                 *next = wide.min(*next);
-                continue;
-            }
-            while !banks.is_empty() {
-                let mut oldest = (age(banks.first()), banks.first());
-                let mut others = banks.without_first();
-                while !others.is_empty() {
-                    let other = age(others.first());
-                    if other < oldest.0 {
-                        oldest = (other, others.first());
-                    }
-                    others = others.without_first();
-                }
-                let bank = oldest.1;
-                let narrow = self.narrow(command, bank);
-                if narrow <= tick {
-                    if best.is_none_or(|(age, _)| oldest.0 < age) {
-                        best = Some(oldest);
-                    }
-                    break;
-                }
-                // The bank, or its group, has got another command since it became due.
-                banks.remove(bank);
-                self.due[command].remove(bank);
-                self.wheel.insert(command * NODES + bank, narrow);
+            } else if let Some(oldest) = self.oldest_of(command, banks, tick, &age)
+                && best.is_none_or(|(age, _)| oldest.0 < age)
+            {
+                best = Some(oldest);
             }
         }
         best
     }
 
+    /// The oldest of banks that were due whose own ticks, and their groups', are reached.
+    #[inline(always)]
+    fn oldest_of<A: Ord + Copy>(
+        &mut self,
+        command: usize,
+        mut banks: S,
+        tick: Tick,
+        age: &impl Fn(usize) -> A,
+    ) -> Option<(A, usize)> {
+        loop {
+            let mut oldest = (age(banks.first()), banks.first());
+            let mut others = banks.without_first();
+            while !others.is_empty() {
+                let other = age(others.first());
+                if other < oldest.0 {
+                    oldest = (other, others.first());
+                }
+                others = others.without_first();
+            }
+            let bank = oldest.1;
+            let narrow = self.narrow(command, bank);
+            if narrow <= tick {
+                return Some(oldest);
+            }
+            // The bank, or its group, has got another command since it became due.
+            banks.remove(bank);
+            self.due[command].remove(bank);
+            self.wheel.insert(command * NODES + bank, narrow);
+            if banks.is_empty() {
+                return None;
+            }
+        }
+    }
+
     /// Notes that a command, one of the numbers above, is issued to a bank.
     #[inline]
     pub(super) fn issue(&mut self, number: usize, bank: usize, tick: Tick) {
-        let effect = &self.effects[number * NODES + bank % NODES];
-        for Move { entry, latency } in &self.moves[effect.moves.0 as usize..effect.moves.1 as usize] {
-            let ready = &mut self.ready[usize::from(*entry) % ENTRIES];
-            *ready = (*ready).max(tick + Tick::from(*latency));
+        let effect = self.effects[number * NODES + bank % NODES];
+        for of in &self.moves[effect.begin as usize..effect.end as usize] {
+            let (ready, moved) = (&mut self.ready[of.entry()], tick + of.latency());
+            if *ready < moved {
+                *ready = moved;
+            }
         }
-        for rule in &self.windows[effect.windows.0 as usize..effect.windows.1 as usize] {
+        if effect.more {
+            self.issue_more(number, bank, tick);
+        }
+    }
+
+    #[inline(never)]
+    fn issue_more(&mut self, number: usize, bank: usize, tick: Tick) {
+        let more = &self.more[number * NODES + bank % NODES];
+        for rule in &more.windows {
             let memory = rule.history as usize..(rule.history + rule.window) as usize + 1;
             let free = slide(&mut self.history[memory], tick + Tick::from(rule.latency));
             for entry in rule.entry..rule.entry + rule.entries {
@@ -324,17 +378,10 @@ impl<S: BankSet> Times<S> {
                 *ready = (*ready).max(free);
             }
         }
-        if effect.others.0 < effect.others.1 {
-            self.others.issue_moves(&self.other_moves[effect.others.0 as usize..effect.others.1 as usize], tick);
+        match &more.others {
+            Some(moves) => self.others.issue_moves(moves, tick),
+            None => self.others.issue(self.sent[number % SENT], &self.places[bank], tick),
         }
-        if effect.more {
-            self.issue_to_others(number, bank, tick);
-        }
-    }
-
-    #[cold]
-    fn issue_to_others(&mut self, number: usize, bank: usize, tick: Tick) {
-        self.others.issue(self.sent[number % SENT], &self.places[bank], tick);
     }
 
     /// Notes that a command is issued to a place.

@@ -1,9 +1,10 @@
 //! A timer wheel: which nodes are to be looked at in which tick.
 
 use super::Tick;
+use super::bank_set::BankSet;
 
 /// Ticks that the wheel sees ahead: what a bank waits for is seldom longer.
-const SLOTS: usize = 256;
+const SLOTS: usize = 64;
 /// No node.
 const NONE: u16 = u16::MAX;
 
@@ -16,7 +17,7 @@ pub(super) struct Wheel<const NODES: usize> {
     first: [u16; SLOTS],
     after: [u16; NODES],
     /// Slots with nodes, as bits.
-    occupied: [u64; SLOTS / 64],
+    occupied: u64,
     /// The last tick whose nodes were taken.
     now: Tick,
     /// The first tick at which a node is woken.
@@ -25,7 +26,7 @@ pub(super) struct Wheel<const NODES: usize> {
 
 impl<const NODES: usize> Wheel<NODES> {
     pub(super) const fn new() -> Self {
-        Self { first: [NONE; SLOTS], after: [NONE; NODES], occupied: [0; SLOTS / 64], now: 0, next: Tick::MAX }
+        Self { first: [NONE; SLOTS], after: [NONE; NODES], occupied: 0, now: 0, next: Tick::MAX }
     }
 
     /// Puts a node, which is not in the wheel, where it is woken at `tick`, or before it where that is far.
@@ -35,7 +36,7 @@ impl<const NODES: usize> Wheel<NODES> {
         let tick = tick.min(self.now + SLOTS as Tick);
         self.next = self.next.min(tick);
         let slot = tick as usize % SLOTS;
-        self.occupied[slot / 64] |= 1 << (slot % 64);
+        self.occupied |= 1 << slot;
         self.after[node % NODES] = self.first[slot];
         self.first[slot] = node as u16;
     }
@@ -51,37 +52,63 @@ impl<const NODES: usize> Wheel<NODES> {
     pub(super) fn wake(&mut self, tick: Tick, mut visit: impl FnMut(usize)) {
         while self.next <= tick {
             let slot = self.next as usize % SLOTS;
-            self.occupied[slot / 64] &= !(1 << (slot % 64));
+            self.occupied &= !(1 << slot);
             let mut node = std::mem::replace(&mut self.first[slot], NONE);
             while node != NONE {
                 visit(usize::from(node));
                 node = self.after[usize::from(node) % NODES];
             }
-            self.now = self.next;
-            self.find_next();
+            let ahead = self.occupied.rotate_right(slot as u32);
+            self.next = if ahead == 0 { Tick::MAX } else { self.next + Tick::from(ahead.trailing_zeros()) };
         }
         self.now = tick;
     }
+}
 
-    /// Finds the next tick with nodes after the present one.
+/// State: the same for banks as a set for each tick, where a bank may wait for several ticks.
+#[derive(Clone, Debug)]
+pub(super) struct SetWheel<S> {
+    slots: [S; SLOTS],
+    occupied: u64,
+    now: Tick,
+    next: Tick,
+}
+
+impl<S: BankSet> SetWheel<S> {
+    pub(super) const fn new() -> Self {
+        Self { slots: [S::EMPTY; SLOTS], occupied: 0, now: 0, next: Tick::MAX }
+    }
+
+    /// Has a bank woken at `tick`, or before it where that is far.
     #[inline]
-    fn find_next(&mut self) {
-        let begin = self.now + 1;
-        let slot = begin as usize % SLOTS;
-        let mut bits = self.occupied[slot / 64] >> (slot % 64);
-        let mut ahead = 0;
-        let mut word = slot / 64;
-        while bits == 0 {
-            // The rest of the word is behind; the last one looked at is the first again, with what lies before `begin`.
-            ahead = if ahead == 0 { 64 - slot % 64 } else { ahead + 64 };
-            if ahead >= SLOTS + 64 - slot % 64 {
-                self.next = Tick::MAX;
-                return;
-            }
-            word = (word + 1) % self.occupied.len();
-            bits = self.occupied[word];
+    pub(super) fn insert(&mut self, bank: usize, tick: Tick) {
+        debug_assert!(tick > self.now);
+        let tick = tick.min(self.now + SLOTS as Tick);
+        self.next = self.next.min(tick);
+        let slot = tick as usize % SLOTS;
+        self.slots[slot].insert(bank);
+        self.occupied |= 1 << slot;
+    }
+
+    /// The first tick at which a bank is woken.
+    #[inline]
+    pub(super) const fn next(&self) -> Tick {
+        self.next
+    }
+
+    /// Takes the banks of all ticks up to `tick`.
+    #[inline]
+    pub(super) fn wake(&mut self, tick: Tick) -> S {
+        let mut woken = S::EMPTY;
+        while self.next <= tick {
+            let slot = self.next as usize % SLOTS;
+            self.occupied &= !(1 << slot);
+            woken |= std::mem::replace(&mut self.slots[slot], S::EMPTY);
+            let ahead = self.occupied.rotate_right(slot as u32);
+            self.next = if ahead == 0 { Tick::MAX } else { self.next + Tick::from(ahead.trailing_zeros()) };
         }
-        self.next = begin + ahead as Tick + Tick::from(bits.trailing_zeros());
+        self.now = tick;
+        woken
     }
 }
 
@@ -101,22 +128,34 @@ mod tests {
     fn are_nodes_woken_in_their_tick_and_far_ones_before_it() {
         let mut wheel = Wheel::<8>::new();
         assert_eq!(wheel.next(), Tick::MAX);
-        for (node, tick) in [(0, 5), (1, 256), (2, 5), (3, 900), (4, 1)] {
+        for (node, tick) in [(0, 5), (1, 64), (2, 5), (3, 200), (4, 1)] {
             wheel.insert(node, tick);
         }
         assert_eq!(wheel.next(), 1);
         check_woken(&mut wheel, 4, &[4]);
         check_woken(&mut wheel, 4, &[]);
         check_woken(&mut wheel, 5, &[0, 2]);
-        assert_eq!(wheel.next(), 256);
+        assert_eq!(wheel.next(), 64);
         // One round of the wheel further on the slot is another tick's.
-        wheel.insert(0, 261);
-        check_woken(&mut wheel, 260, &[1, 3]);
+        wheel.insert(0, 69);
+        check_woken(&mut wheel, 68, &[1, 3]);
         check_woken(&mut wheel, 1_000, &[0]);
         wheel.insert(7, 1_001);
         assert_eq!(wheel.next(), 1_001);
         check_woken(&mut wheel, 1_001, &[7]);
         assert_eq!(wheel.next(), Tick::MAX);
+    }
+
+    #[test]
+    fn is_a_bank_woken_at_each_of_its_ticks() {
+        let mut wheel = SetWheel::<u64>::new();
+        for (bank, tick) in [(3, 7), (3, 9), (5, 7), (6, 100)] {
+            wheel.insert(bank, tick);
+        }
+        assert_eq!((wheel.next(), wheel.wake(6)), (7, 0));
+        assert_eq!((wheel.wake(8), wheel.next()), (1 << 3 | 1 << 5, 9));
+        assert_eq!((wheel.wake(9), wheel.next()), (1 << 3, 64));
+        assert_eq!((wheel.wake(500), wheel.next()), (1 << 6, Tick::MAX));
     }
 
     /// Against a plain list of ticks.
@@ -129,7 +168,7 @@ mod tests {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let node = (dice >> 40) as usize % 64;
             if list.iter().all(|(other, _)| *other != node) {
-                let tick = now + 1 + (dice >> 50) % 300;
+                let tick = now + 1 + (dice >> 50) % 90;
                 wheel.insert(node, tick);
                 list.push((node, tick.min(now + SLOTS as Tick)));
             }

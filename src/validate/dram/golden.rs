@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use pim_device::dram::traffic::{Dimensions, Pattern};
 use pim_device::dram::{ChannelConfig, Observer, Refresh, Request, Target};
 use pim_device::timing::standard::{STANDARDS, Standard};
 use pim_device::{Command, Level};
@@ -11,7 +12,6 @@ use super::{Job, Memory, ORGANISATIONS};
 use crate::validate::golden::{self, Asked, GoldenFile, Issued, Run};
 use crate::validate::table::{Row, Table};
 use crate::validate::{Options, Outcome, Suite, ValidateError};
-use pim_device::dram::traffic::{Dimensions, Pattern};
 
 mod shipped;
 

@@ -14,6 +14,8 @@ pub(in crate::dram) struct Single;
 impl<S: BankSet> Scheduler<S> for Single {
     #[inline]
     fn step(&mut self, core: &mut Core<S>, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+        // What decides it does not change before something is issued.
+        let mut looked_at = None;
         loop {
             core.go_to(tick);
             let mut next = Tick::MAX;
@@ -27,7 +29,7 @@ impl<S: BankSet> Scheduler<S> for Single {
                 return;
             }
             if !core.refresh_waits() {
-                let queue = core.mode();
+                let queue = *looked_at.get_or_insert_with(|| core.mode());
                 let mut best = Pick::NONE;
                 core.columns(queue, tick, &mut best, &mut next);
                 core.activations(queue, tick, &mut best, &mut next);

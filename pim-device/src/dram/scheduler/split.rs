@@ -162,6 +162,8 @@ impl<S: BankSet> Scheduler<S> for Split {
             self.between(core, half, tick, observer);
             return;
         }
+        // What decides it does not change before something is issued.
+        let mut looked_at = None;
         loop {
             core.go_to(tick);
             let mut next = Tick::MAX;
@@ -175,7 +177,7 @@ impl<S: BankSet> Scheduler<S> for Split {
                 return;
             }
             if !core.refresh_waits() {
-                let queue = core.mode();
+                let queue = *looked_at.get_or_insert_with(|| core.mode());
                 let mut best = Pick::NONE;
                 core.columns(queue, tick, &mut best, &mut next);
                 core.activations(queue, tick, &mut best, &mut next);
