@@ -55,7 +55,7 @@ struct Running {
 /// One channel that stands for `copies` channels that run the same programs from the same state.
 ///
 /// Ready programs run one at a time in the order of (ready, task). The span of a program is `compute.pim`; its mode
-/// switches are the span's launch. Ordinary accesses are programs too ([`ordinary::access`](crate::kernel::ordinary::access)): they
+/// switches are the span's launch. Ordinary accesses are programs too ([`ordinary::access`]): they
 /// wait while another program has the channel, and their spans are of the link that carries the data.
 #[derive(Debug)]
 pub struct Controller {
