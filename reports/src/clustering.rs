@@ -74,7 +74,7 @@ impl Clustering {
     pub(crate) fn of(spans: &[Span], groups: u32, first_token: Time) -> Option<Self> {
         let jobs: Vec<&Span> = spans.iter().filter(|span| span.tag.step == STEP).collect();
         let clusters = |span: &&Span| span.category == Category::ComputePim && CLUSTERING.contains(&span.kind);
-        if !jobs.iter().any(|span| clusters(span)) {
+        if !jobs.iter().any(clusters) {
             return None;
         }
         let turns = turns(&jobs);
