@@ -16,6 +16,8 @@ use crate::prefill::STEP;
 pub const PHASES: [&str; 8] = ["kv-store", "kv-write", "init", "dc", "ca", "weights-to-pim", "weights", "cc"];
 /// The programs that there are only in clustering.
 const CLUSTERING: [&str; 3] = ["dc", "ca", "cc"];
+/// The transfers over the interface; all others are programs of channels.
+const TRANSFERS: [&str; 2] = [STORE, "weights-to-pim"];
 /// What begins a channel's work on a layer.
 const BEGIN: &str = "kv-write";
 /// What brings K and V to the channels.
@@ -74,7 +76,7 @@ impl Clustering {
     pub(crate) fn of(spans: &[Span], groups: u32, first_token: Time) -> Option<Self> {
         let jobs: Vec<&Span> = spans.iter().filter(|span| span.tag.step == STEP).collect();
         let clusters = |span: &&Span| span.category == Category::ComputePim && CLUSTERING.contains(&span.kind);
-        if !jobs.iter().any(|span| clusters(span)) {
+        if !jobs.iter().any(clusters) {
             return None;
         }
         let turns = turns(&jobs);
@@ -102,7 +104,7 @@ impl Clustering {
             let begin = programs.iter().map(|span| span.start).min().unwrap_or_default();
             let end = programs.iter().map(|span| span.end).max().unwrap_or_default();
             let busy: Time = programs.iter().map(|span| span.end - span.start).sum();
-            if programs.iter().all(|span| span.category == Category::ComputePim) {
+            if programs.iter().all(|span| of_channel(span)) {
                 this.layers[at] = this.layers[at].max(busy);
                 waiting[at] = waiting[at].max(end - begin - busy);
             }
@@ -139,11 +141,15 @@ fn turns<'a>(jobs: &[&'a Span]) -> Turns<'a> {
     turns
 }
 
+/// Whether it is a program of a channel.
+fn of_channel(span: &Span) -> bool {
+    PHASES.contains(&span.kind) && !TRANSFERS.contains(&span.kind)
+}
+
 /// How long K and V waited for their channels. A store is held up by clustering where the last news that it waited for is
 /// that of a program; it could have been ready when the kernel that made K and V had ended.
 fn waited(jobs: &[&Span]) -> Time {
-    let programs: BTreeSet<SpanId> =
-        jobs.iter().filter(|span| span.category == Category::ComputePim).map(|span| span.id).collect();
+    let programs: BTreeSet<SpanId> = jobs.iter().filter(|span| of_channel(span)).map(|span| span.id).collect();
     let makes = |span: &&&Span| matches!(span.kind, "rope" | "append");
     let mut made: BTreeMap<u32, Vec<Time>> = BTreeMap::new();
     for span in jobs.iter().filter(makes) {

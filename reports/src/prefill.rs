@@ -48,6 +48,9 @@ pub struct PrefillReport {
     pub critical_path: Vec<Segment>,
 }
 
+/// What a table shows of a prefill in a row.
+pub(crate) type Cell = Box<dyn Fn(&PrefillReport) -> String>;
+
 impl PrefillReport {
     /// The report of a system's prefill; `path` is its critical path, if it was finished.
     pub(crate) fn of(input: &SystemInput, path: Option<Vec<Segment>>) -> Option<Self> {
@@ -80,16 +83,15 @@ impl PrefillReport {
     }
 
     /// What is shown of the clustering: (label, cell of a prefill).
-    pub(crate) fn clustering_rows() -> Vec<(String, Box<dyn Fn(&Self) -> String>)> {
-        let mut rows: Vec<(String, Box<dyn Fn(&Self) -> String>)> = vec![
+    pub(crate) fn clustering_rows() -> Vec<(String, Cell)> {
+        let mut rows: Vec<(String, Cell)> = vec![
             ("clustering of a layer".to_owned(), Box::new(|p| p.clustering_cell(|c| c.layer().to_string()))),
             ("margin of a layer".to_owned(), Box::new(|p| p.clustering_cell(|c| signed(c.margin())))),
             (
                 "clustering hidden".to_owned(),
                 Box::new(|p| {
-                    p.clustering_cell(|c| match c.hidden() {
-                        true => "yes".to_owned(),
-                        false => format!("no, K and V wait {}", c.waited),
+                    p.clustering_cell(|c| {
+                        if c.hidden() { "yes".to_owned() } else { format!("no, K and V wait {}", c.waited) }
                     })
                 }),
             ),

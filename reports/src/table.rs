@@ -128,8 +128,11 @@ fn comparison(systems: &[SystemReport]) -> Table {
 pub(crate) const ENERGY_GROUPS: [(&str, &str); 4] =
     [("of it GPU", "gpu"), ("of it PIM", "pim"), ("of it host", "host"), ("of it links", "communication")];
 
+/// What a row shows of a system.
+type Shown<'a> = &'a dyn Fn(&SystemReport) -> String;
+
 /// The rows of the prefill, above those of the tokens.
-fn prefill(row: &mut dyn FnMut(&str, &dyn Fn(&SystemReport) -> String), systems: &[SystemReport]) {
+fn prefill(row: &mut dyn FnMut(&str, Shown<'_>), systems: &[SystemReport]) {
     let of =
         |s: &SystemReport, value: &dyn Fn(&PrefillReport) -> String| s.prefill.as_ref().map_or("-".to_owned(), value);
     row("time to first token", &|s| of(s, &|p| p.latency().to_string()));
