@@ -234,7 +234,7 @@ fn do_other_ways_to_gather_cost_what_they_have_to_do_more() {
     // Four bytes tell which 512 B are meant.
     let told: u64 = of_kind(&input(&cpu).spans, "indices-to-host").map(|span| span.bytes).sum();
     assert_eq!(told, all[0] / 512 * 4);
-    // 2.7 us of set-up for each of 16 x 8 x 96 pieces in every layer.
+    // 2.5 us of set-up for each of 16 x 8 x 96 pieces in every layer.
     let latency = |run: &Run| run.systems[0].report.latency();
     let set_up = Time::from_ps(2_500_000 * 16 * 8 * 96 * 32);
     assert!(latency(&copies) > set_up, "{} {set_up}", latency(&copies));
