@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod accuracy;
 pub mod catalogue;
 pub mod cli;
 pub mod control;
@@ -33,5 +34,6 @@ pub mod quantize;
 pub mod run;
 pub mod scenario;
 pub mod system;
+pub mod tensors;
 pub mod threads;
 pub mod validate;

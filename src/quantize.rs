@@ -173,19 +173,9 @@ impl Plan {
         let wanted_layers = wanted_layers.map(layers).transpose()?;
         let tensors = KvTensors::read(file)?;
         let rows = rows(&tensors, wanted_layers.as_deref())?;
-        let (length, positions, context) = place(&tensors, context)?;
-        if generated >= context {
-            return Err(QuantizeError::Flag {
-                flag: format!("--generated {generated}"),
-                problem: format!("of {context} tokens"),
-                remedy: "leave at least one token for the prompt".to_owned(),
-            });
-        }
-        let mut plan =
-            Self { tensors, rows, length, positions, context, generated, codecs: Vec::new(), left_out: Vec::new() };
+        let mut plan = Self::on(tensors, rows, context, generated)?;
         for (text, codec) in given {
-            plan.try_codec(codec.as_ref())?;
-            plan.codecs.push((text, codec));
+            plan.add(text, codec)?;
         }
         if all {
             for text in DEFAULT_SET {
@@ -197,6 +187,47 @@ impl Plan {
             }
         }
         Ok(plan)
+    }
+
+    /// All heads of `tensors`, without a codec yet.
+    ///
+    /// # Errors
+    /// [`QuantizeError::Flag`] where there are not so many tokens.
+    pub fn all_heads(tensors: KvTensors, context: Option<usize>) -> Result<Self, QuantizeError> {
+        let rows = (0..tensors.heads.len()).collect();
+        Self::on(tensors, rows, context, 0)
+    }
+
+    /// One codec more.
+    ///
+    /// # Errors
+    /// [`CodecError`] where it does not go with the tensors.
+    pub fn add(&mut self, text: String, codec: Box<dyn Codec>) -> Result<(), CodecError> {
+        self.try_codec(codec.as_ref())?;
+        self.codecs.push((text, codec));
+        Ok(())
+    }
+
+    /// Elements of a head.
+    pub fn head_dim(&self) -> u32 {
+        self.tensors.head_dim as u32
+    }
+
+    fn on(
+        tensors: KvTensors,
+        rows: Vec<usize>,
+        context: Option<usize>,
+        generated: usize,
+    ) -> Result<Self, QuantizeError> {
+        let (length, positions, context) = place(&tensors, context)?;
+        if generated >= context {
+            return Err(QuantizeError::Flag {
+                flag: format!("--generated {generated}"),
+                problem: format!("of {context} tokens"),
+                remedy: "leave at least one token for the prompt".to_owned(),
+            });
+        }
+        Ok(Self { tensors, rows, length, positions, context, generated, codecs: Vec::new(), left_out: Vec::new() })
     }
 
     /// Whether a codec goes with the tensors: shapes, and whether what it has to know is there.
@@ -323,6 +354,11 @@ impl OfCodec {
     /// Stored bits per element.
     pub fn bits(&self) -> f64 {
         self.mean(|measures| Some(measures.bits_per_element)).unwrap_or_default()
+    }
+
+    /// The mean cosine between the exact output and the codec's.
+    pub fn cosine(&self) -> f64 {
+        self.mean(|measures| Some(measures.cosine_mean)).unwrap_or_default()
     }
 
     /// The mean relative error.

@@ -6,14 +6,16 @@ use miette::Diagnostic;
 use reports::csv::SpanWriter;
 use reports::html::Figures;
 use reports::run_info::{Executed, RunInfo};
-use reports::{PointReport, ReportError, RunReport, Stopped, SystemInput, SystemReport};
-use sim_core::{SimulationError, Time};
+use reports::{Accuracy, PointReport, ReportError, RunReport, Stopped, SystemInput, SystemReport};
+use sim_core::{Progress, SimulationError, Time};
 use workloads::ModelConfig;
 
+use crate::accuracy::Accuracies;
 use crate::control::{Control, Standing};
 use crate::output::Output;
-use crate::scenario::{Loaded, Scenario, ScenarioError, SystemSpec};
-use crate::system::{self, Conduct, Job, SystemError};
+use crate::quantize::QuantizeError;
+use crate::scenario::{KernelScenario, Loaded, Scenario, ScenarioError, SystemSpec};
+use crate::system::{self, Conduct, Job, Outcome, SystemError, kernel_run};
 
 /// Why a scenario could not be run.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -38,6 +40,19 @@ pub enum RunError {
         #[help]
         remedy: Option<String>,
     },
+    /// A system's KV codec cannot be measured.
+    #[error("{}: system `{system}`{}: accuracy: {source}", path.display(), point(at))]
+    #[diagnostic(help("{}", source.remedy()))]
+    Accuracy {
+        /// The scenario file.
+        path: PathBuf,
+        /// The system.
+        system: String,
+        /// The point of the sweep.
+        at: String,
+        /// Why.
+        source: Box<QuantizeError>,
+    },
     /// A report could not be made or written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -56,11 +71,11 @@ impl RunError {
     /// Whether the input is to blame, and not pimscope.
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Scenario(_) | Self::Output { .. } => true,
+            Self::Scenario(_) | Self::Accuracy { .. } | Self::Output { .. } => true,
             Self::System { source, .. } => match **source {
                 // Rates so low, or latencies so long, that no clock shows the end: the figures are to blame.
                 SystemError::Simulation(SimulationError::TimeOverflow { .. }) => true,
-                SystemError::Simulation(_) | SystemError::Graph(_) => false,
+                SystemError::Simulation(_) | SystemError::Graph(_) | SystemError::Kernel(_) => false,
                 _ => true,
             },
             Self::Report(error) => matches!(error, ReportError::File { .. } | ReportError::Output { .. }),
@@ -119,21 +134,29 @@ pub fn simulate_within(
     let report = RunReport {
         scenario: loaded.name.clone(),
         scenario_sha256: loaded.sha256.clone(),
-        seed: loaded.points.first().map_or(1, |(_, scenario)| scenario.seed),
+        seed: (loaded.points.first().map(|(_, scenario)| scenario.seed))
+            .or(loaded.kernels.first().map(|(_, scenario)| scenario.seed))
+            .unwrap_or(1),
         ..RunReport::default()
     };
-    let all = loaded.points.iter().map(|(_, scenario)| scenario.systems.len()).sum();
+    let of_models = loaded.points.iter().map(|(_, scenario)| scenario.systems.len());
+    let all = of_models.chain(loaded.kernels.iter().map(|(_, scenario)| scenario.systems.len())).sum();
     let mut runner = Runner { loaded, control, observe, report, events: 0, place: (0, all) };
     for (keys, scenario) in &loaded.points {
-        let at: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
-        let systems = runner.point(scenario, &at.join(" "))?;
-        if loaded.sweep.is_empty() {
-            runner.report.systems = systems;
-        } else if !systems.is_empty() {
-            runner.report.points.push(PointReport { keys: keys.clone(), systems });
-        }
+        let systems = runner.point(scenario, &written(keys))?;
+        runner.add(keys, systems);
+    }
+    for (keys, scenario) in &loaded.kernels {
+        let systems = runner.kernels(scenario, &written(keys))?;
+        runner.add(keys, systems);
     }
     Ok(runner.report)
+}
+
+/// The keys of a point of a sweep, for people.
+fn written(keys: &[(String, serde_json::Value)]) -> String {
+    let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
+    keys.join(" ")
 }
 
 /// A value of a sweep without quotes.
@@ -145,6 +168,9 @@ fn plain(value: &serde_json::Value) -> String {
 fn named(system: &str, at: &str) -> String {
     if at.is_empty() { system.to_owned() } else { format!("{system} {at}") }
 }
+
+/// Runs one system, and tells how far it is.
+type Simulate<'a> = dyn FnMut(Conduct<'_>, &mut dyn FnMut(u64, Progress)) -> Result<Outcome, SystemError> + 'a;
 
 /// A run as it goes from system to system.
 struct Runner<'a, 'c> {
@@ -159,6 +185,31 @@ struct Runner<'a, 'c> {
 }
 
 impl Runner<'_, '_> {
+    /// Adds the reports of a point.
+    fn add(&mut self, keys: &[(String, serde_json::Value)], systems: Vec<SystemReport>) {
+        if self.loaded.sweep.is_empty() {
+            self.report.systems = systems;
+        } else if !systems.is_empty() {
+            self.report.points.push(PointReport { keys: keys.to_vec(), systems });
+        }
+    }
+
+    /// A kernel on all of its devices.
+    fn kernels(&mut self, scenario: &KernelScenario, at: &str) -> Result<Vec<SystemReport>, RunError> {
+        let mut systems = Vec::new();
+        for spec in &scenario.systems {
+            if let Some(stopped) = &mut self.report.stopped {
+                stopped.not_run.push(named(&spec.name, at));
+                continue;
+            }
+            let report = self.one(&spec.name, at, &mut |conduct, progress| {
+                kernel_run::simulate(spec, &scenario.work, scenario.seed, conduct, progress)
+            })?;
+            systems.push(report);
+        }
+        Ok(systems)
+    }
+
     fn point(&mut self, scenario: &Scenario, at: &str) -> Result<Vec<SystemReport>, RunError> {
         if let Some(stopped) = &mut self.report.stopped {
             stopped.not_run.extend(scenario.systems.iter().map(|spec| named(&spec.name, at)));
@@ -176,28 +227,69 @@ impl Runner<'_, '_> {
             .into());
         }
         let job = Job { model: &model, dtype_bytes: scenario.dtype.bytes(), workload: &scenario.workload };
+        // Before anything is simulated: what does not go together is refused at once.
+        let accuracies = self.accuracies(scenario, &model, at)?;
         let mut systems = Vec::new();
-        for spec in &scenario.systems {
+        for (spec, accuracy) in scenario.systems.iter().zip(accuracies) {
             if let Some(stopped) = &mut self.report.stopped {
                 stopped.not_run.push(named(&spec.name, at));
             } else {
-                systems.push(self.system(spec, &job, scenario.seed, at)?);
+                systems.push(self.system(spec, &job, scenario.seed, (at, accuracy))?);
             }
         }
         Ok(systems)
     }
 
-    fn system(&mut self, spec: &SystemSpec, job: &Job<'_>, seed: u64, at: &str) -> Result<SystemReport, RunError> {
+    /// What each system's codec does to attention; nothing where the scenario does not ask.
+    fn accuracies(
+        &self,
+        scenario: &Scenario,
+        model: &ModelConfig,
+        at: &str,
+    ) -> Result<Vec<Option<Accuracy>>, RunError> {
+        let Some(choice) = &scenario.accuracy else { return Ok(vec![None; scenario.systems.len()]) };
+        let mut accuracies = Accuracies::new(choice);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let of = |spec: &SystemSpec| {
+            let measured = accuracies.of(spec.kv.codec.text(), model.head_dim, threads);
+            measured.map(Some).map_err(|source| RunError::Accuracy {
+                path: self.loaded.path.clone(),
+                system: spec.name.clone(),
+                at: at.to_owned(),
+                source: Box::new(source),
+            })
+        };
+        scenario.systems.iter().map(of).collect()
+    }
+
+    fn system(
+        &mut self,
+        spec: &SystemSpec,
+        job: &Job<'_>,
+        seed: u64,
+        (at, accuracy): (&str, Option<Accuracy>),
+    ) -> Result<SystemReport, RunError> {
+        self.one(&spec.name, at, &mut |conduct, progress| {
+            let outcome = system::simulate(spec, job, seed, conduct, progress);
+            outcome.map(|outcome| Outcome {
+                input: SystemInput { accuracy: accuracy.clone(), ..outcome.input },
+                ..outcome
+            })
+        })
+    }
+
+    /// Runs a system and reports it.
+    fn one(&mut self, name: &str, at: &str, simulate: &mut Simulate<'_>) -> Result<SystemReport, RunError> {
         self.place.0 += 1;
         let limits = self.control.limits(self.events);
         let conduct = Conduct { limits: &limits, threads: self.control.threads() };
         let (control, place) = (&mut *self.control, self.place);
         let mut progress = |tasks, progress| {
-            control.tell(&Standing { system: &spec.name, point: at, place, tasks, progress });
+            control.tell(&Standing { system: name, point: at, place, tasks, progress });
         };
-        let outcome = system::simulate(spec, job, seed, conduct, &mut progress).map_err(|source| RunError::System {
+        let outcome = simulate(conduct, &mut progress).map_err(|source| RunError::System {
             path: self.loaded.path.clone(),
-            system: spec.name.clone(),
+            system: name.to_owned(),
             at: at.to_owned(),
             remedy: remedy(&source),
             source: Box::new(source),
@@ -211,7 +303,7 @@ impl Runner<'_, '_> {
         if let (Some(limit), Some(time)) = (outcome.stopped, outcome.input.stopped) {
             self.report.stopped = Some(Stopped {
                 why: self.control.why(limit),
-                system: spec.name.clone(),
+                system: name.to_owned(),
                 point: (!self.loaded.sweep.is_empty()).then(|| at.to_owned()),
                 at: time,
                 not_run: Vec::new(),
@@ -299,22 +391,26 @@ pub fn run_to_files_within(
     let prompts = run.systems.iter().any(|system| system.prefill.is_some());
     let prefill = prompts.then(|| reports::figure::breakdown::prefill_svg(&run.systems)).transpose()?;
     let prefill_timeline = (prompts && drawn).then(|| reports::figure::timeline::prefill_svg(&systems)).transpose()?;
+    let accuracy = reports::figure::accuracy::svg(&run.scenario, &run.systems, &run.points)?;
     let figures = Figures {
         breakdown: breakdown.as_deref(),
         share: share.as_deref(),
         timeline: timeline.as_deref(),
         prefill: prefill.as_deref(),
         prefill_timeline: prefill_timeline.as_deref(),
+        accuracy: accuracy.as_deref(),
     };
     let page = reports::html::page(&run, &figures);
 
-    for (name, text) in [
+    let pictures = [
         ("breakdown.svg", &breakdown),
         ("share.svg", &share),
         ("timeline.svg", &timeline),
         ("prefill.svg", &prefill),
         ("prefill-timeline.svg", &prefill_timeline),
-    ] {
+        ("accuracy.svg", &accuracy),
+    ];
+    for (name, text) in pictures {
         if let Some(text) = text {
             output.write_text(name, text)?;
         }
@@ -328,15 +424,8 @@ pub fn run_to_files_within(
         output.write_text("run.json", &reports::run_info::to_json(&info))?;
     }
     // What an earlier run left here and this one does not write would not belong to summary.json.
-    output.commit(&[
-        "breakdown.svg",
-        "share.svg",
-        "timeline.svg",
-        "prefill.svg",
-        "prefill-timeline.svg",
-        "trace.json",
-        "spans-open.csv",
-    ])?;
+    let pictures = pictures.map(|(name, _)| name);
+    output.commit(&[&pictures[..], &["trace.json", "spans-open.csv"]].concat())?;
     Ok((run, executed))
 }
 

@@ -43,12 +43,13 @@ use crate::scenario::document::Node;
 use crate::scenario::error::Fault;
 pub use crate::scenario::error::{Place, Problem, ScenarioError};
 pub use crate::scenario::json_schema::json_schema;
+pub use crate::scenario::kernel::{KernelScenario, KernelSystem, KernelWork};
 use crate::scenario::models::Models;
 pub use crate::scenario::models::{EMBEDDED_MODELS, ModelSource};
 use crate::scenario::overrides::Axis;
 pub use crate::scenario::words::{
-    Attention, Dispatch, Dtype, Execution, Gather, Home, Overflow, Pipeline, Placement, SpillUnit, Word, Words,
-    WorkloadKind,
+    Attention, Dispatch, Dtype, Element, Execution, Gather, Home, KernelKind, KernelName, KernelSplit, Overflow,
+    Pipeline, Placement, SpillUnit, Word, Words, WorkloadKind,
 };
 
 mod check;
@@ -57,6 +58,7 @@ mod document;
 mod error;
 mod file;
 mod json_schema;
+mod kernel;
 mod models;
 mod overrides;
 pub mod quantity;
@@ -75,6 +77,7 @@ macro_rules! shipped {
 }
 
 shipped![
+    "aqpim/accuracy-latency",
     "aqpim/capacity-wall",
     "aqpim/communication-share",
     "aqpim/decode-latency",
@@ -82,6 +85,7 @@ shipped![
     "aqpim/prefill-clustering",
     "cxl-pim",
     "offload-share",
+    "pim-kernels",
     "pim-pool",
     "quickstart",
     "replaces",
@@ -104,6 +108,8 @@ pub struct Scenario {
     pub workload: Workload,
     /// The machines, in the order of the file.
     pub systems: Vec<SystemSpec>,
+    /// Tensors on which the error of the systems' KV codecs is measured.
+    pub accuracy: Option<AccuracyChoice>,
     /// The sweep that this is a point of: keys and values.
     pub sweep: Vec<(String, Vec<Value>)>,
     /// SHA-256 of the resolved point as canonical JSON, without its name and sweep.
@@ -129,6 +135,15 @@ pub struct Workload {
     pub prefill_batch: Option<u32>,
     /// Whether the context may exceed the trained length.
     pub beyond_trained_length: bool,
+}
+
+/// On what the error of KV codecs is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccuracyChoice {
+    /// A file of tensors, or the name of built-in ones.
+    pub tensors: String,
+    /// Tokens that are stored; by default as many as the tensors allow.
+    pub context: Option<usize>,
 }
 
 /// A machine.
@@ -215,6 +230,9 @@ pub struct KvChoice {
 /// A point of a sweep: its keys with their values (none without a sweep), and the scenario that they make.
 pub type Point = (Vec<(String, Value)>, Scenario);
 
+/// The same of a scenario of kernels.
+pub type KernelPoint = (Vec<(String, Value)>, KernelScenario);
+
 /// A scenario file with all its points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
@@ -226,8 +244,11 @@ pub struct Loaded {
     pub sweep: Vec<(String, Vec<Value>)>,
     /// SHA-256 of the resolved scenario: that of its point, or of all its points where it sweeps.
     pub sha256: String,
-    /// The points, of which there is one at least; the first key of the sweep varies slowest.
+    /// The points, of which there is one at least; the first key of the sweep varies slowest. None where the scenario is
+    /// of kernels.
     pub points: Vec<Point>,
+    /// The points of a scenario of kernels, likewise; none where it is of a model.
+    pub kernels: Vec<KernelPoint>,
 }
 
 /// How a scenario is written.
@@ -291,8 +312,10 @@ fn points(path: &Path, text: &str, format: Format, folder: Option<PathBuf>, sets
         Format::Toml => document::from_toml(text)?,
         Format::Json => document::from_json(text)?,
     };
+    let of_kernels = kernel::is_kernel(&root);
+    let schema = if of_kernels { kernel::ROOT } else { schema::ROOT };
     for set in sets {
-        overrides::set(&mut root, set)?;
+        overrides::set(schema, &mut root, set)?;
     }
     let axes = overrides::take_sweep(&mut root)?;
     let total = total(&axes)?;
@@ -300,32 +323,38 @@ fn points(path: &Path, text: &str, format: Format, folder: Option<PathBuf>, sets
     let mut models = Models::new(folder);
     let sweep: Vec<(String, Vec<Value>)> =
         axes.iter().map(|axis| (axis.key.clone(), axis.values.iter().map(Node::json).collect())).collect();
-    let mut points = Vec::new();
+    let (mut points, mut kernels, mut digests) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..total {
         let mut document = root.clone();
         let mut keys = Vec::new();
         for (axis, value) in chosen(&axes, index) {
-            overrides::apply(&mut document, &axis.path, value, &axis.origin)?;
+            overrides::apply(schema, &mut document, &axis.path, value, &axis.origin)?;
             keys.push((axis.key.clone(), value.json()));
         }
-        let checked = check::check(schema::ROOT, &document, "")?;
+        let checked = check::check(schema, &document, "")?;
+        if of_kernels {
+            let scenario = kernel::resolve(&checked, &stem)?;
+            digests.push((scenario.sha256.clone(), json!([keys, scenario.sha256])));
+            kernels.push((keys, scenario));
+            continue;
+        }
         let mut scenario = resolve::resolve(&checked, &stem, &mut models)?;
         scenario.sweep.clone_from(&sweep);
+        digests.push((scenario.sha256.clone(), json!([keys, scenario.sha256])));
         points.push((keys, scenario));
     }
-    let sha256 = match points.as_slice() {
-        [(_, only)] if sweep.is_empty() => only.sha256.clone(),
-        all => {
-            let digests: Vec<_> = all.iter().map(|(keys, point)| json!([keys, point.sha256])).collect();
-            resolve::digest(&Value::Array(digests))
-        }
+    let sha256 = match digests.as_slice() {
+        [(only, _)] if sweep.is_empty() => only.clone(),
+        all => resolve::digest(&all.iter().map(|(_, point)| point.clone()).collect()),
     };
+    let mut names = points.iter().map(|(_, point)| &point.name).chain(kernels.iter().map(|(_, point)| &point.name));
     Ok(Loaded {
-        name: points.first().map_or_else(String::new, |(_, first)| first.name.clone()),
+        name: names.next().cloned().unwrap_or_default(),
         path: path.to_owned(),
         sweep,
         sha256,
         points,
+        kernels,
     })
 }
 

@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod energy;
 pub mod error;
 pub mod figures;
+pub mod kernel_run;
 pub mod machine;
 pub mod node;
 pub mod placement;
@@ -91,7 +92,8 @@ pub fn simulate(
     conduct: Conduct<'_>,
     progress: &mut dyn FnMut(u64, Progress),
 ) -> Result<Outcome, SystemError> {
-    let (figures, mut assumptions) = Figures::read(spec)?;
+    let (mut figures, mut assumptions) = Figures::read(spec)?;
+    figures.serve(job.model.query_heads_per_kv_head());
     let mut placement = Placement::of(spec, &figures, job)?;
     let prefill = Prefill::of(&mut placement, job)?;
     assumptions.extend(assumptions::of(&figures, &placement));
@@ -117,7 +119,9 @@ pub fn simulate(
         context: job.workload.context,
         prefill: prefill.as_ref().map(Prefill::shape),
         lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
-        energy_pj: energy::parts(&run.spans, &run.names, run.pim_energy),
+        kernel: None,
+        energy_pj: energy::parts(&run, &figures),
+        pim_commands: run.pim_energy.map_or_else(Vec::new, |energy| energy.commands),
         actors: run.names,
         spans: run.spans,
         open: run.open,
@@ -133,6 +137,8 @@ pub fn simulate(
             spilled: placement.spilled(),
             placement: placement.describe(),
         },
+        // Measured by whoever runs the scenario, where it asks.
+        accuracy: None,
         notes: placement.notes(&figures),
         events: run.events,
         execution: execution(&run.threads, run.one_thread.map(|why| why.to_string())),

@@ -15,6 +15,7 @@
 //! ```
 
 pub mod aim;
+pub mod aqpim;
 pub mod attacc;
 pub mod claims;
 pub mod dram;
@@ -81,6 +82,7 @@ pub static SUITES: &[&dyn Suite] = &[
     &hbm_pim::HbmPimGolden,
     &hbm_pim::HbmPimKernels,
     &aim::AimBlocks,
+    &aqpim::AqpimGolden,
     &kv_golden::KvGolden,
     &kv_costs::KvCosts,
     &kv_attention::KvAttentionError,

@@ -188,7 +188,8 @@ pub const JEDEC: &[Constraint] = &[
     at(Channel, &[MvSb], &[SetM, Sfm], sum(&[P::Cl, P::Bl])),
     at(Channel, &[MvSum], &[SetM, Sfm], SUMMED),
     at(Channel, &[Rd], &[SetM], sum(&[P::Cl, P::Bl])),
-    at(Rank, &[Rd], &[Wr], sum(&[P::Rtw])),
+    // The ranks share the pins, so the turn-around holds between any two.
+    at(PseudoChannel, &[Rd], &[Wr], sum(&[P::Rtw])),
     at(Rank, &[Wr], &[Rd], sum(&[P::Cwl, P::Bl, P::WtrS])),
     at(BankGroup, &[Wr], &[Rd], sum(&[P::Cwl, P::Bl, P::WtrL])),
     // Ordinary commands.

@@ -4,6 +4,7 @@ mod cursor;
 pub mod engine;
 mod fast_forward;
 pub mod fifo_pim;
+pub mod mixed;
 mod moves;
 mod readiness;
 mod rows;
@@ -16,9 +17,10 @@ use sim_core::{
     log_span,
 };
 
-use crate::command::CommandCounts;
+use crate::command::{Command, CommandCounts};
 use crate::device::DeviceSpec;
 use crate::energy::{self, Energy};
+use crate::kernel::ordinary;
 use crate::program::Program;
 
 use engine::{Engine, ExecutionMode};
@@ -53,12 +55,15 @@ struct Running {
 /// One channel that stands for `copies` channels that run the same programs from the same state.
 ///
 /// Ready programs run one at a time in the order of (ready, task). The span of a program is `compute.pim`; its mode
-/// switches are the span's launch.
+/// switches are the span's launch. Ordinary accesses are programs too ([`ordinary::access`]): they
+/// wait while another program has the channel, and their spans are of the link that carries the data.
 #[derive(Debug)]
 pub struct Controller {
     /// Configuration.
     device: Arc<DeviceSpec>,
     copies: u32,
+    /// Configuration: what the spans of ordinary accesses are.
+    access: Category,
     board: Board<ProgramTask>,
     /// State.
     engine: Engine,
@@ -79,6 +84,7 @@ impl Controller {
             engine: Engine::new(&device),
             device,
             copies,
+            access: Category::CommunicationHbm,
             board: Board::default(),
             ready: BTreeSet::new(),
             running: None,
@@ -92,6 +98,11 @@ impl Controller {
     /// The same, executing programs as `mode` says.
     pub fn with_execution(self, mode: ExecutionMode) -> Self {
         Self { engine: self.engine.with_execution(mode), ..self }
+    }
+
+    /// The same, with another category for the spans of ordinary accesses than `communication.hbm`.
+    pub fn with_access(self, access: Category) -> Self {
+        Self { access, ..self }
     }
 
     /// The steps of all its programs, see [`Engine::steps`].
@@ -113,6 +124,36 @@ impl Controller {
     /// Energy of all copies, see [`energy::energy`] for what is counted.
     pub fn energy(&self) -> Energy {
         energy::energy(&self.device, &self.command_counts())
+    }
+
+    /// Commands of all copies up to `end`, the refreshes of idle time included.
+    pub fn command_counts_until(&self, end: Time) -> CommandCounts {
+        let cycle = self.device.timing.clock.cycle_at_or_after(end).0;
+        let mut counts = self.counts;
+        // A program that was stopped has done its refreshes itself, and counts for nothing.
+        if self.running.is_none() {
+            counts[Command::RefAb] += self.engine.refreshes_until(i64::try_from(cycle).unwrap_or(i64::MAX));
+        }
+        counts.times(u64::from(self.copies))
+    }
+
+    /// Energy of all copies up to `end`, by part. Standby is that of open rows while a program runs and of closed rows
+    /// otherwise (assumption: rows are open for most of a program).
+    pub fn energy_until(&self, end: Time) -> energy::Parts {
+        let mut parts = energy::parts(&self.device, &self.command_counts_until(end));
+        let standby = energy::background(&self.device, self.busy.min(end), end.since(self.busy.min(end)));
+        parts.standby = standby.times(u64::from(self.copies));
+        parts
+    }
+
+    /// The same commands up to `end` with what each kind takes, standby left out.
+    pub fn energy_by_command(&self, end: Time) -> Vec<(Command, u64, Energy)> {
+        energy::by_command(&self.device, &self.command_counts_until(end))
+    }
+
+    /// Channels that it stands for.
+    pub const fn copies(&self) -> u32 {
+        self.copies
     }
 
     fn start_next<M: From<Signal> + From<ProgramDone>>(&mut self, context: &mut Context<'_, M>) {
@@ -140,7 +181,7 @@ impl Controller {
         let copies = u64::from(self.copies);
         let span = context.open(SpanDraft {
             kind,
-            category: Category::ComputePim,
+            category: if ordinary::is_access(&program) { self.access } else { Category::ComputePim },
             tag,
             ready: arrival.ready,
             signal: arrival.latency,

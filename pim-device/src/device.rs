@@ -16,7 +16,8 @@ pub mod hbm2_pim;
 
 use sim_core::{Bytes, Cycles, Rate};
 
-use crate::energy::EnergyFigures;
+use crate::constraint::{Constraint, JEDEC};
+use crate::energy::{EnergyFigures, PowerBudget};
 use crate::organisation::Organisation;
 use crate::timing::{Parameter, Timing};
 
@@ -77,6 +78,8 @@ pub struct DeviceSpec {
     pub element: u32,
     /// Energy per bit and per operation.
     pub energy: EnergyFigures,
+    /// The most power of a stack; `None` where only [`Self::timing`] limits it.
+    pub power: Option<PowerBudget>,
     /// What its PEs have for a product-quantised KV cache; `None` where they have nothing.
     pub pq: Option<PqFigures>,
 }
@@ -107,6 +110,12 @@ impl DeviceSpec {
     pub fn with_element(self, bytes: u32) -> Self {
         let element = bytes.max(1);
         Self { element, lanes: (self.organisation.granule / element).max(1), ..self }
+    }
+
+    /// The rules between its commands: the table, and those of its power.
+    pub fn constraints(&self) -> Vec<Constraint> {
+        let power = self.power.iter().flat_map(|power| power.constraints(self));
+        JEDEC.iter().copied().chain(power).collect()
     }
 
     /// The same with so much of its capacity: rows of every bank, rounded down. PEs take area beside the banks, and a die of

@@ -10,12 +10,15 @@ mod bank_set;
 pub mod channel;
 pub mod config;
 mod core;
+mod edges;
 mod queue;
 pub mod request;
 pub mod rules;
 mod scheduler;
-mod search;
 pub mod state;
+mod times;
+pub mod traffic;
+mod wheel;
 
 pub use bank::{BankState, Banks};
 pub use bank_queue::{BankQueueChannel, BankQueueConfig};

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::ops::{Add, AddAssign};
 
-use sim_core::Time;
+use sim_core::{Cycles, Time};
 
 use crate::command::{Command, CommandCounts};
+use crate::constraint::{self, Constraint, Latency};
 use crate::device::{DeviceSpec, PeLevel};
 use crate::organisation::Level;
+use crate::timing::Parameter;
 
 /// Energy in femtojoules, an integer so that sums do not depend on their order. Holds 18 kJ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,16 +46,16 @@ impl fmt::Display for Energy {
     }
 }
 
-/// Configuration: energy per bit and per multiply-add, in fJ.
+/// Configuration: energy per bit, per multiply-add and per refresh in fJ, standby in uW.
 ///
 /// Source: Fine-Grained DRAM (MICRO 2017) as used by the AttAcc simulator, pJ per bit: activate and precharge 0.11 (of
 /// the activated page: 0.11 x 8192 bit = 0.9 nJ), cell 0.44, column decoder to bank-group multiplexer 1.01, on to the
 /// global multiplexer 1.23, TSV 0.5, interposer 0.3; 0.32 pJ per multiply-add. AttAcc's own script applies the
 /// figures per bit to bytes; here a byte has eight bits.
 ///
-/// Standby: IDD3N 55 mA and IDD2N 40 mA at 1.2 V, of DRAMSim3's `HBM2_8Gb_x128` for a channel of one rank. That HBM3's ranks
-/// take as much each is an assumption. (Refresh by the same file, (IDD5AB - IDD3N) x 1.2 V x 350 ns, is 82 nJ for each rank, 164 for a
-/// channel of two; what is counted here by activated bits is 115.)
+/// Standby and refresh: IDD3N 55 mA, IDD2N 40 mA and IDD5AB 250 mA at 1.2 V, of DRAMSim3's `HBM2_8Gb_x128` for a channel of one
+/// rank. That HBM3's ranks take as much each is an assumption. A refresh of all banks of a rank is (IDD5AB - IDD3N) x 1.2 V x 350 ns
+/// (tRFC of an 8 Gb channel) = 81.9 nJ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnergyFigures {
     /// Activation and precharge, per bit of the activated page.
@@ -70,6 +72,8 @@ pub struct EnergyFigures {
     pub interposer: u64,
     /// One multiply-add of a bank PE.
     pub mac: u64,
+    /// A refresh of all banks of one rank, beside standby.
+    pub refresh: u64,
     /// Standby of one rank of a channel while rows are open, in uW.
     pub standby_open: u64,
     /// Standby of one rank of a channel while all rows are closed, in uW.
@@ -86,20 +90,87 @@ impl EnergyFigures {
         tsv: 500,
         interposer: 300,
         mac: 320,
+        refresh: 81_900_000,
         standby_open: 66_000,
         standby_closed: 48_000,
     };
 }
 
-/// A retention period refreshes every row once. Assumption: JEDEC's 32 ms at 85 °C in 8192 refresh commands.
-const REFRESHES_PER_RETENTION: u64 = 8_192;
+/// Statistics: energy by what takes it, from the cells outwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Activation and precharge of rows.
+    pub activation: Energy,
+    /// Cells read and written.
+    pub cell: Energy,
+    /// Bits moved between column decoders and bank-group multiplexers.
+    pub bank_group: Energy,
+    /// Bits moved between bank-group multiplexers and the global one.
+    pub global: Energy,
+    /// Bits moved through the silicon.
+    pub tsv: Energy,
+    /// Multiply-adds.
+    pub mac: Energy,
+    /// Refresh.
+    pub refresh: Energy,
+    /// Standby.
+    pub standby: Energy,
+}
 
-/// The energy of one command.
+impl Parts {
+    /// Each with its name.
+    pub const fn named(&self) -> [(&'static str, Energy); 8] {
+        [
+            ("activation", self.activation),
+            ("cell", self.cell),
+            ("bank_group", self.bank_group),
+            ("global", self.global),
+            ("tsv", self.tsv),
+            ("mac", self.mac),
+            ("refresh", self.refresh),
+            ("standby", self.standby),
+        ]
+    }
+
+    /// All together.
+    pub fn total(&self) -> Energy {
+        self.named().into_iter().fold(Energy::default(), |sum, (_, energy)| sum + energy)
+    }
+
+    /// A whole multiple, saturating.
+    #[must_use]
+    pub const fn times(self, n: u64) -> Self {
+        Self {
+            activation: self.activation.times(n),
+            cell: self.cell.times(n),
+            bank_group: self.bank_group.times(n),
+            global: self.global.times(n),
+            tsv: self.tsv.times(n),
+            mac: self.mac.times(n),
+            refresh: self.refresh.times(n),
+            standby: self.standby.times(n),
+        }
+    }
+}
+
+impl AddAssign for Parts {
+    fn add_assign(&mut self, other: Self) {
+        self.activation += other.activation;
+        self.cell += other.cell;
+        self.bank_group += other.bank_group;
+        self.global += other.global;
+        self.tsv += other.tsv;
+        self.mac += other.mac;
+        self.refresh += other.refresh;
+        self.standby += other.standby;
+    }
+}
+
+/// What one command takes, by part. The multiply-adds of a MAC are counted per query, see [`parts`].
 ///
-/// Not counted, because no source gives a figure: the BufferPE's softmax and other operations, GEMV buffers and registers,
-/// leakage. A look-up is charged as a granule of cells whatever it brings.
-/// A refresh is charged as the activation of the rows it restores (derived, not published).
-pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
+/// Not counted, because no source gives a figure: the BufferPE's softmax and other operations, GEMV buffers and registers. A
+/// look-up is charged as a granule of cells whatever it brings.
+pub fn command_parts(device: &DeviceSpec, command: Command) -> Parts {
     let figures = &device.energy;
     let organisation = &device.organisation;
     let page_bits = organisation.page().0 * 8;
@@ -107,46 +178,47 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
     let banks = u64::from(organisation.banks_per_channel());
     let bank_groups = u64::from(organisation.nodes(Level::BankGroup));
     let pseudo_channels = u64::from(organisation.pseudo_channels);
-    let restored = u64::from(organisation.rows).div_ceil(REFRESHES_PER_RETENTION);
-    let path = figures.bank_group + figures.global + figures.tsv;
-    Energy(match command {
-        Command::ActAb => banks * page_bits * figures.activation,
-        Command::ActSb => bank_groups * page_bits * figures.activation,
-        Command::ActPb => pseudo_channels * page_bits * figures.activation,
-        Command::Act | Command::Act2 => page_bits * figures.activation,
-        // The multiply-adds are counted per query in `energy`.
-        Command::MacAb | Command::Af | Command::Ret | Command::RdReg | Command::WrReg => {
-            banks * granule_bits * figures.cell
-        }
+    let none = Parts::default();
+    let pages = |pages: u64| Parts { activation: Energy(pages * page_bits * figures.activation), ..none };
+    let cells = |granules: u64| Parts { cell: Energy(granules * granule_bits * figures.cell), ..none };
+    let to_group =
+        |granules: u64, rest: Parts| Parts { bank_group: Energy(granules * granule_bits * figures.bank_group), ..rest };
+    let to_die = |granules: u64, rest: Parts| Parts {
+        global: Energy(granules * granule_bits * figures.global),
+        tsv: Energy(granules * granule_bits * figures.tsv),
+        ..to_group(granules, rest)
+    };
+    let refresh = |ranks: u64, share: u64| Parts { refresh: Energy(ranks * figures.refresh / share.max(1)), ..none };
+    match command {
+        Command::ActAb => pages(banks),
+        Command::ActSb => pages(bank_groups),
+        Command::ActPb => pages(pseudo_channels),
+        Command::Act | Command::Act2 => pages(1),
+        Command::MacAb | Command::Af | Command::Ret | Command::RdReg | Command::WrReg => cells(banks),
         // Further from the bank, the PE costs the way to it.
-        Command::MacSb => bank_groups * granule_bits * (figures.cell + figures.bank_group),
-        Command::MacPb => pseudo_channels * granule_bits * (figures.cell + path),
-        Command::Rd | Command::RdA | Command::Wr | Command::WrA | Command::RdCp | Command::WrCp => {
-            granule_bits * (figures.cell + path)
-        }
+        Command::MacSb => to_group(bank_groups, cells(bank_groups)),
+        Command::MacPb => to_die(pseudo_channels, cells(pseudo_channels)),
+        Command::Rd | Command::RdA | Command::Wr | Command::WrA | Command::RdCp | Command::WrCp => to_die(1, cells(1)),
         // Two banks of a bank group are read, a third is written.
-        Command::EwMul => 3 * bank_groups * granule_bits * (figures.cell + figures.bank_group),
-        Command::WrAb => granule_bits * path + banks * granule_bits * figures.cell,
+        Command::EwMul => to_group(3 * bank_groups, cells(3 * bank_groups)),
+        Command::WrAb => to_die(1, cells(banks)),
         // Accumulators: a granule over the external bus, no cell.
-        Command::RdMac | Command::RdAf | Command::WrMac => granule_bits * path,
+        Command::RdMac | Command::RdAf | Command::WrMac => to_die(1, none),
         // The PEs of the buffer die have their buffers beside them.
-        Command::WrGb | Command::MvSb | Command::MvGb if device.pe == PeLevel::BufferDie => 0,
+        Command::WrGb | Command::MvSb | Command::MvGb if device.pe == PeLevel::BufferDie => none,
         // A move carries a granule in every pseudo-channel.
-        Command::WrGb | Command::MvSb | Command::MvGb => pseudo_channels * granule_bits * path,
+        Command::WrGb | Command::MvSb | Command::MvGb => to_die(pseudo_channels, none),
         // The four banks of a bank group send a granule each to its adder, whose sum goes on; an addition costs no more than a
         // multiply-add.
         Command::MvSum => {
             let (banks, lanes) = (u64::from(organisation.banks), u64::from(device.elements_per_granule()));
-            let sum = granule_bits * (banks * figures.bank_group + figures.global + figures.tsv);
-            pseudo_channels * (sum + (banks - 1) * lanes * figures.mac)
+            let added = Energy(figures.mac).times(pseudo_channels * banks.saturating_sub(1) * lanes);
+            to_group(pseudo_channels * banks, Parts { mac: added, ..to_die(pseudo_channels, none) })
         }
         // One granule in each pseudo-channel, which every bank group takes in.
-        Command::MvBc => {
-            pseudo_channels * granule_bits * (figures.global + figures.tsv)
-                + bank_groups * granule_bits * figures.bank_group
-        }
-        Command::RefAb | Command::RfmAb => banks * restored * page_bits * figures.activation,
-        Command::RefPb | Command::RfmPb => restored * page_bits * figures.activation,
+        Command::MvBc => to_group(bank_groups, to_die(pseudo_channels, none)),
+        Command::RefAb | Command::RfmAb => refresh(ranks(device), 1),
+        Command::RefPb | Command::RfmPb => refresh(1, u64::from(organisation.banks_per_rank())),
         // Precharge is part of the activation's figure.
         Command::PreA
         | Command::Pre
@@ -158,8 +230,18 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
         | Command::Sfm
         | Command::Bpe
         | Command::SetM
-        | Command::SetH => 0,
-    })
+        | Command::SetH => none,
+    }
+}
+
+/// The energy of one command, its multiply-adds left out.
+pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
+    command_parts(device, command).total()
+}
+
+/// Ranks of a channel: stack IDs, which both pseudo-channels share.
+fn ranks(device: &DeviceSpec) -> u64 {
+    u64::from(device.organisation.nodes(Level::Rank) / device.organisation.pseudo_channels.max(1))
 }
 
 /// What one channel takes beside its commands: standby while rows are open and while all are closed. Not part of
@@ -174,19 +256,134 @@ pub fn command_energy(device: &DeviceSpec, command: Command) -> Energy {
 /// ```
 pub fn background(device: &DeviceSpec, open: Time, closed: Time) -> Energy {
     let figures = &device.energy;
-    let ranks = u128::from(device.organisation.nodes(Level::Rank) / device.organisation.pseudo_channels.max(1));
     // 1 uW for 1 ps is 0.001 fJ.
-    let of = |microwatts: u64, time: Time| u128::from(microwatts) * u128::from(time.ps()) * ranks / 1_000;
+    let of = |microwatts: u64, time: Time| {
+        u128::from(microwatts) * u128::from(time.ps()) * u128::from(ranks(device)) / 1_000
+    };
     let total = of(figures.standby_open, open) + of(figures.standby_closed, closed);
     Energy(u64::try_from(total).unwrap_or(u64::MAX))
 }
 
+/// What an idle channel takes up to `end`: refreshes on time, and standby with all rows closed.
+pub fn idle(device: &DeviceSpec, end: Time) -> Parts {
+    let interval = u64::from(device.timing.get(Parameter::Refi).max(1));
+    let refreshes = device.timing.clock.cycle_at_or_after(end).0 / interval;
+    let mut parts = command_parts(device, Command::RefAb).times(refreshes);
+    parts.standby = background(device, Time::ZERO, end);
+    parts
+}
+
 /// The energy of all commands counted, multiply-adds included.
 pub fn energy(device: &DeviceSpec, counts: &CommandCounts) -> Energy {
-    let mut total = Energy::default();
+    parts(device, counts).total()
+}
+
+/// The same by part; standby is left out.
+pub fn parts(device: &DeviceSpec, counts: &CommandCounts) -> Parts {
+    let mut total = Parts::default();
     for (command, count) in counts.iter() {
-        total += command_energy(device, command).times(count);
+        total += command_parts(device, command).times(count);
     }
-    let multiply_adds = counts.mac_queries.saturating_mul(device.operations_per_mac() / 2);
-    total + Energy(device.energy.mac).times(multiply_adds)
+    total.mac += multiply_adds(device, counts.mac_queries);
+    total
+}
+
+/// The same by command: every one that was issued, with its energy. Multiply-adds are with the device's own MAC.
+pub fn by_command(device: &DeviceSpec, counts: &CommandCounts) -> Vec<(Command, u64, Energy)> {
+    let mac = device.pe.commands().mac;
+    let issued = counts.iter().filter(|(_, count)| *count > 0);
+    issued
+        .map(|(command, count)| {
+            let own = command_energy(device, command).times(count);
+            let computed = if command == mac { multiply_adds(device, counts.mac_queries) } else { Energy::default() };
+            (command, count, own + computed)
+        })
+        .collect()
+}
+
+/// The multiply-adds of MACs for so many queries in all.
+fn multiply_adds(device: &DeviceSpec, queries: u64) -> Energy {
+    Energy(device.energy.mac).times(queries.saturating_mul(device.operations_per_mac() / 2))
+}
+
+/// Configuration: the most power that a stack may take.
+///
+/// It is kept by rules between commands, see [`PowerBudget::constraints`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PowerBudget {
+    /// Power of one stack, in uW.
+    pub stack: u64,
+    /// Queries that one MAC serves, for the energy of its multiply-adds.
+    pub queries: u32,
+}
+
+/// Part of the power beside standby that moves between banks and buffer die may take; the rest is for rows, MACs, accesses and
+/// refresh. Assumption: an eighth. Both streams of a program keep to their own part, so that neither waits for the other's power.
+const MOVES_SHARE: u64 = 8;
+/// Commands of the row stream that take energy, and refresh.
+const COSTLY: &[Command] = &[
+    Command::ActAb,
+    Command::MacAb,
+    Command::ActSb,
+    Command::MacSb,
+    Command::ActPb,
+    Command::MacPb,
+    Command::Act,
+    Command::Rd,
+    Command::Wr,
+    Command::Ret,
+    Command::RdReg,
+    Command::WrReg,
+    Command::RefAb,
+];
+/// Commands of the move stream that take energy.
+const MOVES: &[Command] = &[Command::WrGb, Command::MvSb, Command::MvGb, Command::MvSum, Command::MvBc];
+/// Every command, to borrow single ones from.
+static SINGLE: [Command; Command::ALL.len()] = Command::ALL;
+
+impl PowerBudget {
+    /// The power of one channel that is left for the commands of rows, and of moves, in uW: what standby with open rows leaves, an
+    /// eighth of it for moves where moves take any energy.
+    pub fn shares(&self, device: &DeviceSpec) -> (u64, u64) {
+        let channel = self.stack / u64::from(device.organisation.channels.max(1));
+        let left = channel.saturating_sub(ranks(device) * device.energy.standby_open);
+        let free = MOVES.iter().all(|&command| command_energy(device, command) == Energy::default());
+        let moves = if free { 0 } else { left / MOVES_SHARE };
+        (left - moves, moves)
+    }
+
+    /// What a command takes, the multiply-adds of a MAC included.
+    pub fn of(&self, device: &DeviceSpec, command: Command) -> Energy {
+        let computes = command == device.pe.commands().mac;
+        let queries = if computes { u64::from(self.queries.max(1)) } else { 0 };
+        command_energy(device, command) + multiply_adds(device, queries)
+    }
+
+    /// The least power of a stack of this kind that can be kept, in uW: standby, and refresh in half of the time that it has.
+    pub fn least(device: &DeviceSpec) -> u64 {
+        let interval = device.timing.clock.edge(Cycles(u64::from(device.timing.get(Parameter::Refi)))).ps().max(1);
+        // fJ over ps are 1000 uW.
+        let refresh = (2_000 * command_energy(device, Command::RefAb).0).div_ceil(interval);
+        let with_moves = (refresh * MOVES_SHARE).div_ceil(MOVES_SHARE - 1);
+        (ranks(device) * device.energy.standby_open + with_moves + 1) * u64::from(device.organisation.channels.max(1))
+    }
+
+    /// The rules that keep it: after a command that takes the energy E nothing that takes energy follows before E / P, P being the
+    /// power of its stream. So in any window no more is taken than P times its length and one command of each stream.
+    pub fn constraints(&self, device: &DeviceSpec) -> Vec<Constraint> {
+        let (rows, moves) = self.shares(device);
+        let rules = |of: &'static [Command], share: u64| {
+            of.iter().filter_map(move |&command| {
+                let energy = self.of(device, command);
+                let gap = energy.0.saturating_mul(1_000).div_ceil(share.max(1));
+                let cycles = device.timing.clock.cycle_at_or_after(Time::from_ps(gap)).0;
+                let single = command.index();
+                (energy > Energy::default()).then(|| {
+                    let latency = Latency::fixed(u32::try_from(cycles).unwrap_or(u32::MAX / 4));
+                    constraint::at(Level::Channel, &SINGLE[single..=single], of, latency)
+                })
+            })
+        };
+        rules(COSTLY, rows).chain(rules(MOVES, moves)).collect()
+    }
 }

@@ -35,5 +35,5 @@ pub use error::Hbm2PimError;
 pub use kernel::{Kernel, Operation};
 pub use mode::{Control, Mode};
 pub use request::{Request, Requests};
-pub use run::{KernelRun, run, trace};
+pub use run::{KernelRun, Traffic, run, run_counted, trace};
 pub use trace::{Trace, TraceRow};

@@ -233,7 +233,7 @@ fn check(
         }
         match instruction {
             Instruction::Post(Token(name)) | Instruction::Free(Token(name)) => {
-                balance[usize::from(name)] += i128::from(times)
+                balance[usize::from(name)] += i128::from(times);
             }
             Instruction::Wait(Token(name)) => balance[usize::from(name)] -= i128::from(times),
             _ => {}

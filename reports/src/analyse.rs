@@ -25,6 +25,8 @@ pub struct SystemInput {
     pub lengths: Vec<u64>,
     /// What was processed before the first token; `None` where the cache was there already.
     pub prefill: Option<PrefillShape>,
+    /// What the one kernel is that was run, for people; `None` for a decode. Its end is the one token.
+    pub kernel: Option<String>,
     /// The actors' names, by actor index.
     pub actors: Vec<String>,
     /// What the actors did, ordered by (end, actor, number). A span of kind `token` and step i marks the end of token i,
@@ -40,6 +42,10 @@ pub struct SystemInput {
     pub memory: Memory,
     /// Parts of the energy of the whole run, in picojoules, without the total.
     pub energy_pj: Vec<(String, f64)>,
+    /// Commands of the PIM stacks: how many, and the picojoules that they took.
+    pub pim_commands: Vec<(String, u64, f64)>,
+    /// What its KV codec does to attention, where the scenario asks for it.
+    pub accuracy: Option<Accuracy>,
     /// Sentences for people: what was chosen, spilled, refused.
     pub notes: Vec<String>,
     /// Messages that the kernel delivered.
@@ -107,6 +113,25 @@ pub struct Use {
     pub capacity: Bytes,
 }
 
+/// What a system's KV codec does to the output of attention, measured on a model's own keys, values and queries.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Accuracy {
+    /// The codec with its parameters, as it was measured.
+    pub codec: String,
+    /// What it was measured on.
+    pub tensors: String,
+    /// Heads over which the mean is taken.
+    pub heads: u64,
+    /// Stored tokens.
+    pub context: u64,
+    /// Stored bits for each element of K and V.
+    pub bits_per_element: f64,
+    /// Mean relative error of the output.
+    pub error: f64,
+    /// Mean cosine between the exact output and the codec's.
+    pub cosine: f64,
+}
+
 /// A figure that no source gives, and why it is what it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assumption {
@@ -129,6 +154,8 @@ pub struct SystemReport {
     pub context: u64,
     /// The same of each sequence, the oldest first, where they differ; empty where all are equal.
     pub lengths: Vec<u64>,
+    /// What the one kernel is that was run, for people; `None` for a decode.
+    pub kernel: Option<String>,
     /// Tokens generated per sequence.
     pub tokens: u32,
     /// What came before the tokens; `None` where the cache was there already.
@@ -156,8 +183,12 @@ pub struct SystemReport {
     pub memory: Memory,
     /// Energy of the whole run in picojoules: `total` first, then the parts.
     pub energy_pj: Vec<(String, f64)>,
+    /// Commands of the PIM stacks: how many, and the picojoules that they took.
+    pub pim_commands: Vec<(String, u64, f64)>,
     /// Resources and the part of their peak that they reached over the whole run, 0 to 1.
     pub utilisation: Vec<(String, f64)>,
+    /// What its KV codec does to attention, where the scenario asks for it.
+    pub accuracy: Option<Accuracy>,
     /// Sentences for people.
     pub notes: Vec<String>,
     /// Messages that the kernel delivered (for run.json: another way to run the same system may need fewer).
@@ -169,6 +200,21 @@ pub struct SystemReport {
 }
 
 impl SystemReport {
+    /// Picojoules of a token step of the whole batch, as the latency is; `None` where part of the run's went into the prompts, or into
+    /// a token that was not finished.
+    pub fn energy_per_step(&self) -> Option<f64> {
+        let total = self.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
+        (self.stopped.is_none() && self.prefill.is_none()).then(|| total / f64::from(self.tokens.max(1)))
+    }
+
+    /// The share of the energy that goes to parts whose names begin with `group` and a dot.
+    pub fn energy_share(&self, group: &str) -> f64 {
+        let total = self.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
+        let of = |name: &str| name.strip_prefix(group).is_some_and(|rest| rest.starts_with('.'));
+        let part: f64 = self.energy_pj.iter().filter(|(name, _)| of(name)).map(|(_, energy)| energy).sum();
+        if total > 0.0 { part / total } else { 0.0 }
+    }
+
     /// The latency of the whole decode.
     pub fn latency(&self) -> Time {
         self.breakdown.total()
@@ -200,8 +246,11 @@ impl SystemReport {
         Time::from_ps(self.latency().ps() / u64::from(self.tokens.max(1)))
     }
 
-    /// Batch, context and tokens, for people.
+    /// Batch, context and tokens, or the kernel, for people.
     pub fn shape(&self) -> String {
+        if let Some(kernel) = &self.kernel {
+            return kernel.clone();
+        }
         let Self { batch, context, tokens, .. } = self;
         match self.lengths.iter().min() {
             Some(shortest) => format!("{batch}, {shortest} to {context}, {tokens}"),
@@ -293,6 +342,7 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         batch: input.batch,
         context: input.context,
         lengths: input.lengths.clone(),
+        kernel: input.kernel.clone(),
         tokens: critical_path.len() as u32,
         prefill,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
@@ -306,6 +356,8 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         actors: input.actors.clone(),
         memory: input.memory.clone(),
         energy_pj: energy_pj.collect(),
+        pim_commands: input.pim_commands.clone(),
+        accuracy: input.accuracy.clone(),
         utilisation: utilisation.collect(),
         notes: input.notes.clone(),
         events: input.events,

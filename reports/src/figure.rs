@@ -1,9 +1,11 @@
 //! The figures, one file each. All are SVG text without scripts or links.
 
+pub mod accuracy;
 pub mod breakdown;
 mod canvas;
 pub mod error_bits;
 pub mod palette;
+mod scatter;
 pub mod share;
 pub mod timeline;
 

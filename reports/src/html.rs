@@ -9,7 +9,7 @@ use crate::analyse::{PointReport, RunReport, SystemReport};
 use crate::critical_path::{Part, Segment};
 use crate::figure::palette::{self, hex};
 use crate::prefill::PrefillReport;
-use crate::table::plain;
+use crate::table::{ENERGY_GROUPS, plain};
 use crate::text::{actor_name, escape, percent, significant};
 
 /// Figures as SVG text; those that are there are shown.
@@ -21,6 +21,8 @@ pub struct Figures<'a> {
     pub share: Option<&'a str>,
     /// timeline.svg.
     pub timeline: Option<&'a str>,
+    /// accuracy.svg.
+    pub accuracy: Option<&'a str>,
     /// prefill.svg.
     pub prefill: Option<&'a str>,
     /// prefill-timeline.svg.
@@ -63,6 +65,7 @@ pub fn page(run: &RunReport, figures: &Figures<'_>) -> String {
         page.points(&run.points);
     }
     page.figure("Communication over the sweep", figures.share);
+    page.figure("Error against time and memory", figures.accuracy);
     page.figure("The prefill", figures.prefill_timeline);
     page.figure("The last token", figures.timeline);
     page.critical_paths(&run.systems);
@@ -101,7 +104,9 @@ impl Page {
     }
 
     fn systems(&mut self, systems: &[SystemReport]) {
-        self.put("<h2>Latency per token</h2>\n<div class=\"wide\"><table>\n<thead><tr><td></td>");
+        let kernels = systems.iter().all(|system| system.kernel.is_some());
+        let heading = if kernels { "Latency" } else { "Latency per token" };
+        self.put(&format!("<h2>{heading}</h2>\n<div class=\"wide\"><table>\n<thead><tr><td></td>"));
         for system in systems {
             self.put(&format!("<th scope=\"col\">{}</th>", escape(&system.name)));
         }
@@ -109,9 +114,14 @@ impl Page {
         if systems.iter().any(|s| s.prefill.is_some()) {
             self.prefill(systems);
         }
-        self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
-        self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
-        self.row("", "batch, context, tokens", systems.iter().map(SystemReport::shape));
+        if kernels {
+            self.row("strong", "latency", systems.iter().map(|s| s.latency().to_string()));
+            self.row("", "kernel", systems.iter().map(SystemReport::shape));
+        } else {
+            self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
+            self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
+            self.row("", "batch, context, tokens", systems.iter().map(SystemReport::shape));
+        }
         for category in Category::ALL {
             if systems.iter().any(|s| s.breakdown.get(category).ps() > 0) {
                 let heading = format!("{} {category}", swatch(category));
@@ -156,15 +166,24 @@ impl Page {
         }
         if systems.iter().any(|s| s.energy_pj.iter().any(|(_, energy)| *energy > 0.0)) {
             let energy = |s: &SystemReport| {
-                if s.stopped.is_some() || s.prefill.is_some() {
-                    // Part of it went into a token that was not finished, or into the prompts.
-                    return "–".to_owned();
-                }
-                let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
-                // Of the whole batch, as the latency is.
-                format!("{} mJ", significant(total / 1e9 / f64::from(s.tokens.max(1))))
+                s.energy_per_step().map_or_else(|| "–".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
             };
-            self.row("", "energy per token step", systems.iter().map(energy));
+            self.row("strong", if kernels { "energy" } else { "energy per token step" }, systems.iter().map(energy));
+            for (label, group) in ENERGY_GROUPS {
+                if systems.iter().any(|s| s.energy_share(group) > 0.0) {
+                    let share = |s: &SystemReport| match s.energy_share(group) {
+                        share if share > 0.0 && s.stopped.is_none() => percent(share),
+                        _ => "–".to_owned(),
+                    };
+                    self.row("", label, systems.iter().map(share));
+                }
+            }
+        }
+        if systems.iter().any(|s| s.accuracy.is_some()) {
+            let error = |s: &SystemReport| s.accuracy.as_ref().map_or("–".to_owned(), |a| percent(a.error));
+            self.row("", "error of attention's output", systems.iter().map(error));
+            let codec = |s: &SystemReport| s.accuracy.as_ref().map_or("–".to_owned(), |a| a.codec.clone());
+            self.row("", "measured with", systems.iter().map(codec));
         }
         self.put("</tbody></table></div>\n");
     }
@@ -208,7 +227,10 @@ impl Page {
         let prefill = points.iter().flat_map(|point| &point.systems).any(|system| system.prefill.is_some());
         let first = prefill.then_some("time to first token");
         let headings = ["point", "system"].into_iter().chain(first);
-        for heading in headings.chain(["latency per token", "tokens per second", "exposed", "busy"]) {
+        let attention = points.iter().flat_map(|point| &point.systems).any(|system| system.attention.layers > 0);
+        let after = attention.then_some("attention of a layer");
+        let headings = headings.chain(["latency per token"]).chain(after);
+        for heading in headings.chain(["tokens per second", "exposed", "busy"]) {
             self.put(&format!("<th scope=\"col\">{heading}</th>"));
         }
         self.put("</tr></thead>\n<tbody>\n");
@@ -216,13 +238,14 @@ impl Page {
             let keys: Vec<String> = point.keys.iter().map(|(key, value)| format!("{key} = {}", plain(value))).collect();
             for system in &point.systems {
                 let first = system.prefill.as_ref().map_or_else(|| "–".to_owned(), |p| p.latency().to_string());
-                let cells = [
-                    system.latency_per_token().to_string(),
+                let rest = [
                     significant(system.tokens_per_second()),
                     percent(system.breakdown.communication_share()),
                     percent(system.communication_busy_share()),
                 ];
-                let cells = prefill.then_some(first).into_iter().chain(cells);
+                let of_layer = attention.then(|| system.attention.per_layer().to_string());
+                let cells = prefill.then_some(first).into_iter().chain([system.latency_per_token().to_string()]);
+                let cells = cells.chain(of_layer).chain(rest);
                 self.row("", &escape(&keys.join(", ")), std::iter::once(system.name.clone()).chain(cells));
             }
         }

@@ -59,7 +59,9 @@ pub mod table;
 pub mod text;
 pub mod trace_view;
 
-pub use analyse::{Assumption, KvBytes, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse};
+pub use analyse::{
+    Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemInput, SystemReport, Use, analyse,
+};
 pub use attention::AttentionView;
 pub use breakdown::Breakdown;
 pub use clustering::Clustering;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use sim_core::{Bytes, Category, Time};
 
-use crate::analyse::{Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
+use crate::analyse::{Accuracy, Assumption, KvBytes, Memory, PointReport, RunReport, SystemReport, Use};
 use crate::attention::AttentionView;
 use crate::breakdown::Breakdown;
 use crate::clustering::Clustering;
@@ -71,7 +71,7 @@ pub fn system(report: &SystemReport) -> Value {
     let memory = &report.memory;
     let kv = &memory.kv_bytes;
     let (packed, paged) = kv.compression();
-    json!({
+    let mut value = json!({
         "name": report.name,
         "decode": {
             "batch": report.batch,
@@ -106,9 +106,50 @@ pub fn system(report: &SystemReport) -> Value {
             "spilled": memory.spilled,
             "placement": memory.placement,
         },
+        "pim_commands": commands(&report.pim_commands),
         "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
+    });
+    // Only where it is so: a decode does not have the key.
+    if let Some(kernel) = &report.kernel {
+        value["kernel"] = json!(kernel);
+    }
+    // Only where it was asked for.
+    if let (Some(accuracy), Some(map)) = (&report.accuracy, value.as_object_mut()) {
+        map.insert("accuracy".to_owned(), of_accuracy(accuracy));
+    }
+    value
+}
+
+fn of_accuracy(accuracy: &Accuracy) -> Value {
+    json!({
+        "codec": accuracy.codec,
+        "tensors": accuracy.tensors,
+        "heads": accuracy.heads,
+        "context": accuracy.context,
+        "bits_per_element": accuracy.bits_per_element,
+        "error": accuracy.error,
+        "cosine": accuracy.cosine,
+    })
+}
+
+/// By name, as everything in the file.
+fn commands(commands: &[(String, u64, f64)]) -> Value {
+    let entry =
+        |(name, count, picojoules): &(String, u64, f64)| (name.clone(), json!({ "count": count, "pj": picojoules }));
+    Value::Object(commands.iter().map(entry).collect())
+}
+
+fn read_accuracy(at: &Place<'_>) -> Result<Accuracy, ReportError> {
+    Ok(Accuracy {
+        codec: at.get("codec")?.text()?,
+        tensors: at.get("tensors")?.text()?,
+        heads: at.get("heads")?.whole()?,
+        context: at.get("context")?.whole()?,
+        bits_per_element: at.get("bits_per_element")?.float()?,
+        error: at.get("error")?.float()?,
+        cosine: at.get("cosine")?.float()?,
     })
 }
 
@@ -283,6 +324,7 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
         batch: decode.get("batch")?.whole()?,
         context: lengths.iter().max().map_or_else(|| context.whole(), |&longest| Ok(longest))?,
         lengths,
+        kernel: at.value.get("kernel").map(|_| at.get("kernel")?.text()).transpose()?,
         tokens: decode.get("tokens")?.whole()?,
         prefill: read_prefill(&at.get("prefill")?)?,
         step_latency: step_breakdown.iter().map(Breakdown::total).collect(),
@@ -305,7 +347,14 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
         energy_pj: at.get("energy_pj")?.map(|at| at.float())?,
+        pim_commands: at
+            .get("pim_commands")?
+            .map(|at| Ok((at.get("count")?.whole()?, at.get("pj")?.float()?)))?
+            .into_iter()
+            .map(|(name, (count, picojoules))| (name, count, picojoules))
+            .collect(),
         utilisation: at.get("utilisation")?.map(|at| at.float())?,
+        accuracy: at.value.get("accuracy").map(|_| read_accuracy(&at.get("accuracy")?)).transpose()?,
         notes: at.get("notes")?.list(|at| at.text())?,
         events: 0,
         stopped: None,

@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Lin
 use serde_json::Value;
 use sim_core::Category;
 
-use crate::analyse::{PointReport, RunReport, SystemReport, Use};
+use crate::analyse::{Accuracy, PointReport, RunReport, SystemReport, Use};
 use crate::clustering::Clustering;
 use crate::prefill::{PrefillReport, signed};
 use crate::text::{percent, printable, shortened, significant};
@@ -67,11 +67,16 @@ fn comparison(systems: &[SystemReport]) -> Table {
         prefill(&mut row, systems);
     }
     let decodes = systems.iter().any(SystemReport::decodes);
-    if decodes {
-        row("latency per token", &|s| s.latency_per_token().to_string());
-        row("tokens per second", &|s| significant(s.tokens_per_second()));
+    if systems.iter().all(|system| system.kernel.is_some()) {
+        row("latency", &|s| s.latency().to_string());
+        row("kernel", &SystemReport::shape);
+    } else {
+        if decodes {
+            row("latency per token", &|s| s.latency_per_token().to_string());
+            row("tokens per second", &|s| significant(s.tokens_per_second()));
+        }
+        row("batch, context, tokens", &SystemReport::shape);
     }
-    row("batch, context, tokens", &SystemReport::shape);
     for category in Category::ALL {
         if systems.iter().any(|system| system.breakdown.get(category).ps() > 0) {
             row(&format!("  {category}"), &|s| match s.breakdown.get(category).ps() {
@@ -92,6 +97,11 @@ fn comparison(systems: &[SystemReport]) -> Table {
             row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
         }
     }
+    if systems.iter().any(|system| system.energy_pj.first().is_some_and(|(_, energy)| *energy > 0.0)) {
+        row("energy per token step", &|s| {
+            s.energy_per_step().map_or_else(|| "-".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
+        });
+    }
     if systems.iter().any(|system| system.memory.kv_tokens_that_fit > 0) {
         row("context that fits", &|s| s.memory.kv_tokens_that_fit.to_string());
     }
@@ -100,6 +110,12 @@ fn comparison(systems: &[SystemReport]) -> Table {
             let (packed, paged) = s.memory.kv_bytes.compression();
             format!("{packed:.2}x ({paged:.2}x paged)")
         });
+    }
+    if systems.iter().any(|system| system.accuracy.is_some()) {
+        let of =
+            |s: &SystemReport, text: &dyn Fn(&Accuracy) -> String| s.accuracy.as_ref().map_or("-".to_owned(), text);
+        row("error of attention", &|s| of(s, &|accuracy| percent(accuracy.error)));
+        row("stored bits per element", &|s| of(s, &|accuracy| significant(accuracy.bits_per_element)));
     }
     // Long names of systems are wrapped, the labels never.
     if let Some(labels) = table.column_mut(0) {
@@ -110,6 +126,10 @@ fn comparison(systems: &[SystemReport]) -> Table {
 
 /// What a row shows of a system.
 type Shown<'a> = &'a dyn Fn(&SystemReport) -> String;
+
+/// Groups of parts of the energy, each with its label.
+pub(crate) const ENERGY_GROUPS: [(&str, &str); 4] =
+    [("of it GPU", "gpu"), ("of it PIM", "pim"), ("of it host", "host"), ("of it links", "communication")];
 
 /// The rows of the prefill, above those of the tokens.
 fn prefill(row: &mut dyn FnMut(&str, Shown<'_>), systems: &[SystemReport]) {
@@ -167,7 +187,12 @@ pub fn points(points: &[PointReport]) -> String {
     if clustering {
         header.extend(["GPU layer", "clustering", "margin", "hidden"].map(|name| right(name.to_owned())));
     }
-    header.extend(["latency/token", "tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
+    header.push(right("latency/token".to_owned()));
+    let attention = points.iter().flat_map(|point| &point.systems).any(|system| system.attention.layers > 0);
+    header.extend(attention.then(|| right("attention/layer".to_owned())));
+    header.extend(["tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
+    let with_error = points.iter().flat_map(|point| &point.systems).any(|system| system.accuracy.is_some());
+    header.extend(with_error.then(|| right("error".to_owned())));
     table.set_header(header);
     for point in points {
         for system in &point.systems {
@@ -189,9 +214,16 @@ pub fn points(points: &[PointReport]) -> String {
                 row.push(cell(&|c| if c.hidden() { "yes" } else { "no" }.to_owned()));
             }
             row.push(right(system.latency_per_token().to_string()));
+            if attention {
+                row.push(right(system.attention.per_layer().to_string()));
+            }
             row.push(right(significant(system.tokens_per_second())));
             row.push(right(percent(system.breakdown.communication_share())));
             row.push(right(percent(system.communication_busy_share())));
+            if with_error {
+                let error = system.accuracy.as_ref().map(|accuracy| percent(accuracy.error));
+                row.push(right(error.unwrap_or_else(|| "-".to_owned())));
+            }
             table.add_row(row);
         }
     }

@@ -244,7 +244,12 @@ impl Spans {
 
     /// Takes in the spans of other actors.
     pub(crate) fn join(&mut self, other: Self) {
-        self.finished.extend(other.finished);
+        if self.finished.is_empty() {
+            // Most of them are the first thread's: taken as they are, not copied.
+            self.finished = other.finished;
+        } else {
+            self.finished.extend(other.finished);
+        }
         for span in other.open {
             self.open.push(span);
             self.enter();

@@ -146,6 +146,22 @@ impl Entry {
         }
     }
 
+    /// An energy, in femtojoules.
+    pub fn energy(&self, key: &str) -> Result<u64, FigureError> {
+        match self.quantity(key, Dimension::Energy)? {
+            Quantity::Energy(femtojoules) => Ok(femtojoules),
+            _ => Err(self.unfit(key, "an energy")),
+        }
+    }
+
+    /// A power, in microwatts.
+    pub fn power(&self, key: &str) -> Result<u64, FigureError> {
+        match self.quantity(key, Dimension::Power)? {
+            Quantity::Power(microwatts) => Ok(microwatts),
+            _ => Err(self.unfit(key, "a power")),
+        }
+    }
+
     /// A share of more than 0 and at most 1.
     pub fn fraction(&self, key: &str) -> Result<f64, FigureError> {
         match self.quantity(key, Dimension::Fraction)? {

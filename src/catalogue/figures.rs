@@ -77,6 +77,8 @@ pub struct FigureField {
     pub overridable: bool,
     /// The families of links that have it; empty for all, and for what is not a link.
     pub links: &'static [LinkKind],
+    /// Whether an entry can be without it. What holds then is said by `doc`.
+    pub optional: bool,
     /// Whether only PIM devices that work on a product-quantised KV cache have it.
     pub pq: bool,
 }
@@ -91,23 +93,30 @@ const SHARE: Shape = quantity(Dimension::Fraction);
 const BANDWIDTH: Shape = quantity(Dimension::Bandwidth);
 const CAPACITY: Shape = quantity(Dimension::Bytes);
 const OPERATIONS: Shape = quantity(Dimension::Operations);
+/// What takes no energy can be modelled too.
+const ENERGY: Shape = Shape::Quantity { dimension: Dimension::Energy, zero: true };
+const POWER: Shape = Shape::Quantity { dimension: Dimension::Power, zero: true };
 /// Headers of a packet; none at all is a model too.
 const OVERHEAD: Shape = Shape::Quantity { dimension: Dimension::Bytes, zero: true };
 
 const fn figure(key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
-    FigureField { key, shape, doc, overridable: true, links: &[], pq: false }
+    FigureField { key, shape, doc, overridable: true, links: &[], pq: false, optional: false }
+}
+
+const fn optional(key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
+    FigureField { key, shape, doc, overridable: true, links: &[], pq: false, optional: true }
 }
 
 const fn link(links: &'static [LinkKind], key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
-    FigureField { key, shape, doc, overridable: true, links, pq: false }
+    FigureField { key, shape, doc, overridable: true, links, pq: false, optional: false }
 }
 
 const fn pq(key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
-    FigureField { key, shape, doc, overridable: true, links: &[], pq: true }
+    FigureField { key, shape, doc, overridable: true, links: &[], pq: true, optional: false }
 }
 
 const fn own_field(key: &'static str, shape: Shape, doc: &'static str) -> FigureField {
-    FigureField { key, shape, doc, overridable: false, links: &[], pq: false }
+    FigureField { key, shape, doc, overridable: false, links: &[], pq: false, optional: false }
 }
 
 const GPU: &[FigureField] = &[
@@ -127,6 +136,16 @@ const GPU: &[FigureField] = &[
     figure("launch_interval_graph", LATENCY, "Time between kernels of a graph."),
     figure("usable_fraction", SHARE, "Share of the capacity that tensors may take."),
     figure("copy_setup", LATENCY, "Fixed cost of a copy that a copy engine makes."),
+    figure(
+        "tdp",
+        quantity(Dimension::Power),
+        "Thermal design power: what it takes with cores and memory at their peak.",
+    ),
+    figure("idle_power", POWER, "What it takes at all times, its memory's standby and refresh left out."),
+    figure("mem_energy", ENERGY, "Reading or writing a bit of its memory."),
+    figure("mac_energy", ENERGY, "A multiply-add."),
+    figure("mem_standby", POWER, "Standby of one memory stack."),
+    figure("mem_refresh", POWER, "Refresh of one memory stack, beside standby."),
     figure("copy_engines", Shape::Integer { least: 1, most: 2 }, "Copies in flight at a time: 1, or 1 each way."),
     own_field("host_link", Shape::Device(Kind::Link), "Link to the host where the scenario names none."),
 ];
@@ -137,6 +156,11 @@ const CPU: &[FigureField] = &[
     figure("stream_fraction", SHARE, "Share of the nominal bandwidth that streaming code reaches."),
     figure("mem_capacity", CAPACITY, "Memory of the whole host."),
     figure("fp16", OPERATIONS, "FP16 rate of a socket."),
+    figure("tdp", quantity(Dimension::Power), "Thermal design power of a socket: what it takes while its cores work."),
+    figure("idle_power", POWER, "What a socket takes while they do not."),
+    figure("dram_energy", ENERGY, "Reading or writing a bit of DRAM."),
+    figure("dram_standby", POWER, "Standby of a GiB of DRAM."),
+    figure("dram_refresh", POWER, "Refresh of a GiB of DRAM, beside standby."),
     figure("flag_latency", LATENCY, "One way of a flag between CPU and GPU."),
     figure("post_latency", LATENCY, "A posted write of the CPU to GPU memory, until the CPU goes on."),
 ];
@@ -186,6 +210,20 @@ const PIM: &[FigureField] = &[
     ),
     figure("launch", LATENCY, "Part of each hand-over between GPU and PIM, both ways: the launch."),
     figure("flag", LATENCY, "Part of each hand-over between GPU and PIM, both ways: the flag."),
+    optional(
+        "power",
+        quantity(Dimension::Power),
+        "The most that a stack may take, standby included; without it only the gap of `power_limit` holds.",
+    ),
+    optional("energy_activation", ENERGY, "Activating and precharging, per bit of the page."),
+    optional("energy_cell", ENERGY, "Reading or writing a cell, per bit."),
+    optional("energy_bank_group", ENERGY, "From column decoder to bank-group multiplexer, per bit."),
+    optional("energy_global", ENERGY, "From bank-group to global multiplexer, per bit."),
+    optional("energy_tsv", ENERGY, "Through the silicon to the buffer die, per bit."),
+    optional("energy_mac", ENERGY, "A multiply-add of a PE."),
+    optional("energy_refresh", ENERGY, "A refresh of all banks of a rank, beside standby."),
+    optional("standby_open", POWER, "Standby of a rank of a channel while a program runs."),
+    optional("standby_closed", POWER, "Standby of a rank of a channel while none does."),
     figure("density_factor", SHARE, "Share of the rows that is left beside the PEs."),
     own_field("link", Shape::Device(Kind::Link), "Link to the GPU where the scenario names none."),
     pq(

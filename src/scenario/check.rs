@@ -83,6 +83,11 @@ impl Checked {
         self.section(key).ok_or_else(|| self.defect(key))
     }
 
+    /// Whether `key` was written.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.items.iter().any(|item| item.key == key && item.origin.is_some())
+    }
+
     fn setting(&self, key: &str) -> Option<&Setting> {
         self.items.iter().find(|item| item.key == key).map(|item| &item.setting)
     }
@@ -270,7 +275,11 @@ impl Checked {
                 Presence::Repeated => {
                     return Err(self.missing(
                         section.key,
-                        format!("write a section [[{path}]] with its name and its gpu: {}", section.doc),
+                        format!(
+                            "write a section [[{path}]] with its name and its {}: {}",
+                            section.sections.first().map_or("device", |first| first.key),
+                            section.doc
+                        ),
                     ));
                 }
             }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use workloads::kv;
 
 use crate::catalogue::{Catalogue, Kind, Shape};
+use crate::scenario::kernel;
 use crate::scenario::quantity::Dimension;
 use crate::scenario::schema::{
     Fallback, Field, MOST_SEQUENCES, MOST_SYSTEMS, NAME_LENGTH, Presence, ROOT, SWEEP, SWEEP_DOC, Section, Takes,
@@ -15,9 +16,21 @@ pub fn json_schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pimscope scenario",
     });
-    if let (Some(schema), Value::Object(root)) = (schema.as_object_mut(), table(ROOT)) {
-        schema.extend(root);
-    }
+    // A scenario of kernels has other keys; by its kind it is told apart.
+    schema["if"] = json!({
+        "required": ["workload"],
+        "properties": {
+            "workload": { "required": ["kind"], "properties": { "kind": { "const": "pim-kernel" } } },
+        },
+    });
+    schema["then"] = whole(kernel::ROOT);
+    schema["else"] = whole(ROOT);
+    schema
+}
+
+/// The schema of a kind of scenario.
+fn whole(root: &Section) -> Value {
+    let mut schema = table(root);
     schema["properties"][SWEEP] = json!({
         "description": SWEEP_DOC,
         "type": "object",

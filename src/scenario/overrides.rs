@@ -7,7 +7,7 @@
 use crate::catalogue::nearest;
 use crate::scenario::document::{self, Node, Origin, Pair, Value, clip};
 use crate::scenario::error::{Fault, Problem};
-use crate::scenario::schema::{self, Place, Presence, ROOT, SWEEP, Section};
+use crate::scenario::schema::{Place, Presence, SWEEP, Section};
 
 /// A key of a sweep with its values.
 #[derive(Clone, Debug)]
@@ -18,8 +18,16 @@ pub(super) struct Axis {
     pub(super) origin: Origin,
 }
 
-/// Applies one `--set`.
-pub(super) fn set(root: &mut Node, text: &str) -> Result<(), Fault> {
+/// The section of systems.
+const SYSTEM: &str = "system";
+
+/// What a system of this schema is.
+fn system_of(schema: &'static Section) -> &'static Section {
+    schema.sections.iter().find(|section| section.key == SYSTEM).unwrap_or(schema)
+}
+
+/// Applies one `--set` to a document of this schema.
+pub(super) fn set(schema: &'static Section, root: &mut Node, text: &str) -> Result<(), Fault> {
     let origin = || Origin::Flag(text.to_owned());
     let bad = |message: String| {
         let remedy = "write --set KEY=VALUE, such as --set workload.batch=8 or --set 'host.link.raw_bw=64 GB/s'";
@@ -34,7 +42,7 @@ pub(super) fn set(root: &mut Node, text: &str) -> Result<(), Fault> {
     let node = document::from_flag(value, text)?;
     // What is set on the command line counts, also where the file sweeps over it.
     drop_axis(root, &path);
-    apply(root, &path, &node, &node.origin)
+    apply(schema, root, &path, &node, &node.origin)
 }
 
 /// Takes the sweep out of the document. The keys are in the order of the file.
@@ -119,8 +127,15 @@ fn drop_axis(root: &mut Node, path: &[String]) {
 }
 
 /// Puts `node` at `path`, which was written at `place`.
-pub(super) fn apply(root: &mut Node, path: &[String], node: &Node, place: &Origin) -> Result<(), Fault> {
-    let unknown = || Fault::new(unknown_key(path), place.clone());
+pub(super) fn apply(
+    schema: &'static Section,
+    root: &mut Node,
+    path: &[String],
+    node: &Node,
+    place: &Origin,
+) -> Result<(), Fault> {
+    let unknown = || Fault::new(unknown_key(schema, path), place.clone());
+    let system = system_of(schema);
     let Some((first, rest)) = path.split_first() else {
         return Err(unknown());
     };
@@ -131,41 +146,41 @@ pub(super) fn apply(root: &mut Node, path: &[String], node: &Node, place: &Origi
         }
         return Ok(());
     }
-    if first == schema::system().key && rest.is_empty() {
+    if first == SYSTEM && rest.is_empty() {
         insert(root, first, node);
         return Ok(());
     }
-    if first == schema::system().key {
-        return apply_to_one(root, rest, node, place).unwrap_or_else(|| Err(unknown()));
+    if first == SYSTEM {
+        return apply_to_one(system, root, rest, node, place).unwrap_or_else(|| Err(unknown()));
     }
     // `platform` says "every system" in so many words.
     let (common, rest) = match first.as_str() {
         "platform" => (rest, rest),
         _ => (path, rest),
     };
-    if first != "platform" && ROOT.find(first).is_some() {
-        if !known(ROOT, path) {
+    if first != "platform" && schema.find(first).is_some() {
+        if !known(schema, path) {
             return Err(unknown());
         }
         let Some((last, above)) = path.split_last() else {
             return Err(unknown());
         };
-        put(root, ROOT, above, last, node);
+        put(root, schema, above, last, node);
         return Ok(());
     }
-    let Some((last, above)) = common.split_last().filter(|_| known(schema::system(), common)) else {
+    let Some((last, above)) = common.split_last().filter(|_| known(system, common)) else {
         return Err(unknown());
     };
-    let optional = above.first().and_then(|key| match schema::system().find(key) {
+    let optional = above.first().and_then(|key| match system.find(key) {
         Some(Place::Section(section)) if section.presence == Presence::Optional => Some(section.key),
         _ => None,
     });
     let mut reached = false;
     let mut systems = 0;
-    for system in systems_of(root) {
+    for each in systems_of(root) {
         systems += 1;
-        if optional.is_none_or(|section| system.get(section).is_some()) {
-            put(system, schema::system(), above, last, node);
+        if optional.is_none_or(|section| each.get(section).is_some()) {
+            put(each, system, above, last, node);
             reached = true;
         }
     }
@@ -182,10 +197,16 @@ pub(super) fn apply(root: &mut Node, path: &[String], node: &Node, place: &Origi
 }
 
 /// `system.NAME.key` and `system.0.key`. Nothing where the path is not a key.
-fn apply_to_one(root: &mut Node, rest: &[String], node: &Node, place: &Origin) -> Option<Result<(), Fault>> {
+fn apply_to_one(
+    schema: &'static Section,
+    root: &mut Node,
+    rest: &[String],
+    node: &Node,
+    place: &Origin,
+) -> Option<Result<(), Fault>> {
     let (selector, path) = rest.split_first()?;
     let (last, above) = path.split_last()?;
-    if !known(schema::system(), path) {
+    if !known(schema, path) {
         return None;
     }
     let names: Vec<String> = systems_of(root)
@@ -200,7 +221,7 @@ fn apply_to_one(root: &mut Node, rest: &[String], node: &Node, place: &Origin) -
         .or_else(|| selector.parse().ok().filter(|index| *index < names.len()));
     match index.and_then(|index| systems_of(root).nth(index)) {
         Some(system) => {
-            put(system, schema::system(), above, last, node);
+            put(system, schema, above, last, node);
             Some(Ok(()))
         }
         None => Some(Err(Fault::new(
@@ -218,7 +239,7 @@ fn apply_to_one(root: &mut Node, rest: &[String], node: &Node, place: &Origin) -
 
 fn systems_of(root: &mut Node) -> impl Iterator<Item = &mut Node> {
     let systems = match &mut root.value {
-        Value::Table(pairs) => pairs.iter_mut().find(|pair| pair.key == schema::system().key),
+        Value::Table(pairs) => pairs.iter_mut().find(|pair| pair.key == SYSTEM),
         _ => None,
     };
     let list = match systems.map(|pair| &mut pair.node.value) {
@@ -241,16 +262,16 @@ fn known(section: &'static Section, path: &[String]) -> bool {
     !path.is_empty()
 }
 
-fn unknown_key(path: &[String]) -> Problem {
+fn unknown_key(schema: &'static Section, path: &[String]) -> Problem {
     let written = path.join(".");
     let mut keys = Vec::new();
-    ROOT.dotted("", true, &mut keys);
+    schema.dotted("", true, &mut keys);
     // The figures are left out of what is listed: all of them would hide the rest.
     let mut listed = Vec::new();
-    ROOT.dotted("", false, &mut listed);
+    schema.dotted("", false, &mut listed);
     // Of the keys of one system only what follows the system's name is compared.
     let compared = match path {
-        [system, _, rest @ ..] if system == schema::system().key && !rest.is_empty() => rest.join("."),
+        [system, _, rest @ ..] if system == SYSTEM && !rest.is_empty() => rest.join("."),
         [platform, rest @ ..] if platform == "platform" => rest.join("."),
         _ => written.clone(),
     };

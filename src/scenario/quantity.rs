@@ -21,6 +21,10 @@ pub enum Dimension {
     Operations,
     /// Cycles per second.
     Frequency,
+    /// Energy, in whole femtojoules.
+    Energy,
+    /// Power, in whole microwatts.
+    Power,
     /// A share: more than 0 and at most 1.
     Fraction,
 }
@@ -34,6 +38,8 @@ impl Dimension {
             Self::Bandwidth => "a bandwidth",
             Self::Operations => "a rate of operations",
             Self::Frequency => "a frequency",
+            Self::Energy => "an energy",
+            Self::Power => "a power",
             Self::Fraction => "a fraction",
         }
     }
@@ -46,6 +52,8 @@ impl Dimension {
             Self::Bandwidth => "64 GB/s",
             Self::Operations => "4 TFLOP/s",
             Self::Frequency => "1.3 GHz",
+            Self::Energy => "0.44 pJ",
+            Self::Power => "60 W",
             Self::Fraction => "0.8",
         }
     }
@@ -63,6 +71,8 @@ impl Dimension {
             Self::Bandwidth => "B/s",
             Self::Operations => "FLOP/s",
             Self::Frequency => "Hz",
+            Self::Energy => "fJ",
+            Self::Power => "uW",
             Self::Fraction => "",
         }
     }
@@ -81,6 +91,10 @@ pub enum Quantity {
     Operations(Rate),
     /// Hertz.
     Frequency(Rate),
+    /// Femtojoules.
+    Energy(u64),
+    /// Microwatts.
+    Power(u64),
     /// A share of one.
     Fraction(f64),
 }
@@ -113,6 +127,8 @@ impl Quantity {
             Dimension::Bandwidth => Self::Bandwidth(Rate(whole)),
             Dimension::Operations => Self::Operations(Rate(whole)),
             Dimension::Frequency | Dimension::Fraction => Self::Frequency(Rate(whole)),
+            Dimension::Energy => Self::Energy(whole),
+            Dimension::Power => Self::Power(whole),
         })
     }
 
@@ -124,6 +140,8 @@ impl Quantity {
             Self::Bandwidth(_) => Dimension::Bandwidth,
             Self::Operations(_) => Dimension::Operations,
             Self::Frequency(_) => Dimension::Frequency,
+            Self::Energy(_) => Dimension::Energy,
+            Self::Power(_) => Dimension::Power,
             Self::Fraction(_) => Dimension::Fraction,
         }
     }
@@ -139,6 +157,7 @@ impl Quantity {
             Self::Time(time) => time.ps(),
             Self::Bytes(bytes) => bytes.0,
             Self::Bandwidth(rate) | Self::Operations(rate) | Self::Frequency(rate) => rate.0,
+            Self::Energy(whole) | Self::Power(whole) => whole,
         };
         (whole.into(), unit)
     }
@@ -157,6 +176,7 @@ impl Quantity {
             Self::Time(time) => time == Time::ZERO,
             Self::Bytes(bytes) => bytes.0 == 0,
             Self::Bandwidth(rate) | Self::Operations(rate) | Self::Frequency(rate) => rate.0 == 0,
+            Self::Energy(whole) | Self::Power(whole) => whole == 0,
             Self::Fraction(share) => share <= 0.0,
         }
     }
@@ -322,6 +342,13 @@ const UNITS: &[Unit] = &[
     unit("kHz", Dimension::Frequency, KILO, 1),
     unit("MHz", Dimension::Frequency, MEGA, 1),
     unit("GHz", Dimension::Frequency, GIGA, 1),
+    unit("fJ", Dimension::Energy, 1, 1),
+    unit("pJ", Dimension::Energy, KILO, 1),
+    unit("nJ", Dimension::Energy, MEGA, 1),
+    unit("uW", Dimension::Power, 1, 1),
+    unit("mW", Dimension::Power, KILO, 1),
+    unit("W", Dimension::Power, MEGA, 1),
+    unit("kW", Dimension::Power, GIGA, 1),
 ];
 
 fn nearest_unit(written: &str, dimension: Dimension) -> Option<&'static str> {

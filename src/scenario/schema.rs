@@ -93,11 +93,11 @@ pub(crate) enum Fallback {
     Text(&'static str),
 }
 
-const fn field(key: &'static str, takes: Takes, fallback: Fallback, doc: &'static str) -> Field {
+pub(crate) const fn field(key: &'static str, takes: Takes, fallback: Fallback, doc: &'static str) -> Field {
     Field { key, also: None, takes, fallback, doc }
 }
 
-const fn integer(least: u64, most: u64) -> Takes {
+pub(crate) const fn integer(least: u64, most: u64) -> Takes {
     Takes::Plain(Shape::Integer { least, most })
 }
 
@@ -136,7 +136,7 @@ pub(crate) const ROOT: &Section = &Section {
         ),
         field("seed", integer(0, u64::MAX), Fallback::Integer(1), "Seed of every random stream."),
     ],
-    sections: &[MODEL, WORKLOAD, SYSTEM],
+    sections: &[MODEL, WORKLOAD, SYSTEM, ACCURACY],
     figures: None,
 };
 
@@ -203,6 +203,29 @@ const WORKLOAD: Section = Section {
             FLAG,
             Fallback::Flag(false),
             "Whether the context may be longer than the model was trained for.",
+        ),
+    ],
+    sections: &[],
+    figures: None,
+};
+
+const ACCURACY: Section = Section {
+    key: "accuracy",
+    doc: "Measures what each system's KV codec does to the output of attention, on a model's own keys, values and queries.",
+    presence: Presence::Optional,
+    shorthand: Some("tensors"),
+    fields: &[
+        field(
+            "tensors",
+            Takes::Text,
+            Fallback::Text("kv_smollm2_L2048_2heads"),
+            "A file of the safetensors format (docs/CODECS.md), or the name of built-in tensors.",
+        ),
+        field(
+            "context",
+            integer(1, 1 << 24),
+            Fallback::Depends("the longest multiple of 128 before the queries"),
+            "Tokens that are stored.",
         ),
     ],
     sections: &[],
@@ -475,9 +498,4 @@ impl Section {
             section.dotted(&above, figures, keys);
         }
     }
-}
-
-/// The section of systems.
-pub(crate) const fn system() -> &'static Section {
-    &SYSTEM
 }

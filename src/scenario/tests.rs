@@ -299,13 +299,18 @@ fn a_model_is_found_near_the_scenario() {
 fn every_shipped_scenario_is_built_in_and_loads() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let mut names = Vec::new();
-    for file in folder.read_dir().unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "toml") {
-            if let Err(error) = Scenario::load(&path, &[]) {
-                panic!("{}", render(&error));
+    let mut folders = vec![folder.clone()];
+    while let Some(below) = folders.pop() {
+        for file in below.read_dir().unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "toml") {
+                if let Err(error) = Scenario::load(&path, &[]) {
+                    panic!("{}", render(&error));
+                }
+                names.push(path.strip_prefix(&folder).unwrap().with_extension("").to_string_lossy().into_owned());
             }
-            names.push(path.file_stem().unwrap().to_string_lossy().into_owned());
         }
     }
     names.sort();

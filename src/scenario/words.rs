@@ -74,7 +74,70 @@ words! {
     later {
         "requests": "Requests that arrive over time.",
         "embedding": "Lookups in embedding tables.",
-        "pim-kernel": "One kernel on a PIM device.",
+    }
+}
+
+words! {
+    /// The kind of work of a scenario of kernels.
+    KernelKind {
+        /// One kernel on PIM devices.
+        PimKernel = "pim-kernel",
+    }
+}
+
+words! {
+    /// A kernel of a PIM device.
+    KernelName {
+        /// A matrix in the banks times a vector.
+        Gemv = "gemv",
+        /// The same with a partial result for each tile of inputs, which a host adds up.
+        GemvTree = "gemv-tree",
+        /// Attention of one new token over keys and values in the banks.
+        Attention = "attention",
+        /// Sum of two vectors.
+        Add = "add",
+        /// Element-wise product of two vectors.
+        Mul = "mul",
+        /// Rectified linear unit of a vector.
+        Relu = "relu",
+        /// A transformer block of the Llama family.
+        Block = "block",
+        /// Ordinary writes of whole rows, as weights are loaded.
+        Write = "write",
+        /// Ordinary reads of whole rows.
+        Read = "read",
+    }
+}
+
+words! {
+    /// The type of a kernel's elements.
+    Element {
+        /// IEEE half precision, 2 bytes.
+        Fp16 = "fp16",
+        /// Brain floating point, 2 bytes.
+        Bf16 = "bf16",
+        /// Integers of 1 byte.
+        Int8 = "int8",
+    }
+}
+
+impl Element {
+    /// Bytes of one element.
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Self::Fp16 | Self::Bf16 => 2,
+            Self::Int8 => 1,
+        }
+    }
+}
+
+words! {
+    /// How attention is dealt to channels.
+    KernelSplit {
+        /// Each head of keys and values is in one channel.
+        Channels = "channels",
+        /// The tokens of each are spread over all channels.
+        Tokens = "tokens",
     }
 }
 

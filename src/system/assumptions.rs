@@ -22,16 +22,15 @@ pub fn of(figures: &Figures, placement: &Placement) -> Vec<Assumption> {
     ];
     if placement.uses_host() {
         list.push(assume("host.numa", json!(false), "the sockets' DRAM channels are one memory, none of it remote"));
-        list.push(assume(
-            "energy.left_out",
-            json!("host DRAM, CPU cores"),
-            "no source at hand; the energy of systems that use the host is too low",
-        ));
     }
     if figures.pim.is_some() {
         list.extend(PIM.iter().map(|(key, value, why)| assume(key, json!(value), why)));
     }
-    list.push(assume("energy.idle", json!(0), "idle and standing power are not counted: no source at hand"));
+    list.push(assume(
+        "energy.active",
+        json!("what tdp leaves"),
+        "while a kernel runs a GPU takes its design power less idle power, memory and multiply-adds at their peak, and a CPU its design power",
+    ));
     list
 }
 
@@ -50,7 +49,12 @@ const PIM: &[(&str, &str, &str)] = &[
     ("pim.buffers", "double", "queries and probabilities of the next head arrive while those of this one are in use"),
     ("pim.moves", "both pseudo-channels at once", "8 moves carry the 512 B of scores of 16 keys in each bank group"),
     ("pim.refresh_phase", "the same in all channels", "so that channels with the same programs can be run as one"),
-    ("pim.refresh_energy", "two rows of each bank", "8192 refreshes restore 16384 rows; derived, not published"),
+    ("pim.standby", "open rows while a program runs", "rows are open for most of a program"),
+    (
+        "pim.buffer_rows",
+        "behind the rows of the banks",
+        "queries and outputs are ordinary accesses to rows that the buffers answer at, with an activation in each bank group",
+    ),
     (
         "pim.append",
         "by the PIM stack's channel",

@@ -5,6 +5,9 @@
 //! the channel that has the fewest tokens of its layer so far (of equals that with the fewest tokens in all, then in
 //! the same round), so that the channels of a layer end as closely together as whole units let them. For equal lengths
 //! both are the same.
+//!
+//! Where several units lie side by side in a row, each in banks of its own, they are attended together: so many go to a
+//! channel as a bundle, and a bundle is as long as its longest unit.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -65,7 +68,7 @@ pub fn deal(layers: &[Lengths], heads: u32, channels: Channels<'_>) -> Option<Ve
     if longest_first.iter().flatten().all(|group| group.tokens == length) {
         let sequences = |groups: &Vec<Group>| groups.iter().map(|group| u64::from(group.sequences)).sum::<u64>();
         let counts: Vec<u64> = longest_first.iter().map(|groups| u64::from(heads) * sequences(groups)).collect();
-        let by_channel = spread(&counts, channels.count);
+        let by_channel = spread(&counts, channels.count, channels.side_by_side.max(1));
         let rows = (channels.unit_rows)(length);
         let fits = |channel: &Vec<u32>| {
             let units: u64 = channel.iter().map(|&units| u64::from(units)).sum();
@@ -78,27 +81,51 @@ pub fn deal(layers: &[Lengths], heads: u32, channels: Channels<'_>) -> Option<Ve
     balance(&longest_first, heads, channels)
 }
 
-/// Units of each channel by layer: each layer goes round the channels from where the last one stopped.
-fn spread(units: &[u64], channels: usize) -> Vec<Vec<u32>> {
+/// Units of each channel by layer: each layer goes round the channels in bundles from where the last one stopped.
+fn spread(units: &[u64], channels: usize, bundle: u64) -> Vec<Vec<u32>> {
     let mut by_channel = vec![Vec::with_capacity(units.len()); channels];
     let mut next = 0;
     for &count in units {
-        let (each, more) = (count / channels as u64, (count % channels as u64) as usize);
+        let bundles = count.div_ceil(bundle);
+        let (each, more) = (bundles / channels as u64, (bundles % channels as u64) as usize);
+        // The last bundle may not be full.
+        let missing = bundles * bundle - count;
+        let last = if more > 0 { more - 1 } else { channels - 1 };
         for (channel, list) in by_channel.iter_mut().enumerate() {
             let place = (channel + channels - next) % channels;
-            list.push((each + u64::from(place < more)) as u32);
+            let full = (each + u64::from(place < more)) * bundle;
+            list.push((full - if place == last { missing } else { 0 }) as u32);
         }
         next = (next + more) % channels;
     }
     by_channel
 }
 
+/// The units of a layer, the longest first, in bundles of so many.
+fn bundles(groups: &[Group], heads: u32, bundle: u64) -> Vec<Vec<Units>> {
+    let mut bundles: Vec<Vec<Units>> = Vec::new();
+    let mut room = 0;
+    for group in groups {
+        let mut left = u64::from(group.sequences) * u64::from(heads);
+        while left > 0 {
+            if room == 0 {
+                bundles.push(Vec::new());
+                room = bundle;
+            }
+            let count = left.min(room);
+            if let Some(last) = bundles.last_mut() {
+                last.push(Units { tokens: group.tokens, count: count as u32 });
+            }
+            left -= count;
+            room -= count;
+        }
+    }
+    bundles
+}
+
 /// Each unit to the channel with the fewest tokens that has room for it.
 fn balance(layers: &[Vec<Group>], heads: u32, channels: Channels<'_>) -> Option<Vec<Channel>> {
     let Channels { count, rows, side_by_side, unit_rows } = channels;
-    // In each share of the banks but one, less than the longest unit is left over.
-    let longest = layers.iter().flatten().map(|group| unit_rows(group.tokens)).max().unwrap_or(0);
-    let rows = (rows * side_by_side.max(1)).saturating_sub((side_by_side.max(1) - 1) * longest);
     let mut by_channel: Vec<Channel> = vec![Vec::with_capacity(layers.len()); count];
     let mut tokens = vec![0_u64; count];
     let mut free = vec![rows; count];
@@ -111,32 +138,37 @@ fn balance(layers: &[Vec<Group>], heads: u32, channels: Channels<'_>) -> Option<
         for channel in &mut by_channel {
             channel.push(Vec::new());
         }
-        let mut units = 0;
-        for group in groups {
-            let need = unit_rows(group.tokens);
-            let mut full = Vec::new();
-            for _ in 0..u64::from(group.sequences) * u64::from(heads) {
-                let Reverse((here, all, place, channel)) = loop {
-                    let candidate = open.pop()?;
-                    if free[candidate.0.3] >= need {
-                        break candidate;
-                    }
-                    full.push(candidate);
-                };
-                free[channel] -= need;
-                tokens[channel] += group.tokens;
-                open.push(Reverse((here + group.tokens, all + group.tokens, place, channel)));
-                let list = by_channel[channel].last_mut()?;
-                match list.last_mut() {
-                    Some(same) if same.tokens == group.tokens => same.count += 1,
-                    _ => list.push(Units { tokens: group.tokens, count: 1 }),
-                }
-                units += 1;
+        let mut dealt = 0;
+        let mut full = Vec::new();
+        let mut longest = 0;
+        for bundle in bundles(groups, heads, side_by_side.max(1)) {
+            let tokens_of = bundle.first().map_or(0, |units| units.tokens);
+            if tokens_of < longest {
+                // A shorter unit may find room there.
+                open.extend(std::mem::take(&mut full));
             }
-            // A shorter unit may find room there.
-            open.extend(full);
+            longest = tokens_of;
+            let need = unit_rows(longest);
+            let Reverse((here, all, place, channel)) = loop {
+                let candidate = open.pop()?;
+                if free[candidate.0.3] >= need {
+                    break candidate;
+                }
+                full.push(candidate);
+            };
+            free[channel] -= need;
+            tokens[channel] += longest;
+            open.push(Reverse((here + longest, all + longest, place, channel)));
+            let list = by_channel[channel].last_mut()?;
+            for units in bundle {
+                match list.last_mut() {
+                    Some(same) if same.tokens == units.tokens => same.count += units.count,
+                    _ => list.push(units),
+                }
+            }
+            dealt += 1;
         }
-        next = (next + units) % count;
+        next = (next + dealt) % count;
     }
     Some(by_channel)
 }
@@ -208,7 +240,7 @@ mod tests {
 
     #[test]
     fn heads_are_spread_evenly_over_the_channels() {
-        let by_channel = spread(&[5, 5, 5], 4);
+        let by_channel = spread(&[5, 5, 5], 4, 1);
         let sums: Vec<u32> = by_channel.iter().map(|units| units.iter().sum()).collect();
         assert_eq!(sums, [4, 4, 4, 3]);
         assert_eq!(by_channel[0], [2, 1, 1]);
@@ -252,9 +284,13 @@ mod tests {
         let channels = Channels { side_by_side: 2, ..small(1) };
         assert!(deal(&[Lengths::equal(6, 30)], 1, channels).is_some());
         assert!(deal(&[Lengths::equal(7, 30)], 1, channels).is_none());
-        // Of different lengths the longest may have to be left over once: 20 - 3 rows.
-        assert!(deal(&[lengths(&[30, 30, 30, 30, 30, 20])], 1, channels).is_some());
-        assert!(deal(&[lengths(&[30, 30, 30, 30, 30, 20, 10])], 1, channels).is_none());
+        // Of different lengths a pair takes what its longer one takes: 3 + 3 + 2 rows, and 2 more.
+        assert!(deal(&[lengths(&[30, 30, 30, 20, 20, 10, 20])], 1, channels).is_some());
+        assert!(deal(&[lengths(&[30, 30, 30, 20, 20, 20, 20, 20, 20])], 1, channels).is_none());
+        // Pairs go together, so that others have whole channels: three of four channels.
+        let pairs = deal(&[Lengths::equal(5, 30)], 1, Channels { side_by_side: 2, ..small(4) }).unwrap();
+        let counts: Vec<u32> = pairs.iter().map(|channel| channel[0].iter().map(|units| units.count).sum()).collect();
+        assert_eq!(counts, [2, 2, 1, 0]);
     }
 
     proptest! {
@@ -262,10 +298,13 @@ mod tests {
         #[test]
         fn equal_lengths_go_round(
             sequences in prop::collection::vec(0_u32..9, 1..6), heads in 1_u32..5, tokens in 1_u64..100, count in 1_usize..9,
+            side_by_side in 1_u64..4,
         ) {
             let layers: Vec<Lengths> = sequences.iter().map(|&sequences| Lengths::equal(sequences, tokens)).collect();
             let groups: Vec<Vec<Group>> = layers.iter().map(|layer| layer.groups().to_vec()).collect();
-            let channels = Channels { rows: 40, ..small(count) };
+            // Of partly filled rows only equal lengths know that units of other layers may lie beside.
+            let rows = if side_by_side == 1 { 40 } else { 4000 };
+            let channels = Channels { rows, side_by_side, ..small(count) };
             prop_assert_eq!(deal(&layers, heads, channels), balance(&groups, heads, channels));
         }
 

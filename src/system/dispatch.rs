@@ -10,8 +10,9 @@ use std::sync::Arc;
 use host_gpu::{HostJob, Kernel};
 use interconnect::Copy;
 use petgraph::graph::{DiGraph, NodeIndex};
+use pim_device::kernel::ordinary;
 use pim_device::kernel::pq::{self, PqUnit};
-use pim_device::{AttentionUnit, Program, ProgramTask, attention};
+use pim_device::{AttentionUnit, Command, Program, ProgramTask, attention};
 use sim_core::{Tag, Time};
 use workloads::kv::CodecCost;
 use workloads::{AttentionShape, Lengths, Operator, OperatorGraph, OperatorKind};
@@ -92,6 +93,7 @@ pub fn plan(
         pipeline: placement.pipeline,
         tasks: Tasks::default(),
         programs: BTreeMap::new(),
+        accesses: BTreeMap::new(),
         launched: None,
         homed: Vec::new(),
         step: Step::default(),
@@ -169,6 +171,8 @@ pub(super) struct Planner<'a> {
     tasks: Tasks,
     /// By the units of a channel.
     programs: BTreeMap<Vec<Units>, Arc<Program>>,
+    /// Ordinary accesses, by direction and bytes.
+    accesses: BTreeMap<(Command, u64), Arc<Program>>,
     /// The host's last job: launches are made one after the other.
     pub(super) launched: Option<NodeIndex>,
     /// By layer, what brings the prompts' K and V to their home: the first step's attention waits for it.
@@ -187,9 +191,11 @@ impl Planner<'_> {
     pub(super) fn add(&mut self, site: Site, work: Work, after: &[NodeIndex]) -> NodeIndex {
         let site = if site == Site::CopyOut && self.figures.gpu.one_copy_engine { Site::CopyIn } else { site };
         let task = self.tasks.graph.add_node(Task { site, work });
-        for &before in after {
+        for (place, &before) in after.iter().enumerate() {
             // An operator can reach another over two ways that are one and the same task here.
-            self.tasks.graph.update_edge(before, task, ());
+            if !after[..place].contains(&before) {
+                self.tasks.graph.add_edge(before, task, ());
+            }
         }
         task
     }
@@ -524,8 +530,17 @@ impl Planner<'_> {
         for (class, channels) in placement.classes.iter().enumerate() {
             let units = channels.units_of(slots.clone());
             if !units.is_empty() {
+                // K and V are written by the program itself. Queries and outputs pass the channel as ordinary accesses of their
+                // own: the host's side of the buffers, which wait for whoever has the channel.
+                let count: u64 = units.iter().map(|units| u64::from(units.count)).sum();
+                let queries = self.access(Command::Wr, count * units_of(shape.q_bytes));
+                let stored = ProgramTask { program: queries, kind: "query-store", tag };
+                let stored = self.add(Site::Pim(class), Work::Program(stored), &sent);
                 let program = ProgramTask { program: self.program(&units)?, kind: "attention", tag };
-                attended.push(self.add(Site::Pim(class), Work::Program(program), &sent));
+                let program = self.add(Site::Pim(class), Work::Program(program), &[stored]);
+                let outputs = self.access(Command::Rd, count * from_unit);
+                let read = ProgramTask { program: outputs, kind: "output-load", tag };
+                attended.push(self.add(Site::Pim(class), Work::Program(read), &[program]));
             }
         }
         let mut loaded = Vec::new();
@@ -537,6 +552,19 @@ impl Planner<'_> {
             }
         }
         Ok(loaded)
+    }
+
+    /// Ordinary accesses to so many bytes of a channel. The buffers answer at rows behind those of the banks (assumption).
+    fn access(&mut self, command: Command, bytes: u64) -> Arc<Program> {
+        let build = || match &self.figures.pim {
+            Some(pim) => {
+                let organisation = &pim.device.organisation;
+                let granules = bytes.div_ceil(u64::from(organisation.granule).max(1));
+                Arc::new(ordinary::access(&pim.device, command, organisation.rows, granules))
+            }
+            None => Arc::new(Program::default()),
+        };
+        self.accesses.entry((command, bytes)).or_insert_with(build).clone()
     }
 
     /// The program of a channel with these units; the same for every layer.
@@ -556,15 +584,11 @@ impl Planner<'_> {
         let Some(pim) = &self.figures.pim else { return Ok(Program::default()) };
         let (model, query_heads) = (self.job.model, self.job.model.query_heads_per_kv_head());
         let tokens = units.iter().flat_map(|units| std::iter::repeat_n(units.tokens, units.count as usize));
-        Ok(match self.placement.cache.pq_shape() {
-            Some(shape) => {
-                let units: Vec<PqUnit> = tokens.map(|tokens| PqUnit { tokens, query_heads }).collect();
-                pq::attention(&pim.device, &shape, &units)?
-            }
-            None => {
-                let units: Vec<AttentionUnit> = tokens.map(|tokens| AttentionUnit { tokens, query_heads }).collect();
-                attention(&pim.device, model.head_dim, &units)
-            }
-        })
+        if let Some(shape) = self.placement.cache.pq_shape() {
+            let units: Vec<PqUnit> = tokens.map(|tokens| PqUnit { tokens, query_heads }).collect();
+            return Ok(pq::attention(&pim.device, &shape, &units)?);
+        }
+        let units: Vec<AttentionUnit> = tokens.map(|tokens| AttentionUnit { tokens, query_heads }).collect();
+        Ok(attention(&pim.device, model.head_dim, &units))
     }
 }

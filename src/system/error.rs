@@ -57,9 +57,19 @@ pub enum SystemError {
     /// The operator graph is not one.
     #[error(transparent)]
     Graph(#[from] workloads::GraphError),
+    /// A kernel that its device was said to take could not be run: a defect of pimscope.
+    #[error("the kernel cannot be run: {0}")]
+    Kernel(String),
     /// The run itself failed: a defect of pimscope.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
+}
+
+impl SystemError {
+    /// A kernel could not be run.
+    pub(crate) fn kernel(error: impl std::fmt::Display) -> Self {
+        Self::Kernel(error.to_string())
+    }
 }
 
 fn span(shortest: u64, longest: u64) -> String {

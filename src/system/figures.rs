@@ -5,7 +5,8 @@ use std::sync::Arc;
 use interconnect::{Framing, HostPortSpec, LinkSpec, protocol};
 use pim_device::timing::hbm3;
 use pim_device::{
-    DeviceSpec, ExecutionMode, GqaPolicy, MultiBankActivation, PowerLimit, PqFigures, PqMapping, PqReduction, PqValues,
+    DeviceSpec, EnergyFigures, ExecutionMode, GqaPolicy, MultiBankActivation, PowerBudget, PowerLimit, PqFigures,
+    PqMapping, PqReduction, PqValues,
 };
 use reports::Assumption;
 use sim_core::{Bytes, Category, Rate, Time};
@@ -41,6 +42,41 @@ pub struct GpuFigures {
     pub copy_set_up: Time,
     /// Whether one engine copies both ways, one copy after the other.
     pub one_copy_engine: bool,
+    /// What it takes.
+    pub energy: GpuEnergy,
+}
+
+/// What a GPU takes. Power in uW, energy in fJ.
+#[derive(Clone, Copy, Debug)]
+pub struct GpuEnergy {
+    /// At all times.
+    pub idle: u64,
+    /// More while a kernel runs, besides its bits and multiply-adds: what the design power leaves when memory and cores are at
+    /// their peak.
+    pub active: u64,
+    /// A bit of memory.
+    pub bit: u64,
+    /// A multiply-add.
+    pub mac: u64,
+    /// Standby of the plain stacks that are left to it.
+    pub standby: u64,
+    /// Their refresh.
+    pub refresh: u64,
+}
+
+/// What a host takes. Power in uW, energy in fJ.
+#[derive(Clone, Copy, Debug)]
+pub struct HostEnergy {
+    /// All sockets at all times.
+    pub idle: u64,
+    /// More while cores work.
+    pub active: u64,
+    /// A bit of DRAM.
+    pub bit: u64,
+    /// Standby of the whole DRAM.
+    pub standby: u64,
+    /// Its refresh.
+    pub refresh: u64,
 }
 
 /// A host and the link to it.
@@ -64,6 +100,8 @@ pub struct HostFigures {
     pub link_name: String,
     /// What both directions share; `None` where the link has no such limit.
     pub port: Option<HostPortSpec>,
+    /// What it takes.
+    pub energy: HostEnergy,
 }
 
 /// PIM stacks and the links to them.
@@ -99,6 +137,16 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Tells the PIM devices how many query heads share a KV head, which decides what a MAC of a shared pass takes.
+    pub fn serve(&mut self, query_heads: u32) {
+        if let Some(pim) = &mut self.pim {
+            let device = Arc::make_mut(&mut pim.device);
+            if let (Some(power), GqaPolicy::SharedPass) = (&mut device.power, device.gqa) {
+                power.queries = query_heads;
+            }
+        }
+    }
+
     /// Reads the figures, and lists those that no source gives.
     pub fn read(spec: &SystemSpec) -> Result<(Self, Vec<Assumption>), SystemError> {
         let replaced = match &spec.pim {
@@ -153,6 +201,27 @@ fn gpu(spec: &SystemSpec, replaced: u32) -> Result<GpuFigures, SystemError> {
         dispatch: spec.dispatch,
         copy_set_up: entry.time("copy_setup")?,
         one_copy_engine: entry.integer("copy_engines")? < 2,
+        energy: gpu_energy(entry, left, sold)?,
+    })
+}
+
+fn gpu_energy(entry: &Entry, left: u64, sold: u64) -> Result<GpuEnergy, SystemError> {
+    let (bit, mac) = (entry.energy("mem_energy")?, entry.energy("mac_energy")?);
+    let (standby, refresh) = (entry.power("mem_standby")?, entry.power("mem_refresh")?);
+    let idle = entry.power("idle_power")?;
+    // 1 fJ a second is 10^-9 uW.
+    let at_peak = |each: u64, rate: u128| u64::try_from(u128::from(each) * rate / 1_000_000_000).unwrap_or(u64::MAX);
+    let memory = at_peak(bit, 8 * u128::from(entry.bandwidth("mem_bw_peak")?.0));
+    let cores = at_peak(mac, u128::from(entry.operations_per_second("fp16_dense")?.0) / 2);
+    let counted = [idle, memory, cores, standby.saturating_mul(sold), refresh.saturating_mul(sold)];
+    let counted = counted.into_iter().fold(0_u64, u64::saturating_add);
+    Ok(GpuEnergy {
+        idle,
+        active: entry.power("tdp")?.saturating_sub(counted),
+        bit,
+        mac,
+        standby: standby.saturating_mul(left),
+        refresh: refresh.saturating_mul(left),
     })
 }
 
@@ -174,7 +243,20 @@ fn host(spec: &SystemSpec) -> Result<HostFigures, SystemError> {
         link: link_spec(link)?,
         link_name: link.name.clone(),
         port,
+        energy: HostEnergy {
+            idle: cpu.power("idle_power")?.saturating_mul(sockets),
+            active: cpu.power("tdp")?.saturating_sub(cpu.power("idle_power")?).saturating_mul(sockets),
+            bit: cpu.energy("dram_energy")?,
+            standby: of_dram(cpu, "dram_standby")?,
+            refresh: of_dram(cpu, "dram_refresh")?,
+        },
     })
+}
+
+/// A power for each GiB of a host's DRAM, for all of it.
+fn of_dram(cpu: &Entry, key: &str) -> Result<u64, SystemError> {
+    let all = u128::from(cpu.power(key)?) * u128::from(cpu.bytes("mem_capacity")?.0) / (1 << 30);
+    Ok(u64::try_from(all).unwrap_or(u64::MAX))
 }
 
 fn pim(choice: &crate::scenario::PimChoice) -> Result<PimFigures, SystemError> {
@@ -208,6 +290,7 @@ pub(crate) fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
     let power = if entry.flag("power_limit")? { PowerLimit::On } else { PowerLimit::Off };
     let activation = entry.text("multi_bank_activation")?;
     let gqa = entry.text("gqa")?;
+    let own = base.energy;
     Ok(DeviceSpec {
         buffer_rate: entry.bandwidth("buffer_rate")?,
         softmax_passes: u32::try_from(entry.integer("softmax_passes")?).unwrap_or(u32::MAX),
@@ -221,6 +304,20 @@ pub(crate) fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
             "shared" => GqaPolicy::SharedPass,
             _ => return Err(unknown("gqa", gqa.to_owned(), "serial, shared")),
         },
+        energy: EnergyFigures {
+            activation: entry.energy("energy_activation").unwrap_or(own.activation),
+            cell: entry.energy("energy_cell").unwrap_or(own.cell),
+            bank_group: entry.energy("energy_bank_group").unwrap_or(own.bank_group),
+            global: entry.energy("energy_global").unwrap_or(own.global),
+            tsv: entry.energy("energy_tsv").unwrap_or(own.tsv),
+            mac: entry.energy("energy_mac").unwrap_or(own.mac),
+            refresh: entry.energy("energy_refresh").unwrap_or(own.refresh),
+            standby_open: entry.power("standby_open").unwrap_or(own.standby_open),
+            standby_closed: entry.power("standby_closed").unwrap_or(own.standby_closed),
+            ..own
+        },
+        // How many queries a MAC serves is known with the model.
+        power: entry.power("power").ok().map(|stack| PowerBudget { stack, queries: 1 }),
         pq: base.pq.map(|_| pq(entry)).transpose()?,
         ..base.with_timing(hbm3::gbps_5_2(power)).with_density(entry.fraction("density_factor")?)
     })

@@ -1,9 +1,13 @@
 //! The actors of a system and the ways between them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use host_gpu::{Driver, Ports, Shared, Stream, Worker};
 use interconnect::topology::Place;
 use interconnect::{Chunk, DmaEngine, DmaSpec, Endpoint, HostPort, Link, RouteId, Routes, Stage, Switch, Topology};
-use pim_device::Controller;
+use pim_device::energy::{self, Energy, Parts};
+use pim_device::{Command, Controller, DeviceSpec};
 use sim_core::{
     ActorKey, Board, Category, End, Limits, Meter, ParallelReport, Plan, Port, Progress, Signal, Simulation,
     SimulationError, Span, Stop, TaskIndex, Time, Watch,
@@ -62,6 +66,8 @@ pub struct Machine {
     host_memory: Endpoint,
     /// From the end of a task at one site to a task's being told at another.
     news: News,
+    /// The PIM device and all of its channels, where there are any.
+    channels: Option<(Arc<DeviceSpec>, u64)>,
     /// What there is to do, as far as the first thread has to do it, and how soon PIM channels hear of others.
     work: deal::Work,
 }
@@ -87,14 +93,25 @@ pub struct Run {
     pub stopped: Option<(Time, Stop)>,
     /// Totals of the resources.
     pub meters: Vec<(String, Meter)>,
-    /// Picojoules of the PIM stacks.
-    pub pim_energy: Option<f64>,
+    /// When it ended.
+    pub end: Time,
+    /// What the PIM stacks took; `None` where there are none.
+    pub pim_energy: Option<PimEnergy>,
     /// Messages delivered.
     pub events: u64,
     /// What the threads did.
     pub threads: ParallelReport,
     /// Why it was one thread, where more were asked for.
     pub one_thread: Option<OneThread>,
+}
+
+/// What the PIM stacks took.
+#[derive(Clone, Debug, Default)]
+pub struct PimEnergy {
+    /// By what took it.
+    pub parts: Parts,
+    /// By command: how many, and picojoules.
+    pub commands: Vec<(String, u64, f64)>,
 }
 
 impl Machine {
@@ -134,7 +151,9 @@ impl Machine {
         if let Some(pim) = pim {
             for (index, class) in placement.classes.iter().enumerate() {
                 let key = simulation.reserve::<Controller>(class_name(index, class.channels));
-                let actor = Controller::new(pim.device.clone(), class.channels).with_execution(pim.execution);
+                let actor = Controller::new(pim.device.clone(), class.channels)
+                    .with_execution(pim.execution)
+                    .with_access(fabric.pim_category);
                 seats.push(Seat { key, actor });
             }
         }
@@ -165,6 +184,9 @@ impl Machine {
                 post: host.post,
                 hand_over: pim.as_ref().map_or(Time::ZERO, |pim| pim.hand_over),
             },
+            channels: pim
+                .as_ref()
+                .map(|pim| (pim.device.clone(), u64::from(pim.stacks) * u64::from(pim.device.channels_per_stack()))),
             work: deal::Work { lookahead: Time::MAX, ..deal::Work::default() },
             simulation,
         })
@@ -353,8 +375,20 @@ impl Machine {
             one_thread = one_thread.map(tracing::field::display),
             "dealt"
         );
-        let Self { mut simulation, stream, worker, driver, copy_in, copy_out, stores, loads, host_load, pim, .. } =
-            self;
+        let Self {
+            mut simulation,
+            stream,
+            worker,
+            driver,
+            copy_in,
+            copy_out,
+            stores,
+            loads,
+            host_load,
+            pim,
+            channels,
+            ..
+        } = self;
         // Only the channels' own counts know their energy, and the actors are inside the simulation afterwards.
         simulation.place(stream.key, stream.actor);
         simulation.place(worker.key, worker.actor);
@@ -367,11 +401,11 @@ impl Machine {
         }
         let watch = Watch { progress, cpu_time: &threads::cpu_time };
         let (end, threads) = simulation.run_parallel_with(&plan, limits, watch)?;
-        let (stopped, meters) = match end {
-            End::Done(_) => (None, simulation.meters()),
-            End::Stopped { at, why } => (Some((at, why)), simulation.meters_at(at)),
+        let (end, stopped, meters) = match end {
+            End::Done(at) => (at, None, simulation.meters()),
+            End::Stopped { at, why } => (at, Some((at, why)), simulation.meters_at(at)),
         };
-        let energies: Vec<f64> = simulation.nodes().filter_map(energy).collect();
+        let pim_energy = channels.map(|channels| pim_energy(simulation.nodes(), channels, end));
         let names = simulation.names().to_vec();
         let spans = simulation.take_spans();
         let mut open = if stopped.is_some() { spans.unfinished().to_vec() } else { Vec::new() };
@@ -382,7 +416,8 @@ impl Machine {
             open,
             stopped,
             meters,
-            pim_energy: (!energies.is_empty()).then(|| energies.iter().sum()),
+            end,
+            pim_energy,
             events: simulation.events(),
             threads,
             one_thread,
@@ -390,14 +425,38 @@ impl Machine {
     }
 }
 
-fn energy(node: &Node) -> Option<f64> {
-    match node {
-        Node::Pim(controller) => Some(controller.energy().pj()),
-        _ => None,
+/// What the channels with programs took up to `end`, and those without.
+fn pim_energy<'a>(
+    nodes: impl Iterator<Item = &'a Node>,
+    (device, channels): (Arc<DeviceSpec>, u64),
+    end: Time,
+) -> PimEnergy {
+    let mut energy = PimEnergy::default();
+    let mut commands: BTreeMap<Command, (u64, Energy)> = BTreeMap::new();
+    let mut add = |(command, count, taken): (Command, u64, Energy)| {
+        let sum = commands.entry(command).or_default();
+        *sum = (sum.0 + count, sum.1 + taken);
+    };
+    let mut without = channels;
+    for node in nodes {
+        if let Node::Pim(controller) = node {
+            energy.parts += controller.energy_until(end);
+            controller.energy_by_command(end).into_iter().for_each(&mut add);
+            without = without.saturating_sub(u64::from(controller.copies()));
+        }
     }
+    let idle = energy::idle(&device, end).times(without);
+    if idle.refresh > Energy::default() {
+        let each = energy::command_energy(&device, Command::RefAb).0.max(1);
+        add((Command::RefAb, idle.refresh.0 / each, idle.refresh));
+    }
+    energy.parts += idle;
+    energy.commands =
+        commands.into_iter().map(|(command, (count, taken))| (command.to_string(), count, taken.pj())).collect();
+    energy
 }
 
-fn class_name(index: usize, channels: u32) -> String {
+pub(super) fn class_name(index: usize, channels: u32) -> String {
     format!("pim.channels{index}x{channels}")
 }
 

@@ -2,7 +2,7 @@
 
 use host_gpu::{Driver, JobDone, Shared, Started, Stream, Tick, Worker};
 use interconnect::{Arrived, Chunk, DmaEngine, HostPort, Link, SetUp, Switch};
-use pim_device::{Controller, ProgramDone};
+use pim_device::{Controller, KernelDevice, KernelDone, ProgramDone};
 use sim_core::{Request, Served, Signal};
 
 sim_core::system! {
@@ -26,6 +26,8 @@ sim_core::system! {
         HostPort(HostPort) accepts Chunk,
         /// A PIM channel that stands for all channels with the same programs.
         Pim(Controller) accepts Signal | ProgramDone,
+        /// A PIM device, or some of its channels, with a kernel of its own.
+        Kernel(KernelDevice) accepts Signal | KernelDone,
     }
     /// Every kind of message.
     pub enum Message {
@@ -49,5 +51,7 @@ sim_core::system! {
         Chunk(Chunk),
         /// A PIM program is done.
         ProgramDone(ProgramDone),
+        /// A kernel of a PIM device is done.
+        KernelDone(KernelDone),
     }
 }

@@ -21,17 +21,13 @@ use super::outcome::{Case, Outcome};
 use super::table::{Row, Table};
 use super::{Options, Suite};
 use crate::parallel;
+use crate::tensors::EMBEDDED_TENSORS;
 
 const FOLDER: &str = "validation/kv";
-/// The tables and tensors that are shipped.
+/// The tables that are shipped, beside the tensors that are built in.
 const TABLES: [(&str, &str); 2] = [
     ("attention_error_n1920.csv", include_str!("../../validation/kv/attention_error_n1920.csv")),
     ("attention_error_n384.csv", include_str!("../../validation/kv/attention_error_n384.csv")),
-];
-const TENSORS: [(&str, &[u8]); 3] = [
-    ("kv_smollm2_L2048_2heads.safetensors", include_bytes!("../../validation/kv/kv_smollm2_L2048_2heads.safetensors")),
-    ("kv_smollm2_L512_2heads.safetensors", include_bytes!("../../validation/kv/kv_smollm2_L512_2heads.safetensors")),
-    ("kv_smollm2_L512_small.safetensors", include_bytes!("../../validation/kv/kv_smollm2_L512_small.safetensors")),
 ];
 
 const COLUMNS: [&str; 7] = ["n_ctx", "layer", "kv_head", "method", "params", "bits_per_elem", "rel_err_mean"];
@@ -100,8 +96,8 @@ fn shipped_tables() -> Result<Vec<Table>, ValidateError> {
 }
 
 fn shipped_tensors() -> Result<Vec<KvTensors>, ValidateError> {
-    let parse = |(name, bytes): &(&str, &[u8])| KvTensors::parse(&format!("{FOLDER}/{name}"), bytes);
-    TENSORS
+    let parse = |(name, bytes): &(&str, &[u8])| KvTensors::parse(&format!("{FOLDER}/{name}.safetensors"), bytes);
+    EMBEDDED_TENSORS
         .iter()
         .map(|file| parse(file).map_err(|error| wrong_file(FOLDER, error.to_string(), error.remedy())))
         .collect()

@@ -126,6 +126,17 @@ fn a_batch_of_nothing() {
 }
 
 #[test]
+fn less_power_than_a_stack_takes_without_working() {
+    insta::assert_snapshot!(scenario(
+        "stacks = 1 }",
+        "stacks = 1, power = \"2 W\" }",
+        &["bad.toml:", "cannot be kept to 2 W", "standby and refresh take"]
+    ));
+    arguments(&["run", "good.toml", "--set", "system.attacc.pim.power=0 W"], &["must be more than zero"]);
+    arguments(&["run", "good.toml", "--set", "system.attacc.pim.power=60 GB/s"], &["a power is wanted"]);
+}
+
+#[test]
 fn a_batch_below_nothing() {
     let wanted = ["bad.toml:6:13", "`workload.batch` is -4", "from 1 to 4096"];
     insta::assert_snapshot!(scenario("batch = 4", "batch = -4", &wanted));

@@ -342,6 +342,15 @@ pub trait Codec: fmt::Debug + Send + Sync {
         Needs::Nothing
     }
 
+    /// The codec that does to heads of `to` elements what this one does to heads of `from`: sub-vectors of as many
+    /// channels. `None` where it is the same codec.
+    ///
+    /// # Errors
+    /// [`CodecError::Shape`] where there is no such codec.
+    fn for_head_dim(&self, _from: u32, _to: u32) -> Result<Option<Box<dyn Codec>>, CodecError> {
+        Ok(None)
+    }
+
     /// Whether the parameters go with so many tokens of so many elements.
     ///
     /// # Errors

@@ -108,6 +108,44 @@ impl AimBlock {
     }
 }
 
+/// Configuration: a matrix that lies in the banks of the whole device, times vectors, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AimGemv {
+    /// Rows of the matrix: elements of a result.
+    pub outputs: u64,
+    /// Columns of the matrix: elements of a vector.
+    pub inputs: u64,
+    /// Vectors; the matrix is read again for each.
+    pub batch: u64,
+}
+
+impl AimGemv {
+    /// The program, which treats the matrix as a block treats its weights: whole outputs in each bank, the vector in the
+    /// global buffers a row at a time.
+    ///
+    /// ```
+    /// use pim_device::Command;
+    /// use pim_device::aim::block::AimGemv;
+    /// use pim_device::aim::{AimSpec, run};
+    ///
+    /// let device = AimSpec::gddr6_aim();
+    /// let gemv = AimGemv { outputs: 4_096, inputs: 4_096, batch: 1 };
+    /// let execution = run(&device, &gemv.program(&device)?)?;
+    /// // Each of 32 x 16 banks has 8 outputs, each of 4,096 elements in accesses of 16.
+    /// assert_eq!(execution.commands[Command::MacAb], 32 * 8 * 4_096 / 16);
+    /// # Ok::<(), pim_device::aim::AimError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`AimError`] where the device cannot hold the matrix.
+    pub fn program(&self, device: &AimSpec) -> Result<AimProgram, AimError> {
+        within("the number of outputs", self.outputs, 1)?;
+        within("the number of inputs", self.inputs, 1)?;
+        within("the batch", self.batch, 1)?;
+        Writer::gemv(self, device)
+    }
+}
+
 /// The widest matrix: far beyond any model, and small enough that every product of sizes fits.
 const WIDEST: u64 = 1 << 22;
 

@@ -109,6 +109,14 @@ impl<'p> Cursor<'p> {
         self.depth.checked_sub(1).map(|inner| self.loops[inner])
     }
 
+    /// Goes behind the innermost loop.
+    pub(super) fn leave(&mut self) {
+        if let Some(frame) = self.frame() {
+            self.place = frame.end;
+            self.depth -= 1;
+        }
+    }
+
     /// Passes over repetitions of the innermost loop.
     pub(super) fn skip(&mut self, repetitions: u32) {
         if let Some(inner) = self.depth.checked_sub(1) {

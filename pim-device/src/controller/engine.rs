@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use crate::command::{Address, Bus, Command, CommandCounts};
-use crate::constraint::{JEDEC, RESULTS};
+use crate::constraint::RESULTS;
 use crate::device::DeviceSpec;
 use crate::error::ProgramError;
 use crate::program::{Program, TOKENS, Token};
@@ -68,6 +68,26 @@ pub(super) struct Slots {
     pub(super) start: i64,
     pub(super) gap: u32,
     pub(super) last: i64,
+}
+
+impl Slots {
+    pub(super) const fn one(cycle: i64) -> Self {
+        Self { start: cycle, gap: 1, last: cycle }
+    }
+
+    /// Takes in slots behind its own where they go on in equal steps; false where they do not.
+    #[inline]
+    pub(super) fn goes_on(&mut self, more: Self) -> bool {
+        let step = more.start - self.last;
+        let equal = (step == i64::from(self.gap) || self.start == self.last)
+            && (step == i64::from(more.gap) || more.start == more.last);
+        // Moves count in 32 bits how far they are in an entry.
+        let goes_on = equal && more.last - self.start <= i64::from(u32::MAX);
+        if goes_on {
+            (self.gap, self.last) = (step as u32, more.last);
+        }
+        goes_on
+    }
 }
 
 /// Where a command goes.
@@ -151,7 +171,7 @@ pub struct Engine {
 impl Engine {
     /// An idle channel at cycle 0, all banks closed, in ordinary mode.
     pub fn new(device: &DeviceSpec) -> Self {
-        let mut readiness = Readiness::new(device, JEDEC);
+        let mut readiness = Readiness::new(device, &device.constraints());
         let cycles = |parameter| device.cycles(parameter);
         let mut results = [1; Command::ALL.len()];
         for (commands, latency) in RESULTS {
@@ -297,7 +317,9 @@ impl Engine {
         }
         self.slots.clear();
         self.blackouts.clear();
-        self.end = rows.result.max(moves.result).max(begin);
+        // The last command of a stream need not be the last to be done: softmax takes long, and a stream can end waiting.
+        let waited = rows.ready.max(moves.ready).max(self.buffer_free);
+        self.end = rows.result.max(moves.result).max(waited).max(begin);
         Ok(Execution {
             begin: begin.unsigned_abs(),
             end: self.end.unsigned_abs(),
@@ -306,8 +328,13 @@ impl Engine {
         })
     }
 
+    /// Refreshes of an idle channel after its last program, up to `cycle`.
+    pub(super) fn refreshes_until(&self, cycle: i64) -> u64 {
+        if self.due > cycle { 0 } else { ((cycle - self.due) / self.refresh_interval + 1).unsigned_abs() }
+    }
+
     /// Does the refreshes of an idle channel on time, up to `cycle`.
-    fn idle_until(&mut self, cycle: i64) {
+    pub(super) fn idle_until(&mut self, cycle: i64) {
         while self.due <= cycle {
             let due = self.due;
             let issued = self.refresh();
@@ -401,12 +428,12 @@ impl Engine {
 
     /// A command to a set.
     pub(super) fn to_set(&self, what: OnSet, set: usize) -> Place {
-        Place::Spot(Command::ALL.len() + IN_TURN.len() * self.round.len() + what as usize * self.sets.len() + set)
+        Place::Spot(self.set_spots(what) + set)
     }
 
-    /// A MAC to a set, or another column command to all banks.
-    pub(super) fn to_column(&self, command: Command, set: usize) -> Place {
-        if COLUMN.contains(&command) { Self::to_all(command) } else { self.to_set(OnSet::Mac, set) }
+    /// The number of the first set's command; those of the others follow. What is not a MAC knows one set only.
+    pub(super) fn column_spots(&self, command: Command) -> usize {
+        if COLUMN.contains(&command) { command.index() } else { self.set_spots(OnSet::Mac) }
     }
 
     /// Cycles between commands of a run in one set.
@@ -415,11 +442,28 @@ impl Engine {
         column.map_or(self.set_gap, |column| self.column_gaps[column])
     }
 
+    /// The number of a command to the first set; those of the others follow.
+    fn set_spots(&self, what: OnSet) -> usize {
+        Command::ALL.len() + IN_TURN.len() * self.round.len() + what as usize * self.sets.len()
+    }
+
+    /// When the constraints let the command of a resolved address go.
+    #[inline]
+    pub(super) fn ready_at(&self, spot: usize) -> i64 {
+        self.readiness.ready_at(&self.spots[spot])
+    }
+
+    /// Notes the command of a resolved address.
+    #[inline]
+    pub(super) fn note_at(&mut self, spot: usize, cycle: i64) {
+        self.readiness.note_at(&self.spots[spot], cycle);
+    }
+
     /// When the constraints let a command go.
     #[inline]
     pub(super) fn ready(&self, place: Place) -> i64 {
         match place {
-            Place::Spot(spot) => self.readiness.ready_at(&self.spots[spot]),
+            Place::Spot(spot) => self.ready_at(spot),
             // An ordinary command, see `ready_of`.
             Place::Bank(_) => super::readiness::NEVER,
         }
@@ -436,12 +480,13 @@ impl Engine {
     #[inline]
     pub(super) fn note(&mut self, command: Command, place: Place, cycle: i64) {
         match place {
-            Place::Spot(spot) => self.readiness.note_at(&self.spots[spot], cycle),
+            Place::Spot(spot) => self.note_at(spot, cycle),
             Place::Bank(nodes) => self.readiness.note(command, nodes, cycle),
         }
     }
 
     /// Puts a command on its bus and notes it.
+    #[inline]
     pub(super) fn issue(&mut self, command: Command, address: Address, place: Place, cycle: i64) {
         self.note(command, place, cycle);
         self.counts[command] += 1;

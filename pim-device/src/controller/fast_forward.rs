@@ -332,10 +332,10 @@ impl Engine {
             moves_left: moves.left,
             result: None,
         };
-        while at.left > 1 {
+        while at.left > 0 {
             let phase = at.due - at.now;
             let Some(step) = self.memo.step(at.state, phase) else { break };
-            let mut times = i64::from(at.left - 1);
+            let mut times = i64::from(at.left);
             let most = |left: u32, each: u32| left.checked_div(each).map_or(i64::MAX, i64::from);
             times = times.min(most(at.moves_frame_left.saturating_sub(1), step.repetitions));
             times = times.min(most(at.moves_left.saturating_sub(MANY + 1), step.moves));
@@ -377,6 +377,9 @@ impl Engine {
                 _ => {}
             }
             rows.skip(frame.left - at.left);
+            if at.left == 0 {
+                rows.leave();
+            }
             if let Some(before) = moves.frame() {
                 moves.skip(before.left - at.moves_frame_left);
             }

@@ -40,6 +40,7 @@
 //! # Ok::<(), pim_device::controller::fifo_pim::StreamError>(())
 //! ```
 
+mod burst;
 mod channel;
 mod config;
 mod front_end;

@@ -151,9 +151,11 @@ impl Readiness {
             }
         }
         let shifted = spot.shifts.iter().flat_map(|&(newest, window)| newest..newest + window);
-        self.noted_places.extend(spot.notes.iter().copied().chain(shifted));
-        self.noted_places.sort_unstable();
-        self.noted_places.dedup();
+        for place in spot.notes.iter().copied().chain(shifted) {
+            if let Err(at) = self.noted_places.binary_search(&place) {
+                self.noted_places.insert(at, place);
+            }
+        }
         spot
     }
 

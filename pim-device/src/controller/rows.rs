@@ -26,7 +26,7 @@ impl Engine {
                     self.macs(cursor, command, (usize::from(set), usize::from(sets)), count, queries)?;
                 }
                 Instruction::Column { command, count, queries } => {
-                    self.macs(cursor, command, (0, 1), count, queries)?
+                    self.macs(cursor, command, (0, 1), count, queries)?;
                 }
                 Instruction::Close(set) => {
                     let place = self.to_set(OnSet::Precharge, usize::from(set));
@@ -118,16 +118,19 @@ impl Engine {
         let cycle = self.admit(command, place, cursor.ready)?;
         self.issue(command, address, place, cycle);
         if command.bus() == Bus::Column {
-            self.take_slots(cycle, 1, cycle);
+            self.take_slots(Slots::one(cycle));
         }
         cursor.ready = cycle;
         cursor.result = cycle + self.results_of(command);
         Ok(())
     }
 
-    fn take_slots(&mut self, start: i64, gap: u32, last: i64) {
-        self.column_bus = last;
-        self.slots.push_back(Slots { start, gap, last });
+    /// Takes slots of the column bus. What goes on in equal steps is one entry, however it was issued.
+    fn take_slots(&mut self, slots: Slots) {
+        self.column_bus = slots.last;
+        if !self.slots.back_mut().is_some_and(|before| before.goes_on(slots)) {
+            self.slots.push_back(slots);
+        }
     }
 
     /// Opens the row of the row register in a set; behind the last set the register counts up.
@@ -165,17 +168,28 @@ impl Engine {
         if count > 0 && self.open & needed != needed {
             return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
         }
+        if !self.fast() {
+            return self.single_macs(cursor, command, (first, sets), count, queries);
+        }
         let gap = match sets {
-            _ if !self.fast() => None,
             1 => self.column_gap(command),
             all if all == self.sets.len() => self.round_gap,
             _ => None,
         };
+        let spots = self.column_spots(command);
         let (mut done, mut at) = (0, 0);
         while done < count {
             let set = first + at;
-            let place = self.to_column(command, set);
-            let start = self.admit(command, place, cursor.ready)?;
+            let mut start;
+            loop {
+                start = self.ready_at(spots + set).max(cursor.ready).max(self.column_bus + 1);
+                // Rows are open.
+                if start < self.deadline() {
+                    break;
+                }
+                self.forced_refresh()?;
+            }
+            self.watch.due_after(start - self.postponed());
             let left = i64::from(count - done);
             // Once every set has had a MAC, and as many as there are sets came in order, they wait for nothing but each
             // other, until a refresh can be postponed no more.
@@ -185,7 +199,7 @@ impl Engine {
                 _ => 1,
             };
             if run == 1 {
-                self.note(command, place, start);
+                self.note_at(spots + set, start);
             }
             let step = gap.unwrap_or(1);
             let last = start + (run - 1) * step;
@@ -195,19 +209,16 @@ impl Engine {
                 } else {
                     self.watch.spoil();
                 }
-                let end = at + run as usize;
-                for back in (0..sets.min(run as usize) as u32).rev() {
-                    let at = (end - 1 - back as usize) % sets;
-                    self.note(command, self.to_column(command, first + at), last - i64::from(back) * step);
+                let turn = sets.min(run as usize);
+                let mut set = (at + run as usize - turn) % sets;
+                for back in (0..turn as u32).rev() {
+                    self.note_at(spots + first + set, last - i64::from(back) * step);
+                    set = if set + 1 == sets { 0 } else { set + 1 };
                 }
             }
-            self.take_slots(start, step as u32, last);
+            self.take_slots(Slots { start, gap: step as u32, last });
             self.counts[command] += run.unsigned_abs();
             self.counts.mac_queries += run.unsigned_abs() * u64::from(queries);
-            if let Some(trace) = &mut self.trace {
-                let address = Address { row: self.open_rows[set], ..self.sets[set] };
-                trace.push(Issued { cycle: start.unsigned_abs(), command, address });
-            }
             cursor.ready = last;
             cursor.result = last + self.results_of(command);
             done += run as u32;
@@ -221,6 +232,51 @@ impl Engine {
             if self.next_set == self.sets.len() {
                 self.next_set = 0;
             }
+        }
+        Ok(())
+    }
+
+    /// The same, each MAC by itself: what the table says of it, behind the one before.
+    fn single_macs(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        command: Command,
+        (first, sets): (usize, usize),
+        count: u32,
+        queries: u32,
+    ) -> Result<(), ProgramError> {
+        let spots = self.column_spots(command);
+        let mut earliest = cursor.ready.max(self.column_bus + 1);
+        let mut deadline = self.deadline();
+        let mut set = first;
+        let mut taken: Option<Slots> = None;
+        for _ in 0..count {
+            let spot = spots + set;
+            let mut cycle = self.ready_at(spot).max(earliest);
+            // Rows are open.
+            while cycle >= deadline {
+                self.forced_refresh()?;
+                deadline = self.deadline();
+                cycle = self.ready_at(spot).max(earliest);
+            }
+            self.note_at(spot, cycle);
+            let goes_on = taken.as_mut().is_some_and(|taken| taken.goes_on(Slots::one(cycle)));
+            if !goes_on && let Some(before) = taken.replace(Slots::one(cycle)) {
+                self.take_slots(before);
+            }
+            if let Some(trace) = &mut self.trace {
+                let address = Address { row: self.open_rows[set], ..self.sets[set] };
+                trace.push(Issued { cycle: cycle.unsigned_abs(), command, address });
+            }
+            earliest = cycle + 1;
+            set = if set + 1 == first + sets { first } else { set + 1 };
+        }
+        if let Some(taken) = taken {
+            self.take_slots(taken);
+            cursor.ready = taken.last;
+            cursor.result = taken.last + self.results_of(command);
+            self.counts[command] += u64::from(count);
+            self.counts.mac_queries += u64::from(count) * u64::from(queries);
         }
         Ok(())
     }

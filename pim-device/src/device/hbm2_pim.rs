@@ -3,7 +3,7 @@
 //! Source of all figures: the maker's public simulator of the device, as described in `docs/HBM-PIM.md`. A channel here
 //! is an HBM2 pseudo-channel: 64 data pins, burst of 4, 32 B per column command, with a controller of its own.
 
-use sim_core::ClockDomain;
+use sim_core::{ClockDomain, Cycles, Rate};
 
 use crate::command::Command;
 use crate::command::Command::{Act, Pre, Rd, RefAb, Wr};
@@ -81,6 +81,13 @@ impl Hbm2Pim {
     /// PIM blocks of one channel and rank: one for two banks.
     pub const fn blocks(&self) -> u32 {
         self.organisation.banks_per_rank() / 2
+    }
+
+    /// Bytes per second that the banks of one channel give or take: a burst at each PIM block every tCCDL.
+    pub fn channel_peak(&self) -> Rate {
+        let bytes = u64::from(self.organisation.granule) * u64::from(self.blocks());
+        let gap = self.timing.clock.edge(Cycles(u64::from(self.timing.get(P::CcdL).max(1))));
+        Rate(bytes.saturating_mul(1_000_000_000_000)).scaled(1, gap.ps())
     }
 
     /// Cycles after which the data of a read are complete: the way to the rank, latency and burst.

@@ -28,6 +28,7 @@ pub fn device() -> DeviceSpec {
         lanes: 16,
         element: 2,
         energy: EnergyFigures::FGDRAM,
+        power: None,
         pq: None,
     }
 }

@@ -9,10 +9,12 @@ use std::collections::VecDeque;
 
 use super::Tick;
 use super::bank::{BankState, Banks};
+use super::bank_set::{BankSet, CAPACITY};
 use super::config::DramError;
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{CommandBus, Place, RuleTable};
-use super::state::TimingState;
+use super::times::{self, Times};
+use super::wheel::SetWheel;
 use crate::command::Command::{self, Act, Pre, Rd, RefAb, Wr};
 use crate::constraint::{Constraint, Latency, at, sum};
 use crate::organisation::Level::{Bank, BankGroup, Rank};
@@ -75,9 +77,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn is_at(&self, other: &Request) -> bool {
+    fn is_at(&self, bank: usize, other: &Request) -> bool {
         let mine = &self.request;
-        mine.address.row == other.address.row && mine.column == other.column
+        self.bank == bank && mine.address.row == other.address.row && mine.column == other.column
     }
 }
 
@@ -85,34 +87,67 @@ impl Waiting {
 #[derive(Clone, Debug, Default)]
 struct Lane {
     commands: VecDeque<Waiting>,
-    /// Reads that are not issued, in this queue or on their way to it; several of one granule are answered by one
-    /// command.
-    reads: Vec<Waiting>,
-    /// Writes that are not issued.
-    writes: Vec<Waiting>,
+    /// Of these, reads and writes of the open row.
+    row_hits: [u32; 2],
+    /// Accesses to the open row.
     hits: u32,
-    /// No command is ready before this tick.
-    wake: Tick,
 }
+
+/// Buckets of [`Granules`].
+const BUCKETS: usize = 4_096;
+
+/// State: how many granules with requests that wait fall into each bucket. A bucket without any needs no search.
+#[derive(Clone, Debug)]
+struct Granules(Box<[u32; BUCKETS]>);
+
+impl Granules {
+    #[inline]
+    fn bucket(&mut self, bank: usize, request: &Request) -> &mut u32 {
+        let mixed = request.address.row.wrapping_mul(0x9E37_79B1)
+            ^ request.column.wrapping_mul(0x85EB_CA6B)
+            ^ (bank as u32).wrapping_mul(0xC2B2_AE35);
+        &mut self.0[(mixed >> 20) as usize % BUCKETS]
+    }
+}
+
+type Set = u128;
 
 /// One channel with a command queue for each bank. The first tick is 0.
 #[derive(Clone, Debug)]
 pub struct BankQueueChannel {
+    // Configuration.
     config: BankQueueConfig,
     read_latency: Tick,
     refresh_interval: Tick,
     rank: Place,
-    places: Vec<Place>,
-    timing: TimingState,
+    // State.
+    times: Times<Set>,
     banks: Banks,
     lanes: Vec<Lane>,
-    reads: VecDeque<Waiting>,
-    writes: VecDeque<Waiting>,
+    /// Lanes in which a command may be ready; of the others that have commands the wheel knows when.
+    due: Set,
+    wheel: SetWheel<Set>,
+    /// By command, numbered as in [`times`], the lanes that could use it.
+    wants: [Set; times::COMMANDS],
+    /// Commands in all lanes.
+    queued: usize,
+    /// Transactions by kind of access, and how many of the first have no place in their bank's queue, but for those of
+    /// banks that have got a place since.
+    transactions: [VecDeque<Waiting>; 2],
+    stuck: [usize; 2],
+    unstuck: [Set; 2],
+    /// Granules with a read, and with a write, that waits.
+    granules: [Granules; 2],
+    /// Reads of a granule with an earlier one that waits: both are answered by one command.
+    followers: Vec<Waiting>,
+    /// Reads that are not answered.
+    reads: usize,
     /// Writes that still go before reads.
     draining: usize,
     /// The bank that was served last.
     turn: usize,
     refreshing: bool,
+    next_refresh: Tick,
     /// The tick that runs next.
     now: Tick,
     refused: Option<Access>,
@@ -131,7 +166,7 @@ impl BankQueueChannel {
         };
         figure("the number of ranks", u64::from(organisation.nodes(Level::Rank)), 1, "1")?;
         let banks = u64::from(organisation.bank_groups) * u64::from(organisation.banks);
-        figure("the number of banks", banks, 1 << 12, "1 to 4096")?;
+        figure("the number of banks", banks, CAPACITY as u64, "1 to 128")?;
         figure("the number of rows", organisation.rows.into(), 1 << 31, "1 to 2^31")?;
         figure("the number of columns", organisation.columns.into(), 1 << 31, "1 to 2^31")?;
         figure("the transaction queue", config.transactions as u64, 4_096, "1 to 4096")?;
@@ -141,20 +176,30 @@ impl BankQueueChannel {
         let parameter = |parameter| config.timing.get(parameter);
         let rules = RuleTable::new(organisation, RULES, COMMANDS, bus, parameter);
         let banks = organisation.nodes(Level::Bank);
+        let granules = || Granules(Box::new([0; BUCKETS]));
+        let refresh_interval = config.timing.get(P::Refi).into();
         Ok(Self {
             config: config.clone(),
             read_latency: READ_LATENCY.cycles(parameter).into(),
-            refresh_interval: config.timing.get(P::Refi).into(),
+            refresh_interval,
             rank: rules.node(Level::Rank, 0),
-            places: (0..banks).map(|bank| rules.node(Level::Bank, bank)).collect(),
-            timing: TimingState::new(rules),
+            times: Times::new(rules),
             banks: Banks::new(organisation),
             lanes: vec![Lane::default(); banks as usize],
-            reads: VecDeque::new(),
-            writes: VecDeque::new(),
+            due: 0,
+            wheel: SetWheel::new(),
+            wants: [0; times::COMMANDS],
+            queued: 0,
+            transactions: [VecDeque::new(), VecDeque::new()],
+            stuck: [0; 2],
+            unstuck: [0; 2],
+            granules: [granules(), granules()],
+            followers: Vec::new(),
+            reads: 0,
             draining: 0,
             turn: 0,
             refreshing: false,
+            next_refresh: refresh_interval,
             now: 0,
             refused: None,
             freed: false,
@@ -183,45 +228,48 @@ impl BankQueueChannel {
         if outside {
             return Err(DramError::outside(request, organisation));
         }
-        let queue = match request.access {
-            Access::Read => &mut self.reads,
-            Access::Write => &mut self.writes,
-        };
-        if queue.len() >= self.config.transactions {
+        if self.transactions[request.access as usize].len() >= self.config.transactions {
             self.refused = Some(request.access);
             return Ok(Offered::Refused);
         }
         self.refused = None;
         let waiting = Waiting { request: *request, arrived, bank };
-        let lane = &mut self.lanes[bank];
-        let written = lane.writes.iter().any(|write| write.is_at(request));
+        let written = self.waits(Access::Write, bank, request);
         let at_once = Completion { request: *request, arrived, done: arrived + 1 };
-        Ok(match request.access {
+        match request.access {
             Access::Read if written => {
                 observer.completed(&at_once);
-                Offered::Forwarded
+                return Ok(Offered::Forwarded);
             }
             Access::Read => {
-                let asked = lane.reads.iter().any(|read| read.is_at(request));
-                lane.reads.push(waiting);
-                if asked {
-                    Offered::Coalesced
-                } else {
-                    queue.push_back(waiting);
-                    Offered::Queued
+                self.reads += 1;
+                if self.waits(Access::Read, bank, request) {
+                    self.followers.push(waiting);
+                    return Ok(Offered::Coalesced);
                 }
             }
             Access::Write => {
                 observer.completed(&at_once);
                 if written {
-                    Offered::Coalesced
-                } else {
-                    lane.writes.push(waiting);
-                    queue.push_back(waiting);
-                    Offered::Queued
+                    return Ok(Offered::Coalesced);
                 }
             }
-        })
+        }
+        *self.granules[request.access as usize].bucket(bank, request) += 1;
+        self.transactions[request.access as usize].push_back(waiting);
+        Ok(Offered::Queued)
+    }
+
+    /// Whether an access of this kind to the same granule waits.
+    #[inline]
+    fn waits(&mut self, access: Access, bank: usize, request: &Request) -> bool {
+        *self.granules[access as usize].bucket(bank, request) > 0 && self.finds(access, bank, request)
+    }
+
+    #[inline(never)]
+    fn finds(&self, access: Access, bank: usize, request: &Request) -> bool {
+        let waiting = self.transactions[access as usize].iter().chain(&self.lanes[bank].commands);
+        waiting.into_iter().any(|waiting| waiting.request.access == access && waiting.is_at(bank, request))
     }
 
     /// Runs the ticks before `tick`.
@@ -241,17 +289,20 @@ impl BankQueueChannel {
 
     /// Runs until no read waits.
     pub fn drain_reads(&mut self, observer: &mut impl Observer) {
-        while self.lanes.iter().any(|lane| !lane.reads.is_empty()) {
+        while self.reads > 0 {
             self.step(Tick::MAX, observer);
         }
     }
 
     /// Runs the next tick in which something can happen, or goes to `limit`.
+    #[inline]
     fn step(&mut self, limit: Tick, observer: &mut impl Observer) {
         let tick = self.now;
-        if tick > 0 && tick.is_multiple_of(self.refresh_interval) {
+        if tick >= self.next_refresh {
             self.refreshing = true;
+            self.next_refresh += self.refresh_interval;
         }
+        self.due |= self.wheel.wake(tick);
         let mut busy = false;
         let mut wake = Tick::MAX;
         if self.refreshing {
@@ -265,31 +316,26 @@ impl BankQueueChannel {
             {
                 self.issue(bank, place, second, tick, observer);
             }
+        } else {
+            wake = wake.min(self.wheel.next());
         }
         busy |= self.transfer();
-        self.now = if busy {
-            tick + 1
-        } else {
-            let next_refresh = (tick / self.refresh_interval + 1) * self.refresh_interval;
-            wake.max(tick + 1).min(next_refresh).min(limit)
-        };
+        self.now = if busy { tick + 1 } else { wake.max(tick + 1).min(self.next_refresh).min(limit) };
     }
 
     /// A refresh is due: precharges whatever can be, then refreshes. Says whether something was issued, and when
     /// something can be.
     fn refresh(&mut self, tick: Tick, observer: &mut impl Observer) -> (bool, Tick) {
         let mut wake = Tick::MAX;
-        for (bank, place) in self.places.iter().enumerate() {
+        for bank in 0..self.lanes.len() {
             if self.banks.state(bank) == BankState::Closed {
                 continue;
             }
-            let ready = self.timing.ready_at(Pre, place);
+            let ready = self.times.ready(times::PRE, bank);
             if ready <= tick {
-                self.timing.issue(Pre, place, tick);
-                observer.issued(tick, Pre, Target::Refresh(place));
-                self.banks.close(bank);
-                self.lanes[bank].hits = 0;
-                self.lanes[bank].wake = 0;
+                self.times.issue(times::PRE, bank, tick);
+                observer.issued(tick, Pre, Target::Refresh(self.times.place(bank)));
+                self.close(bank);
                 return (true, tick);
             }
             wake = wake.min(ready);
@@ -297,139 +343,242 @@ impl BankQueueChannel {
         if !self.banks.all_closed(&self.rank) {
             return (false, wake);
         }
-        let ready = self.timing.ready_at(RefAb, &self.rank);
+        let ready = self.times.ready_for_other(RefAb, &self.rank);
         if ready > tick {
             return (false, ready);
         }
-        self.timing.issue(RefAb, &self.rank, tick);
+        let rank = self.rank;
+        self.times.issue_at(RefAb, &rank, tick);
         observer.issued(tick, RefAb, Target::Refresh(&self.rank));
         self.refreshing = false;
         (true, tick)
     }
 
-    /// The next bank in turn that has a command that is ready. Lowers `wake` to when one can be.
-    fn turn(&mut self, tick: Tick, wake: &mut Tick) -> Option<(usize, usize, Command)> {
-        let banks = self.lanes.len();
-        let last = self.turn;
-        for step in 1..=banks {
-            let bank = if last + step < banks { last + step } else { last + step - banks };
-            if self.lanes[bank].wake <= tick {
-                let (found, next) = self.first_ready(bank, tick);
-                self.lanes[bank].wake = next;
-                if let Some((place, command)) = found {
-                    self.turn = bank;
-                    return Some((bank, place, command));
-                }
+    #[inline]
+    fn close(&mut self, bank: usize) {
+        self.banks.close(bank);
+        let lane = &mut self.lanes[bank];
+        (lane.hits, lane.row_hits) = (0, [0; 2]);
+        self.changed(bank);
+    }
+
+    /// Notes what a lane could use after it has changed.
+    #[inline]
+    fn changed(&mut self, bank: usize) {
+        let lane = &self.lanes[bank];
+        let mut wants = [false; times::COMMANDS];
+        if let Some(head) = lane.commands.front() {
+            if let Some(row) = self.banks.open_row(bank) {
+                let hits = lane.row_hits;
+                wants[times::RD] = hits[0] > 0;
+                wants[times::WR] = hits[1] > 0;
+                wants[times::PRE] =
+                    head.request.address.row != row && (hits == [0; 2] || lane.hits >= self.config.most_hits);
+            } else {
+                wants[times::ACT] = true;
             }
-            *wake = (*wake).min(self.lanes[bank].wake);
+        }
+        let bank = Set::of(bank);
+        for (lanes, wanted) in self.wants.iter_mut().zip(wants) {
+            *lanes = if wanted { *lanes | bank } else { *lanes & !bank };
+        }
+        self.due |= bank;
+    }
+
+    /// The next bank in turn that has a command that is ready. Otherwise lowers `wake` to when one may be, as far as the
+    /// wheel does not say it.
+    #[inline]
+    fn turn(&mut self, tick: Tick, wake: &mut Tick) -> Option<(usize, usize, Command)> {
+        let mut banks = Set::EMPTY;
+        for command in 0..times::COMMANDS {
+            let wanted = self.due & self.wants[command];
+            if wanted.is_empty() {
+                continue;
+            }
+            let free = self.times.channel_ready(command);
+            if free > tick {
+                *wake = free.min(*wake);
+            } else {
+                banks |= wanted;
+            }
+        }
+        if banks.is_empty() {
+            return None;
+        }
+        // Those after the last one first, then from the beginning.
+        let begun = Set::MAX.unbounded_shl(self.turn as u32 + 1);
+        for mut banks in [banks & begun, banks & !begun] {
+            while !banks.is_empty() {
+                let bank = banks.first();
+                match self.first_ready(bank, tick) {
+                    Ok((place, command)) => {
+                        self.turn = bank;
+                        return Some((bank, place, command));
+                    }
+                    Err(next) => {
+                        self.due.remove(bank);
+                        if next < Tick::MAX {
+                            self.wheel.insert(bank, next);
+                        }
+                    }
+                }
+                banks = banks.without_first();
+            }
         }
         None
     }
 
-    /// The first command of a bank's queue that is ready, and when one will be.
-    fn first_ready(&self, bank: usize, tick: Tick) -> (Option<(usize, Command)>, Tick) {
-        let lane = &self.lanes[bank];
-        let Some(head) = lane.commands.front() else { return (None, Tick::MAX) };
-        let ready = |command| self.timing.ready_at(command, &self.places[bank]);
-        let BankState::Open(row) = self.banks.state(bank) else {
-            let time = ready(Act);
-            return if time <= tick { (Some((0, Act)), tick) } else { (None, time) };
+    /// The first command of a bank's queue that is ready, or when one will be.
+    #[inline]
+    fn first_ready(&self, bank: usize, tick: Tick) -> Result<(usize, Command), Tick> {
+        let wanted = |command: usize| {
+            if self.wants[command].contains(bank) { self.times.ready(command, bank) } else { Tick::MAX }
         };
-        let mut next = Tick::MAX;
-        if head.request.address.row != row {
-            let more = lane.commands.iter().any(|other| other.request.address.row == row);
-            if !more || lane.hits >= self.config.most_hits {
-                let time = ready(Pre);
-                if time <= tick {
-                    return (Some((0, Pre)), tick);
-                }
-                next = time;
-            }
+        let close = wanted(times::PRE).min(wanted(times::ACT));
+        if close <= tick {
+            return Ok((0, if self.wants[times::ACT].contains(bank) { Act } else { Pre }));
         }
-        let times = [ready(Rd), ready(Wr)];
-        for (place, waiting) in lane.commands.iter().enumerate() {
-            if waiting.request.address.row != row {
+        let access = [wanted(times::RD), wanted(times::WR)];
+        let Some(row) = self.banks.open_row(bank).filter(|_| access[0].min(access[1]) <= tick) else {
+            return Err(close.min(access[0]).min(access[1]));
+        };
+        let commands = &self.lanes[bank].commands;
+        for (place, waiting) in commands.iter().enumerate() {
+            let kind = waiting.request.access;
+            if waiting.request.address.row != row || access[kind as usize] > tick {
                 continue;
             }
-            let access = waiting.request.access;
             // A write stays behind an earlier read of the same granule.
-            let after_read = access == Access::Write
-                && lane
-                    .commands
+            let after_read = kind == Access::Write
+                && access[0] < Tick::MAX
+                && commands
                     .iter()
                     .take(place)
-                    .any(|earlier| earlier.request.access == Access::Read && earlier.is_at(&waiting.request));
-            if after_read {
-                continue;
+                    .any(|earlier| earlier.request.access == Access::Read && earlier.is_at(bank, &waiting.request));
+            if !after_read {
+                return Ok((place, [Rd, Wr][kind as usize]));
             }
-            let time = times[access as usize];
-            if time <= tick {
-                return (Some((place, [Rd, Wr][access as usize])), tick);
-            }
-            next = next.min(time);
         }
-        (None, next)
+        // All writes that could go wait for reads.
+        Err(close.min(access[0]).max(tick + 1))
     }
 
+    #[inline]
     fn issue(&mut self, bank: usize, place: usize, command: Command, tick: Tick, observer: &mut impl Observer) {
         let lane = &mut self.lanes[bank];
-        let Some(waiting) = lane.commands.get(place).copied() else { return };
-        lane.wake = 0;
-        self.timing.issue(command, &self.places[bank], tick);
-        observer.issued(tick, command, Target::Request(&waiting.request));
+        let Some(waiting) = lane.commands.get(place) else { return };
+        let request = waiting.request;
+        observer.issued(tick, command, Target::Request(&request));
         match command {
-            Act => self.banks.open(bank, waiting.request.address.row),
-            Pre => {
-                self.banks.close(bank);
-                lane.hits = 0;
+            Act => {
+                let row = request.address.row;
+                self.times.issue(times::ACT, bank, tick);
+                self.banks.open(bank, row);
+                lane.row_hits = [0; 2];
+                for waiting in lane.commands.iter().filter(|waiting| waiting.request.address.row == row) {
+                    lane.row_hits[waiting.request.access as usize] += 1;
+                }
+                self.changed(bank);
             }
-            Rd => {
-                lane.hits += 1;
-                lane.commands.remove(place);
-                let done = tick + self.read_latency;
-                lane.reads.retain(|read| {
-                    let answered = read.is_at(&waiting.request);
-                    if answered {
-                        observer.completed(&Completion { request: read.request, arrived: read.arrived, done });
-                    }
-                    !answered
-                });
+            Pre => {
+                self.times.issue(times::PRE, bank, tick);
+                self.close(bank);
             }
             _ => {
+                let (arrived, access) = (waiting.arrived, request.access as usize);
+                if lane.commands.len() >= self.config.commands {
+                    self.unstuck[0].insert(bank);
+                    self.unstuck[1].insert(bank);
+                }
+                if place == 0 {
+                    lane.commands.pop_front();
+                } else {
+                    lane.commands.remove(place);
+                }
                 lane.hits += 1;
-                lane.commands.remove(place);
-                lane.writes.retain(|write| !write.is_at(&waiting.request));
+                lane.row_hits[access] -= 1;
+                self.queued -= 1;
+                *self.granules[access].bucket(bank, &request) -= 1;
+                self.times.issue(times::RD + access, bank, tick);
+                self.changed(bank);
+                if command == Rd {
+                    let done = tick + self.read_latency;
+                    self.reads -= 1;
+                    observer.completed(&Completion { request, arrived, done });
+                    if !self.followers.is_empty() {
+                        self.answer_followers(bank, &request, done, observer);
+                    }
+                }
             }
         }
+    }
+
+    /// Answers the other reads of a granule.
+    fn answer_followers(&mut self, bank: usize, request: &Request, done: Tick, observer: &mut impl Observer) {
+        let Self { followers, reads, .. } = self;
+        followers.retain(|read| {
+            let answered = read.is_at(bank, request);
+            if answered {
+                *reads -= 1;
+                observer.completed(&Completion { request: read.request, arrived: read.arrived, done });
+            }
+            !answered
+        });
+    }
+
+    /// The first transaction for whose bank there is a place.
+    #[inline]
+    fn first_with_place(&mut self, queue: usize) -> Option<usize> {
+        let (transactions, stuck) = (&self.transactions[queue], &mut self.stuck[queue]);
+        let full = |waiting: &Waiting| self.lanes[waiting.bank].commands.len() >= self.config.commands;
+        if !self.unstuck[queue].is_empty() {
+            let unstuck = transactions.iter().take(*stuck).position(|waiting| !full(waiting));
+            if unstuck.is_some() {
+                return unstuck;
+            }
+            self.unstuck[queue] = Set::EMPTY;
+        }
+        while transactions.get(*stuck).is_some_and(full) {
+            *stuck += 1;
+        }
+        (*stuck < transactions.len()).then_some(*stuck)
     }
 
     /// Moves one transaction into its bank's queue.
+    #[inline]
     fn transfer(&mut self) -> bool {
-        if self.draining == 0 {
-            let full = self.writes.len() >= self.config.transactions;
-            let idle = || self.lanes.iter().all(|lane| lane.commands.is_empty());
-            if full || (self.writes.len() > self.config.idle_writes && idle()) {
-                self.draining = self.writes.len();
-            }
+        let writes = self.transactions[1].len();
+        if self.draining == 0
+            && (writes >= self.config.transactions || (writes > self.config.idle_writes && self.queued == 0))
+        {
+            self.draining = writes;
         }
-        let draining = self.draining > 0;
-        let queue = if draining { &mut self.writes } else { &mut self.reads };
-        let accepts = |waiting: &Waiting| self.lanes[waiting.bank].commands.len() < self.config.commands;
-        let Some(place) = queue.iter().position(accepts) else { return false };
-        let waiting = queue[place];
-        let lane = &mut self.lanes[waiting.bank];
-        if draining {
+        let queue = usize::from(self.draining > 0);
+        let Some(place) = self.first_with_place(queue) else { return false };
+        let waiting = self.transactions[queue][place];
+        let (bank, request) = (waiting.bank, &waiting.request);
+        if self.draining > 0 {
             // A read of the same granule goes first.
-            if lane.reads.iter().any(|read| read.is_at(&waiting.request)) {
+            if self.waits(Access::Read, bank, request) {
                 self.draining = 0;
                 return false;
             }
             self.draining -= 1;
         }
-        queue.remove(place);
+        if place == 0 {
+            self.transactions[queue].pop_front();
+        } else {
+            self.transactions[queue].remove(place);
+        }
+        if place < self.stuck[queue] {
+            self.stuck[queue] -= 1;
+        }
+        let lane = &mut self.lanes[bank];
+        lane.row_hits[request.access as usize] += u32::from(self.banks.is_open(bank, request.address.row));
         lane.commands.push_back(waiting);
-        lane.wake = 0;
-        self.freed |= self.refused == Some(waiting.request.access);
+        self.queued += 1;
+        self.changed(bank);
+        self.freed |= self.refused == Some(request.access);
         true
     }
 }

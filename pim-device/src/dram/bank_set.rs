@@ -1,19 +1,27 @@
 //! Sets of banks of a channel, as bits.
 
-use std::ops::{BitAnd, BitAndAssign};
+use std::fmt::Debug;
+use std::ops::{BitAnd, BitAndAssign, BitOrAssign, Not, Range};
 
-const WORDS: usize = 2;
+/// As many banks as a set can hold: the largest organisations (HBM of 16 dies) have so many in a channel.
+pub(super) const CAPACITY: usize = 128;
 
-/// A set of banks of a channel, by number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct BankSet([u64; WORDS]);
+/// A set of banks of a channel, by number: 64 bits where they are enough, which is what nearly all channels need.
+pub(super) trait BankSet:
+    Copy + Debug + Eq + BitAnd<Output = Self> + Not<Output = Self> + BitAndAssign + BitOrAssign
+{
+    /// No bank.
+    const EMPTY: Self;
+    /// One bank.
+    fn of(bank: usize) -> Self;
+    /// The lowest of a set that is not empty.
+    fn first(self) -> usize;
+    /// A set that is not empty without its lowest.
+    fn without_first(self) -> Self;
 
-impl BankSet {
-    /// As many banks as a set can hold: the largest organisations (HBM of 16 dies) have so many in a channel.
-    pub(super) const CAPACITY: u32 = 64 * WORDS as u32;
-
-    pub(super) fn range(banks: std::ops::Range<usize>) -> Self {
-        let mut set = Self::default();
+    /// These banks.
+    fn range(banks: Range<usize>) -> Self {
+        let mut set = Self::EMPTY;
         for bank in banks {
             set.insert(bank);
         }
@@ -21,79 +29,73 @@ impl BankSet {
     }
 
     #[inline]
-    pub(super) fn insert(&mut self, bank: usize) {
-        self.0[bank / 64] |= 1 << (bank % 64);
+    fn insert(&mut self, bank: usize) {
+        *self |= Self::of(bank);
     }
 
     #[inline]
-    pub(super) fn remove(&mut self, bank: usize) {
-        self.0[bank / 64] &= !(1 << (bank % 64));
+    fn remove(&mut self, bank: usize) {
+        *self &= !Self::of(bank);
     }
 
     #[inline]
-    pub(super) fn contains(self, bank: usize) -> bool {
-        self.0[bank / 64] >> (bank % 64) & 1 == 1
+    fn contains(self, bank: usize) -> bool {
+        !(self & Self::of(bank)).is_empty()
     }
 
     #[inline]
-    pub(super) fn is_empty(self) -> bool {
-        self.0[0] | self.0[1] == 0
+    fn is_empty(self) -> bool {
+        self == Self::EMPTY
     }
 
     /// Those that are not in `other`.
     #[inline]
-    pub(super) fn without(self, other: Self) -> Self {
-        Self([self.0[0] & !other.0[0], self.0[1] & !other.0[1]])
+    fn without(self, other: Self) -> Self {
+        self & !other
     }
+}
 
-    /// Calls `visit` for each bank, lowest first.
-    #[inline]
-    pub(super) fn for_each(self, mut visit: impl FnMut(usize)) {
-        let (mut word, mut first) = (self.0[0], 0);
-        loop {
-            while word != 0 {
-                visit(first + word.trailing_zeros() as usize);
-                word &= word - 1;
+macro_rules! bank_set {
+    ($($bits:ty)+) => {$(
+        impl BankSet for $bits {
+            const EMPTY: Self = 0;
+            #[inline]
+            fn of(bank: usize) -> Self {
+                // The remainder is the bank itself: sets are as large as the channel.
+                1 << (bank % Self::BITS as usize)
             }
-            if first > 0 || self.0[1] == 0 {
-                return;
+            #[inline]
+            fn first(self) -> usize {
+                self.trailing_zeros() as usize
             }
-            (word, first) = (self.0[1], 64);
+            #[inline]
+            fn without_first(self) -> Self {
+                self & self.wrapping_sub(1)
+            }
         }
-    }
+    )+};
 }
 
-impl BitAnd for BankSet {
-    type Output = Self;
-    #[inline]
-    fn bitand(self, other: Self) -> Self {
-        Self([self.0[0] & other.0[0], self.0[1] & other.0[1]])
-    }
-}
-
-impl BitAndAssign for BankSet {
-    #[inline]
-    fn bitand_assign(&mut self, other: Self) {
-        *self = *self & other;
-    }
-}
+bank_set!(u64 u128);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn check<S: BankSet>(banks: Range<usize>) {
+        let mut set = S::range(banks.clone());
+        let second = banks.start + 1;
+        assert!(set.contains(second) && set.first() == banks.start);
+        set.remove(second);
+        assert!(!set.contains(second) && set.contains(banks.end - 1) && !set.contains(banks.end));
+        assert_eq!(set.without_first().first(), banks.start + 2);
+        assert!((set & S::range(0..banks.start)).is_empty());
+        assert!(set.without(S::range(banks)).is_empty());
+    }
+
     #[test]
-    fn are_banks_of_both_words_kept() {
-        let mut set = BankSet::range(62..66);
-        set.remove(63);
-        set.insert(127);
-        let mut seen = Vec::new();
-        set.for_each(|bank| seen.push(bank));
-        assert_eq!(seen, [62, 64, 65, 127]);
-        assert!(set.contains(64) && !set.contains(63));
-        assert!((set & BankSet::range(0..62)).is_empty());
-        assert!(set.without(BankSet::range(0..128)).is_empty());
-        set &= BankSet::range(100..128);
-        assert_eq!(set, BankSet::range(127..128));
+    fn are_banks_of_both_sizes_kept() {
+        check::<u64>(58..63);
+        check::<u128>(62..66);
     }
 }

@@ -1,19 +1,71 @@
 //! A channel with its memory controller.
 
 use super::Tick;
+use super::bank_set::BankSet;
 use super::config::{ChannelConfig, DramError};
 use super::core::Core;
 use super::request::{Observer, Offered, Request};
-use super::scheduler::{self, Double, HalfClock, Scheduler, Single, Split, Until};
+use super::scheduler::{self, Double, HalfClock, Single, Split, Until};
 use crate::command::Command;
+use crate::organisation::Level;
 
 /// How commands are sent.
 #[derive(Clone, Debug)]
-enum Kind {
+enum Kind<S> {
     Single(Single),
     Double(Double),
-    HalfClock(HalfClock),
+    HalfClock(HalfClock<S>),
     Split(Split),
+}
+
+/// A channel whose banks go into one set.
+#[derive(Clone, Debug)]
+struct Inner<S> {
+    core: Core<S>,
+    kind: Kind<S>,
+}
+
+/// By the number of banks.
+#[derive(Clone, Debug)]
+enum Size {
+    UpTo64(Box<Inner<u64>>),
+    UpTo128(Box<Inner<u128>>),
+}
+
+impl<S: BankSet> Inner<S> {
+    fn new(config: &ChannelConfig) -> Result<Self, DramError> {
+        let standard = config.standard;
+        let kind = if standard.commands.contains(&Command::Act1) {
+            Kind::Split(Split::new(config))
+        } else if standard.two_buses && standard.ticks_per_clock > 1 {
+            Kind::HalfClock(HalfClock::new())
+        } else if standard.two_buses {
+            Kind::Double(Double)
+        } else {
+            Kind::Single(Single)
+        };
+        Ok(Self { core: Core::new(config)?, kind })
+    }
+
+    fn run(&mut self, limit: Tick, until: Until, observer: &mut impl Observer) {
+        let core = &mut self.core;
+        match &mut self.kind {
+            Kind::Single(kind) => scheduler::run(kind, core, limit, until, observer),
+            Kind::Double(kind) => scheduler::run(kind, core, limit, until, observer),
+            Kind::HalfClock(kind) => scheduler::run(kind, core, limit, until, observer),
+            Kind::Split(kind) => scheduler::run(kind, core, limit, until, observer),
+        }
+    }
+}
+
+/// Does the same with a channel of either size.
+macro_rules! sized {
+    ($size:expr, $channel:ident => $do:expr) => {
+        match $size {
+            Size::UpTo64($channel) => $do,
+            Size::UpTo128($channel) => $do,
+        }
+    };
 }
 
 /// One channel of ordinary DRAM and its memory controller: open page, first ready first come first served, write drain,
@@ -42,8 +94,7 @@ enum Kind {
 /// ```
 #[derive(Clone, Debug)]
 pub struct DramChannel {
-    core: Core,
-    kind: Kind,
+    size: Size,
 }
 
 impl DramChannel {
@@ -52,27 +103,23 @@ impl DramChannel {
     /// # Errors
     /// [`DramError`] where a figure is impossible or the standard has no such refresh.
     pub fn new(config: &ChannelConfig) -> Result<Self, DramError> {
-        let standard = config.standard;
-        let kind = if standard.commands.contains(&Command::Act1) {
-            Kind::Split(Split::new(config))
-        } else if standard.two_buses && standard.ticks_per_clock > 1 {
-            Kind::HalfClock(HalfClock::default())
-        } else if standard.two_buses {
-            Kind::Double(Double)
+        config.check()?;
+        let size = if config.organisation.nodes(Level::Bank) > 64 {
+            Size::UpTo128(Box::new(Inner::new(config)?))
         } else {
-            Kind::Single(Single)
+            Size::UpTo64(Box::new(Inner::new(config)?))
         };
-        Ok(Self { core: Core::new(config)?, kind })
+        Ok(Self { size })
     }
 
     /// The last tick that is over.
     pub const fn now(&self) -> Tick {
-        self.core.now
+        sized!(&self.size, channel => channel.core.now)
     }
 
     /// Requests that have been taken and whose last command is still to be issued.
     pub const fn outstanding(&self) -> u32 {
-        self.core.outstanding
+        sized!(&self.size, channel => channel.core.outstanding)
     }
 
     /// Offers a request before the next tick.
@@ -81,7 +128,7 @@ impl DramChannel {
     /// [`DramError::Address`] where the address is not in the channel.
     #[inline]
     pub fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
-        self.core.offer(request, observer)
+        sized!(&mut self.size, channel => channel.core.offer(request, observer))
     }
 
     /// Runs the ticks up to and with `tick`.
@@ -97,27 +144,12 @@ impl DramChannel {
     /// Runs until every request has its last command. The answers of the last reads may still be to come; their
     /// completions say when.
     pub fn drain(&mut self, observer: &mut impl Observer) {
-        if self.core.outstanding > 0 {
+        if self.outstanding() > 0 {
             self.run(Tick::MAX - 1, Until::Done, observer);
         }
     }
 
     fn run(&mut self, limit: Tick, until: Until, observer: &mut impl Observer) {
-        fn run(
-            scheduler: &mut impl Scheduler,
-            core: &mut Core,
-            limit: Tick,
-            until: Until,
-            observer: &mut impl Observer,
-        ) {
-            scheduler::run(scheduler, core, limit, until, observer);
-        }
-        let core = &mut self.core;
-        match &mut self.kind {
-            Kind::Single(kind) => run(kind, core, limit, until, observer),
-            Kind::Double(kind) => run(kind, core, limit, until, observer),
-            Kind::HalfClock(kind) => run(kind, core, limit, until, observer),
-            Kind::Split(kind) => run(kind, core, limit, until, observer),
-        }
+        sized!(&mut self.size, channel => channel.run(limit, until, observer));
     }
 }

@@ -1,6 +1,6 @@
 //! What a channel and its controller are.
 
-use super::bank_set::BankSet;
+use super::bank_set::CAPACITY;
 use super::request::Request;
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
@@ -53,7 +53,7 @@ pub enum DramError {
 
 impl DramError {
     #[cold]
-    pub(super) fn outside(request: &Request, organisation: &Organisation) -> Self {
+    pub(crate) fn outside(request: &Request, organisation: &Organisation) -> Self {
         let address = &request.address;
         let parts = [
             ("pseudo-channel", u32::from(address.pseudo_channel), organisation.pseudo_channels),
@@ -178,7 +178,7 @@ impl ChannelConfig {
         self.organisation.nodes(Level::Bank) / self.organisation.nodes(self.standard.refresh_level)
     }
 
-    pub(super) fn check(&self) -> Result<(), DramError> {
+    pub(crate) fn check(&self) -> Result<(), DramError> {
         let figure = |what, value: u64, least: u64, most: u64, allowed| {
             if (least..=most).contains(&value) { Ok(()) } else { Err(DramError::Figure { what, value, allowed }) }
         };
@@ -189,13 +189,13 @@ impl ChannelConfig {
             ("the number of bank groups", organisation.bank_groups),
             ("the number of banks of a group", organisation.banks),
         ] {
-            figure(what, value.into(), 1, BankSet::CAPACITY.into(), "1 to 128")?;
+            figure(what, value.into(), 1, CAPACITY as u64, "1 to 128")?;
         }
         let banks = [organisation.pseudo_channels, organisation.ranks, organisation.bank_groups, organisation.banks]
             .into_iter()
             .map(u64::from)
             .product();
-        figure("the number of banks of a channel", banks, 1, BankSet::CAPACITY.into(), "1 to 128")?;
+        figure("the number of banks of a channel", banks, 1, CAPACITY as u64, "1 to 128")?;
         figure("the number of rows", organisation.rows.into(), 1, 1 << 31, "1 to 2^31")?;
         figure("the number of columns", organisation.columns.into(), 1, 1 << 31, "1 to 2^31")?;
         let queues = &self.queues;

@@ -1,16 +1,18 @@
 //! What all controllers of a channel share: state of timing and banks, queues, refresh, and the choice among requests.
 
+#![allow(clippy::inline_always, reason = "without it a random read takes a quarter more instructions (callgrind)")]
+
 use std::collections::VecDeque;
 
 use super::Tick;
 use super::bank::{BankState, Banks};
 use super::bank_set::BankSet;
 use super::config::{ChannelConfig, DramError, Refresh};
-use super::queue::{Candidate, Entries, NONE, Queue};
+use super::edges::Edges;
+use super::queue::{Entries, Key, NONE, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
-use super::search::{ACTIVATE, ACTIVE, Domain, Edges, HIT, KINDS, PRECHARGE, Pick, Search};
-use super::state::TimingState;
+use super::times::{ACT, ACT2, CAS_RD, CAS_WR, PRE, RD, Times, WR};
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 
@@ -28,21 +30,57 @@ pub(super) struct RefreshRequest {
 /// A refresh command that could be issued.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RefreshPick {
-    pub(super) time: Tick,
     /// Which of the waiting refreshes.
     pub(super) index: usize,
     pub(super) command: Command,
 }
 
+/// What would be issued for a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pick {
+    /// The request.
+    key: Key,
+    pub(super) bank: u16,
+    pub(super) command: Command,
+}
+
+impl Pick {
+    /// Nothing: any request goes before it.
+    pub(super) const NONE: Self = Self { key: NONE, bank: 0, command: Command::Act };
+
+    #[inline]
+    pub(super) const fn found(self) -> Option<Self> {
+        if self.key == NONE { None } else { Some(self) }
+    }
+
+    /// Another request goes if it is older.
+    #[inline]
+    fn or(&mut self, other: Option<(Key, usize)>, command: Command) {
+        if let Some((key, bank)) = other
+            && key < self.key
+        {
+            *self = Self { key, bank: bank as u16, command };
+        }
+    }
+}
+
+/// The request for which a bank was activated.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    key: Key,
+    /// When it was offered, and when its bank was activated: the order in which owners are served.
+    age: (Tick, Tick),
+}
+
+impl Owner {
+    const NOBODY: Self = Self { key: NONE, age: (0, 0) };
+}
+
 /// State and configuration of a channel and its controller, without the order in which commands are chosen.
 #[derive(Clone, Debug)]
-pub(super) struct Core {
+pub(super) struct Core<S> {
     // Configuration.
     organisation: Organisation,
-    places: Vec<Place>,
-    /// Bank group and domain of each bank.
-    groups: Vec<u8>,
-    ranks: Vec<u8>,
     /// [`Command::Act`], or [`Command::Act1`] where it is split.
     pub(super) activate: Command,
     read_latency: Tick,
@@ -52,18 +90,17 @@ pub(super) struct Core {
     write_high: u32,
     write_low: u32,
     // State.
-    domains: Vec<Domain>,
-    pub(super) timing: TimingState,
+    pub(super) times: Times<S>,
     pub(super) banks: Banks,
     pub(super) entries: Entries,
-    pub(super) queues: [Queue; 2],
-    closed: BankSet,
+    pub(super) queues: [Queue<S>; 2],
+    closed: S,
     /// Owner of each bank: the request for which it was activated, until that is served.
-    owners: Vec<u16>,
+    owners: Vec<Owner>,
     /// Banks with an owner that reads, that writes.
-    owned: [BankSet; 2],
+    owned: [S; 2],
     /// Banks that wait for their own refresh: nothing new is begun in them.
-    refreshing: BankSet,
+    refreshing: S,
     write_mode: bool,
     pub(super) refreshes: VecDeque<RefreshRequest>,
     next_refresh: Tick,
@@ -80,33 +117,23 @@ pub(super) struct Core {
     pub(super) outstanding: u32,
 }
 
-impl Core {
+impl<S: BankSet> Core<S> {
     pub(super) fn new(config: &ChannelConfig) -> Result<Self, DramError> {
         config.check()?;
         let organisation = config.organisation;
         let standard = config.standard;
         // The open-page controller sends no auto-precharge and no refresh management.
         let unused = [Command::RdA, Command::WrA, Command::RfmAb, Command::RfmPb];
-        let refresh_unused = match config.refresh {
-            Refresh::PerBank => Command::RefAb,
-            Refresh::None | Refresh::AllBank => Command::RefPb,
+        let refresh_unused: &[Command] = match config.refresh {
+            Refresh::None => &[Command::PreA, Command::RefAb, Command::RefPb],
+            Refresh::AllBank => &[Command::RefPb],
+            Refresh::PerBank => &[Command::PreA, Command::RefAb],
         };
         let commands: Vec<Command> = (standard.commands.iter().copied())
-            .filter(|command| !unused.contains(command) && *command != refresh_unused)
+            .filter(|command| !unused.contains(command) && !refresh_unused.contains(command))
             .collect();
         let rules = RuleTable::of_standard(standard, &organisation, &config.timing, &commands);
         let banks = organisation.nodes(Level::Bank);
-        let ranks = organisation.nodes(Level::Rank);
-        let per_rank = (banks / ranks) as usize;
-        let domains = (0..ranks)
-            .map(|rank| Domain {
-                place: rules.node(Level::Rank, rank),
-                banks: BankSet::range(rank as usize * per_rank..(rank as usize + 1) * per_rank),
-                pseudo_channel: rank / organisation.ranks,
-                wake: [0; KINDS],
-            })
-            .collect();
-        let places = (0..banks).map(|bank| rules.node(Level::Bank, bank)).collect();
         let level = standard.refresh_level;
         let refresh_nodes = (0..organisation.nodes(level)).map(|node| rules.node(level, node)).collect();
         let split = standard.commands.contains(&Command::Act1);
@@ -115,10 +142,6 @@ impl Core {
         let capacity = (queues.read + queues.write + banks) as usize;
         Ok(Self {
             organisation,
-            groups: (0..banks).map(|bank| (bank / organisation.banks) as u8).collect(),
-            ranks: (0..banks).map(|bank| (bank / per_rank as u32) as u8).collect(),
-            domains,
-            places,
             activate: if split { Command::Act1 } else { Command::Act },
             read_latency: config.read_latency(),
             refresh: config.refresh,
@@ -126,14 +149,14 @@ impl Core {
             refresh_nodes,
             write_high: queues.write_high,
             write_low: queues.write_low,
-            timing: TimingState::new(rules),
+            times: Times::new(rules),
             banks: Banks::new(&organisation),
             entries: Entries::new(capacity),
-            queues: [Queue::new(banks as usize, queues.read), Queue::new(banks as usize, queues.write)],
-            closed: BankSet::range(0..banks as usize),
-            owners: vec![NONE; banks as usize],
-            owned: [BankSet::default(); 2],
-            refreshing: BankSet::default(),
+            queues: [Queue::new(queues.read), Queue::new(queues.write)],
+            closed: S::range(0..banks as usize),
+            owners: vec![Owner::NOBODY; banks as usize],
+            owned: [S::EMPTY; 2],
+            refreshing: S::EMPTY,
             write_mode: false,
             refreshes: VecDeque::new(),
             next_refresh: refresh_interval,
@@ -180,19 +203,9 @@ impl Core {
             return Ok(Offered::Refused);
         }
         self.refused = None;
-        let slot = self.entries.add(*request, bank, self.now);
-        let open = self.banks.open_row(bank);
-        let new = queue.push(&mut self.entries, slot, open);
+        let key = self.entries.add(request, bank, self.now);
+        queue.push(&mut self.entries, key, bank, address.row, self.banks.open_row(bank));
         self.outstanding += 1;
-        if let Some(new) = new {
-            let kind = match new {
-                Candidate::First if self.closed.contains(bank) => ACTIVATE,
-                Candidate::First => return Ok(Offered::Queued),
-                Candidate::Hit => HIT,
-                Candidate::Miss => PRECHARGE,
-            };
-            self.note(kind, request.access as usize, bank);
-        }
         Ok(Offered::Queued)
     }
 
@@ -215,20 +228,6 @@ impl Core {
         if self.write_mode { WRITE } else { READ }
     }
 
-    /// A bank has become a candidate of this kind.
-    #[inline]
-    fn note(&mut self, kind: usize, queue: usize, bank: usize) {
-        let command = match kind {
-            ACTIVE | HIT => COLUMN[queue],
-            ACTIVATE => self.activate,
-            _ => Command::Pre,
-        };
-        let (groups, banks) = self.timing.narrow(self.timing.rules().id(command));
-        let allowed = groups[usize::from(self.groups[bank])].max(banks[bank]);
-        let wake = &mut self.domains[usize::from(self.ranks[bank])].wake[kind + queue];
-        *wake = allowed.min(*wake);
-    }
-
     /// Pushes the refreshes of a tick.
     #[inline]
     pub(super) fn refresh_manager(&mut self, tick: Tick) {
@@ -249,12 +248,12 @@ impl Core {
                 Refresh::PerBank => {
                     let bank = self.banks.below(node).start + self.next_bank as usize;
                     self.refreshing.insert(bank);
-                    let place = self.places[bank];
+                    let place = *self.times.place(bank);
                     self.refreshes.push_back(RefreshRequest { place, command: Command::RefPb });
                 }
             }
         }
-        let each = self.places.len() as u32 / self.refresh_nodes.len() as u32;
+        let each = self.owners.len() as u32 / self.refresh_nodes.len() as u32;
         self.next_bank = (self.next_bank + 1) % each;
     }
 
@@ -263,91 +262,107 @@ impl Core {
         self.next_refresh
     }
 
-    /// The owner that is served first, not before `tick`: the earliest, among those the oldest.
+    /// Goes to a tick, to look for what can be issued in it.
     #[inline]
-    pub(super) fn pick_active(&mut self, tick: Tick, edges: &impl Edges) -> Pick {
-        let mut best = Pick::NONE;
-        let (owners, entries) = (&self.owners, &self.entries);
-        let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        let mut queue = READ;
-        while queue <= WRITE {
-            let edge = |tick, _: &Domain, _| edges.column(tick);
-            let age = |bank: usize| {
-                let entry = entries.get(owners[bank]);
-                (entry.arrived, entry.activated)
-            };
-            search.run(&mut self.domains, (ACTIVE + queue, COLUMN[queue]), self.owned[queue], &mut best, edge, age);
-            queue += 1;
-        }
-        best
+    pub(super) fn go_to(&mut self, tick: Tick) {
+        self.now = tick;
+        self.times.wake(tick);
     }
 
-    /// Column commands of a queue: the earliest that is not before `tick`, among those the oldest request.
-    #[inline]
-    pub(super) fn pick_columns(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
-        let (from, entries) = (&self.queues[queue], &self.entries);
+    /// The owner that is served at `tick`: the oldest that is ready. Otherwise lowers `next` to when one may be, as the
+    /// functions below do too.
+    #[inline(always)]
+    pub(super) fn active(&mut self, tick: Tick, next: &mut Tick) -> Option<Pick> {
+        let owners = &self.owners;
+        let age = |bank: usize| owners[bank].age;
+        let read = self.times.oldest(RD, self.owned[READ], tick, next, age);
+        let write = self.times.oldest(WR, self.owned[WRITE], tick, next, age);
+        let (queue, bank) = match (read, write) {
+            (None, None) => return None,
+            (Some((read, _)), Some((write, bank))) if write < read => (WRITE, bank),
+            (Some((_, bank)), _) => (READ, bank),
+            (None, Some((_, bank))) => (WRITE, bank),
+        };
+        Some(Pick { key: owners[bank].key, bank: bank as u16, command: COLUMN[queue] })
+    }
+
+    /// Puts the oldest hit of a queue that is ready into `best`, where it is older.
+    #[inline(always)]
+    pub(super) fn columns(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
+        let from = &self.queues[queue];
         let hits = from.hits.without(self.refreshing);
-        let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        let edge = |tick, _: &Domain, _| edges.column(tick);
-        let age = |bank| (entries.get(from.hit(bank)).sequence, 0);
-        search.run(&mut self.domains, (HIT + queue, COLUMN[queue]), hits, best, edge, age);
+        best.or(self.times.oldest(RD + queue, hits, tick, next, |bank| from.hit(bank)), COLUMN[queue]);
     }
 
-    /// The same for activations and precharges.
-    #[inline]
-    pub(super) fn pick_rows(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
-        let (from, entries) = (&self.queues[queue], &self.entries);
+    /// The same for activations.
+    #[inline(always)]
+    pub(super) fn activations(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
+        let from = &self.queues[queue];
         let closed = (from.waiting & self.closed).without(self.refreshing);
-        let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        let edge = |tick, _: &Domain, _| edges.row(tick);
-        let age = |bank| (entries.get(from.first(bank)).sequence, 0);
-        search.run(&mut self.domains, (ACTIVATE + queue, self.activate), closed, best, edge, age);
-        self.pick_precharges(queue, tick, edges, best);
+        best.or(self.times.oldest(ACT, closed, tick, next, |bank| from.first(bank)), self.activate);
     }
 
-    /// The same for precharges alone.
-    #[inline]
-    pub(super) fn pick_precharges(&mut self, queue: usize, tick: Tick, edges: &impl Edges, best: &mut Pick) {
-        let (from, entries) = (&self.queues[queue], &self.entries);
-        let misses = from.misses.without(self.owned[READ]).without(self.owned[WRITE]).without(self.refreshing);
-        let search = Search { timing: &self.timing, groups: &self.groups, tick };
-        let edge = |tick, domain: &Domain, bank| edges.precharge(tick, Some(bank), domain.pseudo_channel);
-        let age = |bank| (entries.get(from.miss(bank)).sequence, 0);
-        search.run(&mut self.domains, (PRECHARGE + queue, Command::Pre), misses, best, edge, age);
+    /// The same for precharges.
+    #[inline(always)]
+    pub(super) fn precharges(
+        &mut self,
+        queue: usize,
+        tick: Tick,
+        edges: &impl Edges<S>,
+        best: &mut Pick,
+        next: &mut Tick,
+    ) {
+        let from = &self.queues[queue];
+        let mut misses = from.misses.without(self.owned[READ]).without(self.owned[WRITE]).without(self.refreshing);
+        let shut_out = misses & edges.shut_out(tick);
+        if !shut_out.is_empty() {
+            *next = (tick + 1).min(*next);
+            misses = misses.without(shut_out);
+        }
+        best.or(self.times.oldest(PRE, misses, tick, next, |bank| from.miss(bank)), Command::Pre);
     }
 
     /// The command of a waiting refresh, and when it may be issued; `None` while a bank of it is owned or being activated.
-    fn pick_refresh(&self, index: usize, tick: Tick, edges: &impl Edges) -> Option<(Tick, Command)> {
+    fn pick_refresh(&self, index: usize, tick: Tick, edges: &impl Edges<S>) -> Option<(Tick, Command)> {
         let refresh = self.refreshes.get(index)?;
         let place = &refresh.place;
-        let pseudo_channel =
-            place.node() / (self.organisation.nodes(place.level()) / self.organisation.pseudo_channels).max(1);
         if self.banks.all_closed(place) {
-            let time = self.timing.ready_at(refresh.command, place).max(tick);
+            let time = self.times.ready_for_other(refresh.command, place).max(tick);
             return Some((edges.row(time), refresh.command));
         }
         let below = self.banks.below(place);
-        let single = below.len() == 1;
-        let command = if single { Command::Pre } else { Command::PreA };
-        if below.clone().any(|bank| self.owners[bank] != NONE || self.banks.state(bank) == BankState::Activating) {
+        if below.clone().any(|bank| self.owners[bank].key != NONE || self.banks.state(bank) == BankState::Activating) {
             return None;
         }
-        let time = self.timing.ready_at(command, place).max(tick);
-        Some((edges.precharge(time, single.then_some(below.start), pseudo_channel), command))
+        let (command, time) = if below.len() == 1 {
+            (Command::Pre, self.times.ready(PRE, below.start))
+        } else {
+            (Command::PreA, self.times.ready_for_other(Command::PreA, place))
+        };
+        Some((edges.precharge(time.max(tick), S::range(below)), command))
     }
 
-    /// The refresh command that goes first: of all-bank refreshes only the head is looked at, of per-bank ones all.
+    /// The refresh command that goes at `tick`: of all-bank refreshes only the head is looked at, of per-bank ones all.
     #[inline]
-    pub(super) fn pick_refreshes(&self, tick: Tick, edges: &impl Edges) -> Option<RefreshPick> {
+    pub(super) fn refresh(&self, tick: Tick, edges: &impl Edges<S>, next: &mut Tick) -> Option<RefreshPick> {
         if self.refreshes.is_empty() {
             return None;
         }
+        self.refresh_that_waits(tick, edges, next)
+    }
+
+    #[inline(never)]
+    fn refresh_that_waits(&self, tick: Tick, edges: &impl Edges<S>, next: &mut Tick) -> Option<RefreshPick> {
         let looked_at = if self.refresh == Refresh::PerBank { self.refreshes.len() } else { 1 };
-        let picks = (0..looked_at).filter_map(|index| {
-            let (time, command) = self.pick_refresh(index, tick, edges)?;
-            Some(RefreshPick { time, index, command })
-        });
-        picks.min_by_key(|pick| pick.time)
+        for index in 0..looked_at {
+            if let Some((time, command)) = self.pick_refresh(index, tick, edges) {
+                if time <= tick {
+                    return Some(RefreshPick { index, command });
+                }
+                *next = time.min(*next);
+            }
+        }
+        None
     }
 
     /// Whether an all-bank refresh waits: no queue is served then.
@@ -359,7 +374,7 @@ impl Core {
     /// Issues a command of the refresh at `index`.
     pub(super) fn issue_refresh(&mut self, index: usize, tick: Tick, command: Command, observer: &mut impl Observer) {
         let Some(refresh) = self.refreshes.get(index).copied() else { return };
-        self.timing.issue(command, &refresh.place, tick);
+        self.times.issue_at(command, &refresh.place, tick);
         observer.issued(tick, command, Target::Refresh(&refresh.place));
         if command == refresh.command {
             self.refreshes.remove(index);
@@ -369,8 +384,6 @@ impl Core {
                     let again = self.refreshes.iter().any(|other| other.place == refresh.place);
                     if !again {
                         self.refreshing.remove(bank);
-                        self.note(ACTIVATE, READ, bank);
-                        self.note(ACTIVATE, WRITE, bank);
                     }
                 }
             }
@@ -387,139 +400,121 @@ impl Core {
         self.closed.insert(bank);
         for queue in [READ, WRITE] {
             self.queues[queue].closed(bank);
-            if self.queues[queue].waiting.contains(bank) {
-                self.note(ACTIVATE, queue, bank);
-            }
         }
-    }
-
-    #[inline]
-    pub(super) fn open(&mut self, bank: usize, row: u32) {
-        self.banks.open(bank, row);
-        self.closed.remove(bank);
-        for queue in [READ, WRITE] {
-            if self.queues[queue].waiting.contains(bank) {
-                self.queues[queue].opened(&self.entries, bank, row);
-                if self.queues[queue].hits.contains(bank) {
-                    self.note(HIT, queue, bank);
-                }
-            }
-        }
-    }
-
-    /// The bank is neither closed nor open.
-    pub(super) fn half_open(&mut self, bank: usize) {
-        self.banks.activating(bank);
-        self.closed.remove(bank);
     }
 
     /// A command is sent for a request.
-    #[inline]
-    pub(super) fn send(&mut self, tick: Tick, command: Command, slot: u16, observer: &mut impl Observer) {
-        let entry = self.entries.get(slot);
-        let place = &self.places[usize::from(entry.bank)];
-        self.timing.issue(command, place, tick);
+    #[inline(always)]
+    fn send(&mut self, tick: Tick, (number, command): (usize, Command), key: Key, observer: &mut impl Observer) {
+        let entry = self.entries.get(key);
+        self.times.issue(number, usize::from(entry.bank), tick);
         observer.issued(tick, command, Target::Request(&entry.request));
     }
 
-    /// The request becomes the owner of its bank.
-    #[inline]
-    pub(super) fn own(&mut self, slot: u16, tick: Tick) {
-        let entry = self.entries.get_mut(slot);
-        entry.activated = tick;
-        let bank = usize::from(entry.bank);
-        let queue = entry.request.access as usize;
-        self.owners[bank] = slot;
-        self.owned[queue].insert(bank);
-        self.note(ACTIVE, queue, bank);
+    /// CAS for an access.
+    pub(super) fn send_clock(&mut self, tick: Tick, access: &Pick, observer: &mut impl Observer) {
+        let command = if access.command == Command::Wr { (CAS_WR, Command::CasWr) } else { (CAS_RD, Command::CasRd) };
+        self.send(tick, command, access.key, observer);
     }
 
-    /// The request of a bank's owner.
-    pub(super) fn owner(&self, bank: u16) -> u16 {
-        self.owners[usize::from(bank)]
+    /// The first half of an activation.
+    pub(super) fn half_activate(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) -> Key {
+        let bank = usize::from(pick.bank);
+        let key = self.take_first(queue, bank);
+        self.send(tick, (ACT, Command::Act1), key, observer);
+        self.banks.activating(bank);
+        self.closed.remove(bank);
+        key
+    }
+
+    /// The second half: the row is open, and the request owns the bank.
+    pub(super) fn activated(&mut self, key: Key, tick: Tick, observer: &mut impl Observer) {
+        self.send(tick, (ACT2, Command::Act2), key, observer);
+        self.open(key, tick);
+    }
+
+    /// The row of a request is open; the request becomes the owner of its bank.
+    #[inline]
+    fn open(&mut self, key: Key, tick: Tick) {
+        let entry = self.entries.get(key);
+        let (bank, row) = (usize::from(entry.bank), entry.request.address.row);
+        self.owners[bank] = Owner { key, age: (entry.arrived, tick) };
+        self.owned[entry.request.access as usize].insert(bank);
+        self.banks.open(bank, row);
+        self.closed.remove(bank);
+        for queue in &mut self.queues {
+            queue.opened(&self.entries, bank, row);
+        }
     }
 
     /// Takes the request out of its queue that activates a closed bank.
     #[inline]
-    pub(super) fn take_first(&mut self, queue: usize, bank: u16) -> u16 {
+    fn take_first(&mut self, queue: usize, bank: usize) -> Key {
         self.freed |= self.refused == Some(queue);
-        self.queues[queue].take_first(&mut self.entries, usize::from(bank))
+        self.queues[queue].take_first(&mut self.entries, bank)
     }
 
     /// Issues the access of a bank's owner and ends it.
     #[inline]
     pub(super) fn serve_owner(&mut self, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
         let bank = usize::from(pick.bank);
-        let slot = self.owners[bank];
-        self.send(tick, pick.command, slot, observer);
-        self.owners[bank] = NONE;
-        self.owned[usize::from(pick.command == Command::Wr)].remove(bank);
-        for queue in [READ, WRITE] {
-            if self.queues[queue].misses.contains(bank) {
-                self.note(PRECHARGE, queue, bank);
-            }
-        }
-        self.retire(slot, tick, observer);
+        let queue = usize::from(pick.command == Command::Wr);
+        self.owners[bank].key = NONE;
+        self.owned[queue].remove(bank);
+        self.serve(queue, pick.key, tick, observer);
     }
 
     /// Issues a hit of a queue and ends it.
     #[inline]
     pub(super) fn serve_hit(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        let slot = self.queues[queue].take_hit(&mut self.entries, usize::from(pick.bank));
+        let key = self.queues[queue].take_hit(&mut self.entries, usize::from(pick.bank));
         self.freed |= self.refused == Some(queue);
-        self.send(tick, pick.command, slot, observer);
-        self.retire(slot, tick, observer);
+        self.serve(queue, key, tick, observer);
     }
 
+    /// Issues an access and ends it.
     #[inline]
-    fn retire(&mut self, slot: u16, tick: Tick, observer: &mut impl Observer) {
-        let entry = *self.entries.get(slot);
-        self.entries.release(slot);
+    fn serve(&mut self, queue: usize, key: Key, tick: Tick, observer: &mut impl Observer) {
+        self.send(tick, (RD + queue, COLUMN[queue]), key, observer);
         self.outstanding -= 1;
-        let done = match entry.request.access {
-            Access::Read => self.answer(tick + self.read_latency),
-            Access::Write => tick,
-        };
+        let done = if queue == READ { self.answer(tick + self.read_latency) } else { tick };
+        let entry = self.entries.get(key);
         observer.completed(&Completion { request: entry.request, arrived: entry.arrived, done });
-    }
-
-    /// Precharges a bank for the oldest request for another row.
-    #[inline]
-    pub(super) fn precharge(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        let bank = usize::from(pick.bank);
-        let slot = self.queues[queue].miss(bank);
-        self.send(tick, Command::Pre, slot, observer);
-        self.close(bank);
-    }
-
-    /// Activates the row of the oldest request of a bank, in one command.
-    #[inline]
-    pub(super) fn activate(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        let slot = self.take_first(queue, pick.bank);
-        self.send(tick, Command::Act, slot, observer);
-        let row = self.entries.get(slot).request.address.row;
-        self.open(usize::from(pick.bank), row);
-        self.own(slot, tick);
+        self.entries.release(key);
     }
 
     /// Issues what was picked from a queue, where accesses need nothing else.
     #[inline]
-    pub(super) fn issue(&mut self, queue: usize, pick: &Pick, observer: &mut impl Observer) {
+    pub(super) fn issue(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+        let bank = usize::from(pick.bank);
         match pick.command {
-            Command::Pre => self.precharge(queue, pick, pick.time, observer),
-            Command::Act => self.activate(queue, pick, pick.time, observer),
-            _ => self.serve_hit(queue, pick, pick.time, observer),
+            Command::Pre => self.precharge(pick, tick, observer),
+            Command::Act => {
+                let key = self.take_first(queue, bank);
+                self.send(tick, (ACT, Command::Act), key, observer);
+                self.open(key, tick);
+            }
+            _ => self.serve_hit(queue, pick, tick, observer),
         }
     }
 
-    /// When a bank is ready for a command.
-    pub(super) fn bank_ready(&self, command: Command, bank: u16) -> Tick {
-        self.timing.ready_at(command, &self.places[usize::from(bank)])
+    /// Precharges a bank for the oldest request for another row.
+    #[inline]
+    pub(super) fn precharge(&mut self, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
+        self.send(tick, (PRE, Command::Pre), pick.key, observer);
+        self.close(usize::from(pick.bank));
     }
 
-    /// The pseudo-channel of a bank.
-    pub(super) fn pseudo_channel(&self, bank: usize) -> u32 {
-        bank as u32 / (self.organisation.nodes(Level::Bank) / self.organisation.pseudo_channels)
+    /// When the bank of an access is ready for it.
+    pub(super) fn access_ready(&self, access: &Pick) -> Tick {
+        self.times.ready(if access.command == Command::Wr { WR } else { RD }, usize::from(access.bank))
+    }
+
+    /// All banks of a bank's pseudo-channel.
+    pub(super) fn pseudo_channel(&self, bank: usize) -> S {
+        let each = self.owners.len() / self.organisation.pseudo_channels as usize;
+        let begin = bank / each * each;
+        S::range(begin..begin + each)
     }
 }
 

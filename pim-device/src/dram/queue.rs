@@ -1,25 +1,33 @@
 //! Requests that wait: lists by bank, each in the order of arrival.
 
 use super::Tick;
-use super::bank_set::BankSet;
+use super::bank_set::{BankSet, CAPACITY};
 use super::request::{Access, Request};
 
-/// No slot.
-pub(super) const NONE: u16 = u16::MAX;
+/// A request inside the controller: its place in the order of arrival, and below that its slot. So the older of two is
+/// the one that is less.
+pub(super) type Key = u64;
 
-/// A request inside the controller.
+/// No request: it comes after all.
+pub(super) const NONE: Key = Key::MAX;
+
+const SLOT_BITS: u32 = 16;
+
+/// The slot of a request.
+#[inline]
+const fn slot_of(key: Key) -> usize {
+    (key % (1 << SLOT_BITS)) as usize
+}
+
+/// What is known of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) request: Request,
     /// The tick after which it was offered.
     pub(super) arrived: Tick,
-    /// Place in the order of arrival.
-    pub(super) sequence: u64,
-    /// When it became the owner of its bank.
-    pub(super) activated: Tick,
-    pub(super) bank: u16,
     /// The next of its bank in its queue.
-    next: u16,
+    next: Key,
+    pub(super) bank: u16,
 }
 
 /// State: every request of the controller, in slots that keep their number.
@@ -33,143 +41,129 @@ pub(super) struct Entries {
 impl Entries {
     pub(super) fn new(capacity: usize) -> Self {
         let empty = Request { access: Access::Read, address: crate::command::Address::default(), column: 0, tag: 0 };
-        let empty = Entry { request: empty, arrived: 0, sequence: 0, activated: 0, bank: 0, next: NONE };
+        let empty = Entry { request: empty, arrived: 0, next: NONE, bank: 0 };
         Self { slots: vec![empty; capacity], free: (0..capacity as u16).rev().collect(), sequence: 0 }
     }
 
     /// A slot for a request. There is one: queues refuse before slots run out.
     #[inline]
-    pub(super) fn add(&mut self, request: Request, bank: usize, arrived: Tick) -> u16 {
+    pub(super) fn add(&mut self, request: &Request, bank: usize, arrived: Tick) -> Key {
         let slot = self.free.pop().unwrap_or(0);
         self.sequence += 1;
-        let sequence = self.sequence;
-        self.slots[usize::from(slot)] =
-            Entry { request, arrived, sequence, activated: 0, bank: bank as u16, next: NONE };
-        slot
+        self.slots[usize::from(slot)] = Entry { request: *request, arrived, next: NONE, bank: bank as u16 };
+        self.sequence << SLOT_BITS | u64::from(slot)
     }
 
     #[inline]
-    pub(super) fn release(&mut self, slot: u16) {
-        self.free.push(slot);
+    pub(super) fn release(&mut self, key: Key) {
+        self.free.push(slot_of(key) as u16);
     }
 
     #[inline]
-    pub(super) fn get(&self, slot: u16) -> &Entry {
-        &self.slots[usize::from(slot)]
-    }
-
-    #[inline]
-    pub(super) fn get_mut(&mut self, slot: u16) -> &mut Entry {
-        &mut self.slots[usize::from(slot)]
+    pub(super) fn get(&self, key: Key) -> &Entry {
+        &self.slots[slot_of(key)]
     }
 }
 
 /// What waits for one bank.
 #[derive(Clone, Copy, Debug)]
 struct Lane {
-    first: u16,
-    last: u16,
+    first: Key,
+    last: Key,
     /// The oldest for the open row.
-    hit: u16,
+    hit: Key,
     /// The oldest for another row.
-    miss: u16,
-}
-
-/// What a new request is to its bank.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Candidate {
-    /// The oldest.
-    First,
-    /// The oldest for the open row.
-    Hit,
-    /// The oldest for another row.
-    Miss,
+    miss: Key,
 }
 
 /// State: requests of one kind that wait.
 #[derive(Clone, Debug)]
-pub(super) struct Queue {
-    lanes: Vec<Lane>,
+pub(super) struct Queue<S> {
+    lanes: Box<[Lane; CAPACITY]>,
     /// Banks with requests.
-    pub(super) waiting: BankSet,
+    pub(super) waiting: S,
     /// Open banks with requests for the open row.
-    pub(super) hits: BankSet,
+    pub(super) hits: S,
     /// Open banks with requests for another row.
-    pub(super) misses: BankSet,
+    pub(super) misses: S,
     pub(super) len: u32,
     pub(super) capacity: u32,
 }
 
-impl Queue {
-    pub(super) fn new(banks: usize, capacity: u32) -> Self {
+impl<S: BankSet> Queue<S> {
+    pub(super) fn new(capacity: u32) -> Self {
+        let lane = Lane { first: NONE, last: NONE, hit: NONE, miss: NONE };
         Self {
-            lanes: vec![Lane { first: NONE, last: NONE, hit: NONE, miss: NONE }; banks],
-            waiting: BankSet::default(),
-            hits: BankSet::default(),
-            misses: BankSet::default(),
+            lanes: Box::new([lane; CAPACITY]),
+            waiting: S::EMPTY,
+            hits: S::EMPTY,
+            misses: S::EMPTY,
             len: 0,
             capacity,
         }
     }
 
+    #[inline]
+    fn lane(&self, bank: usize) -> &Lane {
+        &self.lanes[bank % CAPACITY]
+    }
+
+    #[inline]
+    fn lane_mut(&mut self, bank: usize) -> &mut Lane {
+        &mut self.lanes[bank % CAPACITY]
+    }
+
     /// The oldest request for a bank that has some.
     #[inline]
-    pub(super) fn first(&self, bank: usize) -> u16 {
-        self.lanes[bank].first
+    pub(super) fn first(&self, bank: usize) -> Key {
+        self.lane(bank).first
     }
 
     /// The oldest request for the open row of a bank in [`Self::hits`].
     #[inline]
-    pub(super) fn hit(&self, bank: usize) -> u16 {
-        self.lanes[bank].hit
+    pub(super) fn hit(&self, bank: usize) -> Key {
+        self.lane(bank).hit
     }
 
     /// The oldest request for another row of a bank in [`Self::misses`].
     #[inline]
-    pub(super) fn miss(&self, bank: usize) -> u16 {
-        self.lanes[bank].miss
+    pub(super) fn miss(&self, bank: usize) -> Key {
+        self.lane(bank).miss
     }
 
-    /// Adds a request; `open` is the row that its bank holds. Says what the request is to its bank, if anything.
+    /// Adds a request; `open` is the row that its bank holds.
     #[inline]
-    pub(super) fn push(&mut self, entries: &mut Entries, slot: u16, open: Option<u32>) -> Option<Candidate> {
-        let entry = entries.get(slot);
-        let (bank, row) = (usize::from(entry.bank), entry.request.address.row);
-        let lane = &mut self.lanes[bank];
-        let mut candidate = None;
+    pub(super) fn push(&mut self, entries: &mut Entries, key: Key, bank: usize, row: u32, open: Option<u32>) {
+        let lane = &mut self.lanes[bank % CAPACITY];
         if lane.first == NONE {
-            lane.first = slot;
+            lane.first = key;
             self.waiting.insert(bank);
-            candidate = Some(Candidate::First);
         } else {
-            entries.get_mut(lane.last).next = slot;
+            entries.slots[slot_of(lane.last)].next = key;
         }
-        lane.last = slot;
+        lane.last = key;
         self.len += 1;
         if let Some(open) = open {
             if row == open {
                 if lane.hit == NONE {
-                    lane.hit = slot;
+                    lane.hit = key;
                     self.hits.insert(bank);
-                    candidate = Some(Candidate::Hit);
                 }
             } else if lane.miss == NONE {
-                lane.miss = slot;
+                lane.miss = key;
                 self.misses.insert(bank);
-                candidate = Some(Candidate::Miss);
             }
         }
-        candidate
     }
 
-    /// Takes a request out. What it was to its bank (hit or miss) is put right by [`Self::took_hit`] or
+    /// Takes a request out. What it was to its bank (hit or miss) is put right by [`Self::take_hit`] or
     /// [`Self::opened`].
     #[inline]
-    fn unlink(&mut self, entries: &mut Entries, slot: u16) {
-        let (bank, next) = (usize::from(entries.get(slot).bank), entries.get(slot).next);
-        let lane = &mut self.lanes[bank];
+    fn unlink(&mut self, entries: &mut Entries, bank: usize, key: Key) {
+        let next = entries.get(key).next;
         self.len -= 1;
-        if lane.first == slot {
+        let lane = self.lane_mut(bank);
+        if lane.first == key {
             lane.first = next;
             if next == NONE {
                 lane.last = NONE;
@@ -178,10 +172,10 @@ impl Queue {
             return;
         }
         let mut before = lane.first;
-        while entries.get(before).next != slot {
+        while entries.get(before).next != key {
             before = entries.get(before).next;
         }
-        entries.get_mut(before).next = next;
+        entries.slots[slot_of(before)].next = next;
         if next == NONE {
             lane.last = before;
         }
@@ -189,53 +183,58 @@ impl Queue {
 
     /// Takes the oldest hit of a bank out.
     #[inline]
-    pub(super) fn take_hit(&mut self, entries: &mut Entries, bank: usize) -> u16 {
-        let slot = self.lanes[bank].hit;
-        let row = entries.get(slot).request.address.row;
-        let mut next = entries.get(slot).next;
-        while next != NONE && entries.get(next).request.address.row != row {
+    pub(super) fn take_hit(&mut self, entries: &mut Entries, bank: usize) -> Key {
+        let key = self.lane(bank).hit;
+        let Entry { request, mut next, .. } = *entries.get(key);
+        while next != NONE && entries.get(next).request.address.row != request.address.row {
             next = entries.get(next).next;
         }
-        self.lanes[bank].hit = next;
+        self.lane_mut(bank).hit = next;
         if next == NONE {
             self.hits.remove(bank);
         }
-        self.unlink(entries, slot);
-        slot
+        self.unlink(entries, bank, key);
+        key
     }
 
     /// Takes the oldest request of a bank out.
     #[inline]
-    pub(super) fn take_first(&mut self, entries: &mut Entries, bank: usize) -> u16 {
-        let slot = self.lanes[bank].first;
-        self.unlink(entries, slot);
-        slot
+    pub(super) fn take_first(&mut self, entries: &mut Entries, bank: usize) -> Key {
+        let key = self.lane(bank).first;
+        self.unlink(entries, bank, key);
+        key
     }
 
-    /// A row has been opened in a bank.
+    /// A row has been opened in a bank that was closed.
     #[inline]
     pub(super) fn opened(&mut self, entries: &Entries, bank: usize, row: u32) {
-        let lane = &mut self.lanes[bank];
-        let mut slot = lane.first;
-        while slot != NONE && (lane.hit == NONE || lane.miss == NONE) {
-            let entry = entries.get(slot);
+        let lane = &mut self.lanes[bank % CAPACITY];
+        let mut key = lane.first;
+        while key != NONE {
+            let entry = entries.get(key);
             if entry.request.address.row == row {
                 if lane.hit == NONE {
-                    lane.hit = slot;
+                    lane.hit = key;
                     self.hits.insert(bank);
+                    if lane.miss != NONE {
+                        return;
+                    }
                 }
             } else if lane.miss == NONE {
-                lane.miss = slot;
+                lane.miss = key;
                 self.misses.insert(bank);
+                if lane.hit != NONE {
+                    return;
+                }
             }
-            slot = entry.next;
+            key = entry.next;
         }
     }
 
     /// A bank has been closed.
     #[inline]
     pub(super) fn closed(&mut self, bank: usize) {
-        let lane = &mut self.lanes[bank];
+        let lane = self.lane_mut(bank);
         (lane.hit, lane.miss) = (NONE, NONE);
         self.hits.remove(bank);
         self.misses.remove(bank);
@@ -244,13 +243,13 @@ impl Queue {
     /// Whether a request for the same granule waits.
     #[inline]
     pub(super) fn holds(&self, entries: &Entries, bank: usize, row: u32, column: u32) -> bool {
-        let mut slot = self.lanes[bank].first;
-        while slot != NONE {
-            let entry = entries.get(slot);
+        let mut key = self.lane(bank).first;
+        while key != NONE {
+            let entry = entries.get(key);
             if entry.request.address.row == row && entry.request.column == column {
                 return true;
             }
-            slot = entry.next;
+            key = entry.next;
         }
         false
     }

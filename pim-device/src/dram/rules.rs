@@ -223,6 +223,18 @@ impl RuleTable {
         }
     }
 
+    /// The same without what makes these commands wait.
+    pub(super) fn without_following(&self, commands: &[Command]) -> Self {
+        let left_out = |following: u8| commands.iter().any(|&command| self.id(command) == usize::from(following));
+        let mut table = self.clone();
+        for effects in &mut table.effects {
+            effects.own.retain(|rule| !left_out(rule.following));
+            effects.siblings.retain(|rule| !left_out(rule.following));
+            effects.windows.retain(|rule| !left_out(rule.following));
+        }
+        table
+    }
+
     /// The channel's organisation.
     pub const fn organisation(&self) -> &Organisation {
         &self.organisation

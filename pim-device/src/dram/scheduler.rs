@@ -17,20 +17,21 @@ pub(super) use single::Single;
 pub(super) use split::Split;
 
 use super::Tick;
+use super::bank_set::BankSet;
 use super::core::Core;
 use super::request::Observer;
 
 /// Chooses commands.
-pub(super) trait Scheduler {
+pub(super) trait Scheduler<S: BankSet> {
     /// Issues what is due next, at `tick` at the earliest, and sets the core's time to when that was; where nothing is
     /// due up to `horizon`, only sets the time to `horizon`. `tick` is the tick after the core's time.
-    fn step(&mut self, core: &mut Core, tick: Tick, horizon: Tick, observer: &mut impl Observer);
+    fn step(&mut self, core: &mut Core<S>, tick: Tick, horizon: Tick, observer: &mut impl Observer);
 }
 
 /// Steps until `limit`, a free place after a refusal, or (if asked) the last request.
-pub(super) fn run<S: Scheduler>(
-    scheduler: &mut S,
-    core: &mut Core,
+pub(super) fn run<S: BankSet>(
+    scheduler: &mut impl Scheduler<S>,
+    core: &mut Core<S>,
     limit: Tick,
     until: Until,
     observer: &mut impl Observer,

@@ -70,22 +70,6 @@ impl TimingState {
         &self.earliest[id * nodes..(id + 1) * nodes]
     }
 
-    /// What the nodes above the bank groups allow: for controllers that ask once for many banks.
-    #[inline]
-    pub(super) fn wide(&self, id: usize, rank: &Place) -> Tick {
-        let row = self.row(id);
-        let at = |level: Level| row[rank.path[level as usize] as usize];
-        at(Level::Channel).max(at(Level::PseudoChannel)).max(at(Level::Rank))
-    }
-
-    /// The rest of it: what bank groups allow, and what banks allow.
-    #[inline]
-    pub(super) fn narrow(&self, id: usize) -> (&[Tick], &[Tick]) {
-        let first = &self.rules.first;
-        self.row(id)[first[Level::BankGroup as usize] as usize..]
-            .split_at((first[Level::Bank as usize] - first[Level::BankGroup as usize]) as usize)
-    }
-
     #[cold]
     fn ready_below(&self, id: usize, place: &Place, level: u8) -> Tick {
         let nodes = self.rules.below(place, level);

@@ -4,6 +4,8 @@
 //! else an activation, else a precharge of a row that the first group of requests does not want. The loop goes from one
 //! cycle in which a decision can change to the next; in between nothing can be issued.
 
+use std::sync::Arc;
+
 use super::error::Hbm2PimError;
 use super::mode::{Mode, ModeState};
 use super::queue::{Candidate, Queue};
@@ -11,7 +13,7 @@ use super::request::{Payload, Request, Requests};
 use crate::command::{Command, CommandCounts};
 use crate::constraint::Constraint;
 use crate::device::hbm2_pim::{COMMANDS, Hbm2Pim};
-use crate::dram::{CommandBus, Place, RuleTable, TimingState};
+use crate::dram::{CommandBus, Place, RuleTable, Spot, TimingState};
 use crate::organisation::{Level, Organisation};
 use crate::timing::Parameter;
 
@@ -69,13 +71,8 @@ pub struct Channel {
     now: u64,
     /// When each rank allows what.
     timing: Vec<TimingState>,
-    /// The banks of a rank.
-    places: Vec<Place>,
-    /// The rank as a whole.
-    rank_place: Place,
-    banks_per_group: usize,
-    /// A bit for each bank of the first bank group.
-    bank_group: u32,
+    /// Where that stands, the same for every rank.
+    lines: Arc<Lines>,
     /// What open banks of the other ranks wait for.
     between_ranks: Vec<BetweenRanks>,
     queues: Vec<Queue>,
@@ -89,6 +86,63 @@ pub struct Channel {
     write_done: u64,
     /// Statistics.
     counts: CommandCounts,
+}
+
+/// Commands to a bank, by number.
+const KINDS: [Command; 4] = [Command::Act, Command::Pre, Command::Rd, Command::Wr];
+const ACT: usize = 0;
+const PRE: usize = 1;
+const RD: usize = 2;
+const WR: usize = 3;
+
+/// Configuration: what the commands to a rank wait for and move, looked up.
+#[derive(Debug)]
+struct Lines {
+    banks: Vec<BankLine>,
+    /// What holds back a command in the whole rank.
+    wide: [Spot; KINDS.len()],
+    /// The rank as a whole.
+    rank: Place,
+}
+
+/// Entries of the timing state, and by how much a command moves them.
+type Moves = Option<Box<[(u32, u32)]>>;
+
+/// The same of one bank.
+#[derive(Debug)]
+struct BankLine {
+    place: Place,
+    /// All that holds it back, and what does down to its bank group.
+    ready: [Spot; KINDS.len()],
+    group: [Spot; KINDS.len()],
+    /// What it holds back; nothing where the table has to be asked.
+    moves: [Moves; KINDS.len()],
+    /// A bit for each bank of its bank group.
+    neighbours: u32,
+}
+
+impl Lines {
+    fn new(timing: &TimingState, organisation: &Organisation) -> Self {
+        let rules = timing.rules();
+        let banks_per_group = organisation.banks.max(1) as usize;
+        let bank_group = (1 << organisation.banks) - 1;
+        let rank = rules.node(Level::Rank, 0);
+        let line = |bank: u32| {
+            let place = rules.node(Level::Bank, bank);
+            BankLine {
+                ready: KINDS.map(|command| timing.spot(command, &place, Level::Bank)),
+                group: KINDS.map(|command| timing.spot(command, &place, Level::BankGroup)),
+                moves: KINDS.map(|command| timing.moves(command, &place).map(Vec::into_boxed_slice)),
+                neighbours: bank_group << (bank as usize / banks_per_group * banks_per_group),
+                place,
+            }
+        };
+        Self {
+            banks: (0..organisation.nodes(Level::Bank)).map(line).collect(),
+            wide: KINDS.map(|command| timing.spot(command, &rank, Level::Rank)),
+            rank,
+        }
+    }
 }
 
 /// A line of the constraint table between ranks, resolved.
@@ -150,8 +204,8 @@ impl Channel {
             device.constraints.iter().partition(|line| line.sibling);
         let rank = Organisation { ranks: 1, ..*organisation };
         let rules = RuleTable::new(&rank, &own, COMMANDS, bus, cycles);
-        let places = (0..rank.nodes(Level::Bank)).map(|bank| rules.node(Level::Bank, bank)).collect();
-        let rank_place = rules.node(Level::Rank, 0);
+        let timing = TimingState::new(rules);
+        let lines = Arc::new(Lines::new(&timing, &rank));
         let between_ranks = siblings
             .iter()
             .map(|line| BetweenRanks {
@@ -164,11 +218,8 @@ impl Channel {
         let stagger = interval / u64::from(ranks);
         Self {
             now: 0,
-            timing: vec![TimingState::new(rules); ranks as usize],
-            places,
-            rank_place,
-            banks_per_group: organisation.banks.max(1) as usize,
-            bank_group: (1 << organisation.banks) - 1,
+            timing: vec![timing; ranks as usize],
+            lines,
             between_ranks,
             queues: vec![queue; ranks as usize],
             modes: vec![ModeState::default(); ranks as usize],
@@ -217,13 +268,16 @@ impl Channel {
                 outstanding -= 1;
                 served = self.now;
             }
-            // What arrives now is looked at in the next cycle.
+            // What arrives now is looked at in the next cycle, if it can be served or have a row opened.
             if let Some(request) = arrival {
                 let queue = &mut self.queues[usize::from(request.rank)];
                 if !queue.is_full() {
-                    queue.push(request);
+                    let changed = queue.push(request);
                     arrival = arriving.next();
-                    next = self.now + 1;
+                    let more = arrival.is_some_and(|next| !self.queues[usize::from(next.rank)].is_full());
+                    if changed || more || next == NEVER {
+                        next = self.now + 1;
+                    }
                 }
             }
             // Rows that are open for a marked request while an older one waits for another row are closed by a refresh.
@@ -265,15 +319,67 @@ impl Channel {
         }
         let issued = self.issue(decision, requests);
         observer.issued(&issued, requests)?;
-        Ok((self.now + 1, Some(issued.command)))
+        Ok((self.quiet_until(), Some(issued.command)))
+    }
+
+    /// After a command: the next cycle in which anything can be issued if nothing arrives, or one before it.
+    #[inline]
+    fn quiet_until(&self) -> u64 {
+        let soon = self.now + 1;
+        if self.refresh.wanted.is_some() {
+            return soon;
+        }
+        if let Some((kind, rank, bank)) = self.sole() {
+            return self.ready_at(kind, rank, bank).max(soon);
+        }
+        let mut next = NEVER;
+        for (queue, timing) in self.queues.iter().zip(&self.timing) {
+            let any = queue.readable | queue.writable | queue.activable;
+            if queue.open & !queue.wanted != 0 {
+                return soon;
+            }
+            if any == 0 {
+                continue;
+            }
+            for (banks, kind) in [(queue.readable, RD), (queue.writable, WR), (queue.activable, ACT)] {
+                if banks != 0 {
+                    next = next.min(timing.ready_at_spot(&self.lines.wide[kind]));
+                }
+            }
+        }
+        next.max(soon)
+    }
+
+    /// The command, rank and bank of all that can be issued but a refresh, where that is one column command of one bank:
+    /// most of the time in the all-bank modes.
+    #[inline]
+    fn sole(&self) -> Option<(usize, usize, usize)> {
+        let mut found = None;
+        for (rank, queue) in self.queues.iter().enumerate() {
+            let columns = queue.readable | queue.writable;
+            if queue.activable | queue.open & !queue.wanted != 0 {
+                return None;
+            }
+            if columns == 0 {
+                continue;
+            }
+            let one_kind = queue.readable == 0 || queue.writable == 0;
+            if found.is_some() || !one_kind || !columns.is_power_of_two() {
+                return None;
+            }
+            let kind = if queue.readable == 0 { WR } else { RD };
+            found = Some((kind, rank, columns.trailing_zeros() as usize));
+        }
+        found
     }
 
     /// The first cycle for a command to a bank.
     #[inline]
-    fn ready_at(&self, command: Command, rank: usize, bank: usize) -> u64 {
-        self.timing[rank].ready_at(command, &self.places[bank])
+    fn ready_at(&self, kind: usize, rank: usize, bank: usize) -> u64 {
+        self.timing[rank].ready_at_spot(&self.lines.banks[bank].ready[kind])
     }
 
+    #[inline]
     fn decide(&self) -> Decision {
         let now = self.now;
         let mut wait = NEVER;
@@ -283,12 +389,19 @@ impl Channel {
                 return Decision::Refresh;
             }
             for bank in bits(open) {
-                let ready = self.ready_at(Command::Pre, rank, bank);
+                let ready = self.ready_at(PRE, rank, bank);
                 if ready <= now {
                     return Decision::Precharge { rank, bank, unwanted: false };
                 }
                 wait = wait.min(ready);
             }
+        } else if let Some((kind, rank, bank)) = self.sole() {
+            let ready = self.ready_at(kind, rank, bank);
+            return if ready <= now {
+                Decision::Column { rank, slot: self.queues[rank].column_of(kind == RD, bank) }
+            } else {
+                Decision::Wait(ready)
+            };
         }
         let ranks = self.queues.len();
         let mut rank = self.current;
@@ -296,11 +409,11 @@ impl Channel {
             let queue = &self.queues[rank];
             let column = match (queue.readable, queue.writable) {
                 (0, 0) => None,
-                (banks, 0) => self.oldest_column(Command::Rd, rank, banks, &mut wait),
-                (0, banks) => self.oldest_column(Command::Wr, rank, banks, &mut wait),
+                (banks, 0) => self.oldest_column(RD, rank, banks, &mut wait),
+                (0, banks) => self.oldest_column(WR, rank, banks, &mut wait),
                 (reads, writes) => {
-                    let read = self.oldest_column(Command::Rd, rank, reads, &mut wait);
-                    let write = self.oldest_column(Command::Wr, rank, writes, &mut wait);
+                    let read = self.oldest_column(RD, rank, reads, &mut wait);
+                    let write = self.oldest_column(WR, rank, writes, &mut wait);
                     read.into_iter().chain(write).min_by_key(|candidate| candidate.arrival)
                 }
             };
@@ -322,33 +435,29 @@ impl Channel {
 
     /// The oldest request of some banks that this column command can serve now.
     #[inline]
-    fn oldest_column(&self, command: Command, rank: usize, mut banks: u32, wait: &mut u64) -> Option<Candidate> {
-        let (queue, timing) = (&self.queues[rank], &self.timing[rank]);
+    fn oldest_column(&self, kind: usize, rank: usize, mut banks: u32, wait: &mut u64) -> Option<Candidate> {
+        let (queue, timing, lines) = (&self.queues[rank], &self.timing[rank], &*self.lines);
         // Where all are of one bank group, what the bank group says counts; else the rank's word is a lower bound.
-        let first = banks.trailing_zeros() as usize;
-        let group = self.bank_group << (first / self.banks_per_group * self.banks_per_group);
-        let earliest = if banks & !group == 0 {
-            timing.ready_down_to(command, &self.places[first], Level::BankGroup)
-        } else {
-            timing.ready_down_to(command, &self.rank_place, Level::Rank)
-        };
+        let first = &lines.banks[banks.trailing_zeros() as usize];
+        let spot = if banks & !first.neighbours == 0 { &first.group[kind] } else { &lines.wide[kind] };
+        let earliest = timing.ready_at_spot(spot);
         if earliest > self.now {
             *wait = earliest.min(*wait);
             return None;
         }
         let mut after = None;
-        while let Some(candidate) = queue.next_column(command, banks, after) {
-            let place = &self.places[candidate.bank];
-            let earliest = timing.ready_down_to(command, place, Level::BankGroup);
-            if earliest > self.now {
-                *wait = earliest.min(*wait);
-                banks &= !(self.bank_group << (candidate.bank / self.banks_per_group * self.banks_per_group));
+        while let Some(candidate) = queue.next_column(kind == RD, banks, after) {
+            let line = &lines.banks[candidate.bank];
+            let earliest = timing.ready_at_spot(&line.ready[kind]);
+            if earliest <= self.now {
+                return Some(candidate);
+            }
+            let group = timing.ready_at_spot(&line.group[kind]);
+            if group > self.now {
+                *wait = group.min(*wait);
+                banks &= !line.neighbours;
             } else {
-                let ready = timing.ready_at(command, place);
-                if ready <= self.now {
-                    return Some(candidate);
-                }
-                *wait = ready.min(*wait);
+                *wait = earliest.min(*wait);
                 banks &= !(1 << candidate.bank);
             }
             after = Some(candidate);
@@ -367,7 +476,7 @@ impl Channel {
         if banks == 0 {
             return None;
         }
-        let earliest = self.timing[rank].ready_down_to(Command::Act, &self.rank_place, Level::Rank);
+        let earliest = self.timing[rank].ready_at_spot(&self.lines.wide[ACT]);
         if earliest > self.now {
             *wait = earliest.min(*wait);
             return None;
@@ -378,7 +487,7 @@ impl Channel {
             if oldest.is_some_and(|oldest| oldest.arrival < candidate.arrival) {
                 continue;
             }
-            let ready = self.ready_at(Command::Act, rank, bank);
+            let ready = self.ready_at(ACT, rank, bank);
             if ready <= self.now {
                 oldest = Some(candidate);
             } else {
@@ -416,7 +525,7 @@ impl Channel {
             }
             let turn = queue.banks() * ranks;
             for bank in bits(unwanted) {
-                let ready = self.ready_at(Command::Pre, rank, bank);
+                let ready = self.ready_at(PRE, rank, bank);
                 if ready > self.now {
                     *wait = ready.min(*wait);
                     continue;
@@ -430,6 +539,17 @@ impl Channel {
         nearest.map(|(_, rank, bank)| (rank, bank))
     }
 
+    /// A command to a bank holds back others.
+    #[inline]
+    fn move_timing(&mut self, kind: usize, rank: usize, bank: usize) {
+        let line = &self.lines.banks[bank];
+        match &line.moves[kind] {
+            Some(moves) => self.timing[rank].issue_moves(moves, self.now),
+            None => self.timing[rank].issue(KINDS[kind], &line.place, self.now),
+        }
+    }
+
+    #[inline]
     fn issue(&mut self, decision: Decision, requests: &Requests) -> Issued {
         let now = self.now;
         let (command, rank, bank, row, request) = match decision {
@@ -437,7 +557,7 @@ impl Channel {
                 self.current = rank;
                 let request = self.queues[rank].take(slot);
                 let command = if request.write { Command::Wr } else { Command::Rd };
-                self.timing[rank].issue(command, &self.places[usize::from(request.bank)], now);
+                self.move_timing(if request.write { WR } else { RD }, rank, usize::from(request.bank));
                 self.delay_other_ranks(command, rank);
                 (command, rank, request.bank, request.row, Some(request))
             }
@@ -446,7 +566,7 @@ impl Channel {
                 let request = self.queues[rank].request(slot);
                 let bank = usize::from(request.bank);
                 self.queues[rank].open_row(bank, request.row);
-                self.timing[rank].issue(Command::Act, &self.places[bank], now);
+                self.move_timing(ACT, rank, bank);
                 (Command::Act, rank, request.bank, request.row, Some(request))
             }
             Decision::Precharge { rank, bank, unwanted } => {
@@ -454,13 +574,13 @@ impl Channel {
                     self.last_precharge = bank * self.queues.len() + rank;
                 }
                 let row = self.queues[rank].close_row(bank);
-                self.timing[rank].issue(Command::Pre, &self.places[bank], now);
+                self.move_timing(PRE, rank, bank);
                 (Command::Pre, rank, bank as u8, row, None)
             }
             // `Wait` is not issued.
             Decision::Refresh | Decision::Wait(_) => {
                 let rank = self.refresh.wanted.take().unwrap_or_default();
-                self.timing[rank].issue(Command::RefAb, &self.rank_place, now);
+                self.timing[rank].issue(Command::RefAb, &self.lines.rank, now);
                 (Command::RefAb, rank, 0, 0, None)
             }
         };

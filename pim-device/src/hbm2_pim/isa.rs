@@ -190,6 +190,15 @@ impl Instruction {
         Self::Move { fill: true, dst: dst.into(), src: src.into(), relu, auto: false }
     }
 
+    /// Arithmetic of one lane for each column command: two operations of MAC and MAD, one of ADD, MUL and ReLU.
+    pub const fn operations(&self) -> u64 {
+        match self {
+            Self::Compute { operation: Arithmetic::Mac | Arithmetic::Mad, .. } => 2,
+            Self::Compute { .. } | Self::Move { relu: true, .. } => 1,
+            Self::Nop { .. } | Self::Jump { .. } | Self::Exit | Self::Move { .. } => 0,
+        }
+    }
+
     /// How many column commands it takes before the next one's turn; 0 for those that take none.
     pub const fn commands(&self) -> u32 {
         match self {

@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 
 use super::request::Request;
-use crate::command::Command;
 
 /// No slot.
 const NONE: u16 = u16::MAX;
@@ -123,7 +122,7 @@ impl Queue {
 
     /// What `banks` of [`Self::readable`] or [`Self::writable`] offer, one after the other, the oldest first.
     #[inline]
-    pub(super) fn next_column(&self, command: Command, banks: u32, after: Option<Candidate>) -> Option<Candidate> {
+    pub(super) fn next_column(&self, reads: bool, banks: u32, after: Option<Candidate>) -> Option<Candidate> {
         if banks == 0 {
             return None;
         }
@@ -131,13 +130,19 @@ impl Queue {
         while place != NONE {
             let slot = &self.slots[place as usize];
             let bank = usize::from(slot.request.bank);
-            let offered = if command == Command::Rd { self.banks[bank].read } else { self.banks[bank].write };
+            let offered = if reads { self.banks[bank].read } else { self.banks[bank].write };
             if banks >> bank & 1 == 1 && offered == place {
                 return Some(Candidate { slot: place, bank, arrival: slot.arrival });
             }
             place = slot.younger;
         }
         None
+    }
+
+    /// What a bank of [`Self::readable`] or [`Self::writable`] offers.
+    #[inline]
+    pub(super) fn column_of(&self, reads: bool, bank: usize) -> u16 {
+        if reads { self.banks[bank].read } else { self.banks[bank].write }
     }
 
     /// The request for which a bank of [`Self::activable`] would open its row: its oldest.
@@ -151,8 +156,9 @@ impl Queue {
         self.slots[slot as usize].request
     }
 
-    /// A request arrives.
-    pub(super) fn push(&mut self, request: Request) {
+    /// A request arrives. Whether that changes what the banks offer.
+    #[inline]
+    pub(super) fn push(&mut self, request: Request) -> bool {
         if self.groups.back().is_none_or(|group| group.complete) {
             self.groups.push_back(Group::default());
         }
@@ -186,9 +192,12 @@ impl Queue {
         self.tail = place;
         // A bank that offers something older offers nothing else for a younger request.
         let offers = if request.write { self.writable } else { self.readable };
-        if offers >> bank & 1 == 0 && (previous == NONE || self.open >> bank & 1 == 1) {
-            self.update(bank);
+        if offers >> bank & 1 == 1 || (previous != NONE && self.open >> bank & 1 == 0) {
+            return false;
         }
+        let before = (self.readable, self.writable, self.wanted, self.activable);
+        self.update(bank);
+        before != (self.readable, self.writable, self.wanted, self.activable)
     }
 
     /// A request leaves for its bank.

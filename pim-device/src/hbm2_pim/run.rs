@@ -1,8 +1,11 @@
 //! A kernel from beginning to end.
 
-use super::channel::Channel;
+use super::channel::{Channel, Issued, Observer};
+use super::effect::{Effect, RankProgram};
 use super::error::Hbm2PimError;
 use super::kernel::Kernel;
+use super::mode::{Mode, is_memory};
+use super::request::Requests;
 use super::trace::Trace;
 use crate::command::CommandCounts;
 use crate::device::hbm2_pim::Hbm2Pim;
@@ -22,21 +25,91 @@ pub struct KernelRun {
     pub commands: CommandCounts,
 }
 
+/// Statistics: what banks and PIM blocks do in a kernel, all channels together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes that banks give and take: of each bank that a command works on.
+    pub bytes: u64,
+    /// Additions and multiplications of the lanes.
+    pub operations: u64,
+}
+
+/// Counts the traffic of one channel.
+#[derive(Clone, Debug)]
+struct Counter {
+    /// Bytes of a burst, lanes of a block, blocks of a channel.
+    burst: u64,
+    lanes: u64,
+    blocks: u64,
+    /// By rank.
+    programs: Vec<RankProgram>,
+    traffic: Traffic,
+}
+
+impl Observer for Counter {
+    fn issued(&mut self, issued: &Issued, requests: &Requests) -> Result<(), Hbm2PimError> {
+        let Some(program) = self.programs.get_mut(usize::from(issued.rank)) else { return Ok(()) };
+        let Some(effect) = program.effect(issued, requests)? else { return Ok(()) };
+        // Registers are no banks.
+        let banks = match issued.mode {
+            _ if !is_memory(issued.row) => 0,
+            Mode::SingleBank => 1,
+            Mode::AllBank | Mode::Pim => self.blocks,
+        };
+        self.traffic.bytes += banks * self.burst;
+        if let Effect::Execute { placed: (_, instruction), .. } = effect {
+            self.traffic.operations += instruction.operations() * self.lanes * self.blocks;
+        }
+        Ok(())
+    }
+}
+
 /// Runs a kernel. Channels that are sent the same do the same, so one of each class is simulated.
 ///
 /// # Errors
 /// [`Hbm2PimError`] for dimensions that the kernel cannot have.
 pub fn run(device: &Hbm2Pim, kernel: &Kernel) -> Result<KernelRun, Hbm2PimError> {
+    run_observed(device, kernel, &()).map(|(run, _)| run)
+}
+
+/// The same, with what banks and blocks do.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_counted(device: &Hbm2Pim, kernel: &Kernel) -> Result<(KernelRun, Traffic), Hbm2PimError> {
+    let organisation = &device.organisation;
+    let counter = Counter {
+        burst: u64::from(organisation.granule),
+        lanes: u64::from(device.lanes),
+        blocks: u64::from(device.blocks()),
+        programs: vec![RankProgram::default(); organisation.ranks.max(1) as usize],
+        traffic: Traffic::default(),
+    };
+    let (run, counters) = run_observed(device, kernel, &counter)?;
+    let sum = counters.iter().fold(Traffic::default(), |sum, (channels, counter)| Traffic {
+        bytes: sum.bytes + channels * counter.traffic.bytes,
+        operations: sum.operations + channels * counter.traffic.operations,
+    });
+    Ok((run, sum))
+}
+
+/// Runs a kernel with an observer of one channel of each class, and gives how many channels each stands for.
+fn run_observed<O: Observer + Clone>(
+    device: &Hbm2Pim,
+    kernel: &Kernel,
+    observer: &O,
+) -> Result<(KernelRun, Vec<(u64, O)>), Hbm2PimError> {
     let classes = kernel.classes(device)?;
+    let mut observers: Vec<(u64, O)> = classes.iter().map(|class| (class.channels, observer.clone())).collect();
     let mut channels = vec![Channel::new(device); classes.len()];
     let phases = classes.iter().map(|class| class.phases.len()).max().unwrap_or_default();
     let mut run = KernelRun::default();
     for phase in 0..phases {
-        for (class, channel) in classes.iter().zip(&mut channels) {
+        for ((class, channel), (_, observer)) in classes.iter().zip(&mut channels).zip(&mut observers) {
             // A phase begins when all channels have ended the one before.
-            channel.idle_until(run.cycles, &mut ())?;
+            channel.idle_until(run.cycles, observer)?;
             if let Some(requests) = class.phases.get(phase) {
-                channel.run(device, requests, &mut ())?;
+                channel.run(device, requests, observer)?;
                 let (reads, writes) = requests.totals();
                 run.reads += reads * class.channels;
                 run.writes += writes * class.channels;
@@ -50,7 +123,7 @@ pub fn run(device: &Hbm2Pim, kernel: &Kernel) -> Result<KernelRun, Hbm2PimError>
     for (class, channel) in classes.iter().zip(&channels) {
         run.commands += channel.counts().times(class.channels);
     }
-    Ok(run)
+    Ok((run, observers))
 }
 
 /// The trace of the first channel of a kernel.

@@ -326,14 +326,15 @@ impl Moves {
 
     /// Takes the output of `head`; half-way brings the probabilities of `last`, which no score phase follows.
     fn context(&mut self, head: &Head, last: Option<&Head>) {
-        for chunk in 0..head.layout.chunks {
-            if let Some(last) = last.filter(|_| chunk == head.layout.chunks / 2) {
-                self.probabilities(last);
-            }
-            let count = self.output * head.queries;
-            let command = Command::MvSb;
-            self.code.extend([Instruction::Wait(CONTEXT), Instruction::Move { command, count }]);
+        let count = self.output * head.queries;
+        let take = [Instruction::Wait(CONTEXT), Instruction::Move { command: Command::MvSb, count }];
+        let chunks = u64::from(head.layout.chunks);
+        let first = if last.is_some() { chunks / 2 } else { chunks };
+        repeat(&mut self.code, first, &take);
+        if let Some(last) = last {
+            self.probabilities(last);
         }
+        repeat(&mut self.code, chunks - first, &take);
     }
 }
 

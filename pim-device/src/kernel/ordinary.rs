@@ -28,27 +28,61 @@ pub fn read_rows(device: &DeviceSpec, rows: Range<u32>) -> Program {
     whole_rows(device, rows, Command::Rd)
 }
 
-fn whole_rows(device: &DeviceSpec, rows: Range<u32>, command: Command) -> Program {
+/// Reads or writes `granules` granules of a channel, in rows from `row` on: what the GPU's loads and stores of one kernel come to.
+///
+/// Banks are filled as by [`write_rows`], the columns of one index of bank after the columns of the other. No granule is the empty
+/// program.
+///
+/// ```
+/// use pim_device::{Command, DeviceSpec, kernel::ordinary};
+/// let device = DeviceSpec::hbm3_pim_bank();
+/// let program = ordinary::access(&device, Command::Rd, 0, 40);
+/// // 40 granules lie in the first bank of each of the 16 bank groups.
+/// assert_eq!((program.commands()[Command::Act], program.commands()[Command::Rd]), (16, 40));
+/// assert!(ordinary::is_access(&program));
+/// ```
+pub fn access(device: &DeviceSpec, command: Command, row: u32, granules: u64) -> Program {
     let organisation = &device.organisation;
-    let groups = organisation.nodes(Level::BankGroup);
+    let groups = u64::from(organisation.nodes(Level::BankGroup)).max(1);
+    let of_a_bank = groups * u64::from(organisation.columns.max(1));
     let mut code = Vec::new();
-    for row in rows {
-        let ordinary = |command, group, bank| {
-            Instruction::Ordinary(command, Address::of_partition(organisation, group, bank, row))
+    let mut left = granules;
+    let mut row = row;
+    while left > 0 {
+        let here = left.min(of_a_bank * u64::from(organisation.banks.max(1)));
+        let at = |bank: u64| here.saturating_sub(bank * of_a_bank).min(of_a_bank);
+        let ordinary = |command, group: u64, bank: u64| {
+            Instruction::Ordinary(command, Address::of_partition(organisation, group as u32, bank as u32, row))
         };
-        code.extend((0..groups).map(|group| ordinary(Command::Act, group, 0)));
-        for bank in 0..organisation.banks {
-            let column: Vec<Instruction> = (0..groups).map(|group| ordinary(command, group, bank)).collect();
+        code.extend((0..at(0).min(groups)).map(|group| ordinary(Command::Act, group, 0)));
+        for bank in 0..here.div_ceil(of_a_bank) {
+            let next = at(bank + 1).min(groups);
             // With the first column the banks of the next index are opened.
-            for (group, &access) in (0..groups).zip(&column) {
-                code.push(access);
-                if bank + 1 < organisation.banks {
+            for group in 0..at(bank).min(groups) {
+                code.push(ordinary(command, group, bank));
+                if group < next {
                     code.push(ordinary(Command::Act, group, bank + 1));
                 }
             }
-            repeat(&mut code, u64::from(organisation.columns.saturating_sub(1)), &column);
+            let column: Vec<Instruction> = (0..groups).map(|group| ordinary(command, group, bank)).collect();
+            let more = at(bank).saturating_sub(groups);
+            repeat(&mut code, more / groups, &column);
+            code.extend(&column[..(more % groups) as usize]);
         }
         code.push(Instruction::CloseAll);
+        left -= here;
+        row = row.wrapping_add(1);
     }
     Program::assembled(device, code, Vec::new())
+}
+
+/// Whether a program does nothing but access a channel as a memory: it has accesses and leaves the mode alone.
+pub fn is_access(program: &Program) -> bool {
+    let commands = program.commands();
+    commands[Command::Rd] + commands[Command::Wr] > 0 && commands[Command::SetM] == 0
+}
+
+fn whole_rows(device: &DeviceSpec, rows: Range<u32>, command: Command) -> Program {
+    let granules = u64::from(device.organisation.columns) * u64::from(device.organisation.banks_per_channel());
+    access(device, command, rows.start, u64::from(rows.end.saturating_sub(rows.start)) * granules)
 }

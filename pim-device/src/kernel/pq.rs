@@ -1,4 +1,4 @@
-//! Attention over, and clustering of, a product-quantised KV cache on one channel of a device with [`PqFigures`].
+//! Attention over, and clustering of, a product-quantised KV cache on one channel of a device with [`crate::PqFigures`].
 //!
 //! A *unit* is a (sequence, KV head). Its head dimension d is cut into m sub-vectors; sub-vector j of every token lies
 //! in bank j of the unit, as an index into the K centroids of that sub-vector. Units stand side by side in a channel; as
@@ -68,8 +68,8 @@ pub struct PqUnit {
 /// A part of clustering that is a span of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
-    /// `kv-write`, `weights`, `dc`, `ca` or `cc`: K and V into the banks, importance weights into the banks, distances to the
-    /// buffer die, assignments back, centroids.
+    /// `kv-write`: K and V into the banks; `init`: first centroids and exact tokens; `dc`: distances to the buffer die and
+    /// assignments back (CA, while distances arrive); `weights`: importance weights into the banks; `cc`: centroids.
     pub kind: &'static str,
     /// What is done.
     pub program: Program,
@@ -188,9 +188,10 @@ pub fn attention(device: &DeviceSpec, shape: &PqShape, units: &[PqUnit]) -> Resu
 
 /// The programs that cluster the prompts of all units of one channel, in order of execution.
 ///
-/// K and V arrive over the external interface (`kv-write`); then for each iteration distances to all centroids go to the
-/// buffer die (`dc`), whose minima go back as indices (`ca`), and centroids are averaged anew (`cc`). The importance weights
-/// (`weights`) are written before the first `cc`: they exist only after the GPU's softmax of the prompt's last rows.
+/// K and V arrive over the external interface (`kv-write`) and K tokens are the first centroids (`init`); then for each
+/// iteration distances to all centroids go to the buffer die, whose minima go back as indices (`dc`), and centroids are averaged
+/// anew (`cc`). The importance weights (`weights`) are written before the first `cc`: they exist only after the GPU's softmax of
+/// the prompt's last rows.
 pub fn clustering(
     device: &DeviceSpec,
     shape: &PqShape,

@@ -121,21 +121,23 @@ impl Rows {
         }
     }
 
-    /// The next `count` MACs: as many as lead to a first row, rows that are all alike, and the others.
-    fn macs(&mut self, count: u64) {
+    /// The next `count` MACs. Behind the first row of a pass and before its last one, all rows are alike.
+    fn macs(&mut self, mut count: u64) {
         let period = self.period();
-        let rows = count / period;
-        if rows > 3 {
-            self.some(period);
+        if count / period > 3 {
+            if self.next < period {
+                self.some(period);
+                count -= period;
+            }
+            let times = count.min(self.left - period) / period;
             let begin = self.code.len();
             self.some(period);
             let body = self.code.split_off(begin);
-            repeat(&mut self.code, rows - 2, &body);
-            self.skip((rows - 3) * period);
-            self.some(count - (rows - 1) * period);
-        } else {
-            self.some(count);
+            repeat(&mut self.code, times, &body);
+            self.skip((times - 1) * period);
+            count -= times * period;
         }
+        self.some(count);
     }
 
     fn some(&mut self, mut count: u64) {

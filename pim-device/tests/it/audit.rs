@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use pim_device::command::Bus;
-use pim_device::constraint::JEDEC;
 use pim_device::{Command, DeviceSpec, Issued, Level, Parameter, attention};
 
 use crate::common::{device, rows, trace, units};
@@ -21,7 +20,7 @@ pub(crate) fn audit(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
 
 fn constraints(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
     let mut faults = Vec::new();
-    for constraint in JEDEC {
+    for constraint in device.constraints() {
         let least = u64::from(constraint.latency.cycles(|parameter| device.cycles(parameter)));
         let mut history: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         for issued in trace {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use pim_device::command::Bus;
-use pim_device::constraint::{JEDEC, RESULTS};
+use pim_device::constraint::{Constraint, RESULTS};
 use pim_device::{
     Address, AttentionUnit, Command, DeviceSpec, Engine, GqaPolicy, Instruction, Issued, MultiBankActivation,
     Parameter, PeLevel, Program, attention,
@@ -15,7 +15,7 @@ use crate::common::{device, units};
 use crate::random::Draw;
 
 /// A stream with its loops written out.
-fn unrolled(code: &[Instruction]) -> VecDeque<Instruction> {
+pub(crate) fn unrolled(code: &[Instruction]) -> VecDeque<Instruction> {
     let mut flat = VecDeque::new();
     let mut place = 0;
     while place < code.len() {
@@ -34,17 +34,18 @@ fn unrolled(code: &[Instruction]) -> VecDeque<Instruction> {
     flat
 }
 
-struct Oracle<'d> {
+pub(crate) struct Oracle<'d> {
     device: &'d DeviceSpec,
-    now: u64,
+    rules: Vec<Constraint>,
+    pub(crate) now: u64,
     history: BTreeMap<(usize, u32), Vec<u64>>,
-    trace: Vec<Issued>,
-    used: [bool; 2],
+    pub(crate) trace: Vec<Issued>,
+    pub(crate) used: [bool; 2],
     /// Open rows of the sets, and so many ordinary banks.
     open: Vec<Option<u32>>,
     ordinary: u32,
-    due: u64,
-    blocked_until: u64,
+    pub(crate) due: u64,
+    pub(crate) blocked_until: u64,
     /// Sets that are open again after a forced refresh.
     reopen: VecDeque<(usize, u32)>,
     /// MACs done of the run at hand.
@@ -54,10 +55,30 @@ struct Oracle<'d> {
     register: u32,
 }
 
-impl Oracle<'_> {
-    fn can(&self, command: Command, address: Address) -> bool {
+impl<'d> Oracle<'d> {
+    pub(crate) fn new(device: &'d DeviceSpec) -> Self {
+        Self {
+            device,
+            rules: device.constraints(),
+            now: 0,
+            history: BTreeMap::new(),
+            trace: Vec::new(),
+            used: [false; 2],
+            open: vec![None; device.pe.sets(&device.organisation).len()],
+            ordinary: 0,
+            due: u64::from(device.timing.get(Parameter::Refi)),
+            blocked_until: 0,
+            reopen: VecDeque::new(),
+            macs: 0,
+            tokens: Default::default(),
+            buffer_free: 0,
+            register: 0,
+        }
+    }
+
+    pub(crate) fn can(&self, command: Command, address: Address) -> bool {
         !self.used[usize::from(command.bus() == Bus::Column)]
-            && JEDEC.iter().enumerate().all(|(i, constraint)| {
+            && self.rules.iter().enumerate().all(|(i, constraint)| {
                 let node = self.device.organisation.node(constraint.level, address);
                 let least = u64::from(constraint.latency.cycles(|parameter| self.device.cycles(parameter)));
                 let before = self.history.get(&(i, node)).map_or(&[][..], Vec::as_slice);
@@ -67,11 +88,11 @@ impl Oracle<'_> {
             })
     }
 
-    fn issue(&mut self, command: Command, address: Address) -> bool {
+    pub(crate) fn issue(&mut self, command: Command, address: Address) -> bool {
         if !self.can(command, address) {
             return false;
         }
-        for (i, constraint) in JEDEC.iter().enumerate() {
+        for (i, constraint) in self.rules.iter().enumerate() {
             if constraint.preceding.contains(&command) {
                 let node = self.device.organisation.node(constraint.level, address);
                 self.history.entry((i, node)).or_default().push(self.now);
@@ -83,7 +104,7 @@ impl Oracle<'_> {
         true
     }
 
-    fn result(&self, command: Command) -> u64 {
+    pub(crate) fn result(&self, command: Command) -> u64 {
         let line = RESULTS.iter().find(|(commands, _)| commands.contains(&command));
         let latency = line.map_or(1, |(_, latency)| latency.cycles(|parameter| self.device.cycles(parameter)));
         self.now + u64::from(latency)
@@ -94,7 +115,7 @@ impl Oracle<'_> {
     }
 
     /// True while refresh keeps the row stream off.
-    fn refresh(&mut self, head: Option<&Instruction>) -> bool {
+    pub(crate) fn refresh(&mut self, head: Option<&Instruction>) -> bool {
         let closed = self.open.iter().all(Option::is_none) && self.ordinary == 0;
         if closed && self.due <= self.now {
             let late = self.overdue();
@@ -286,41 +307,56 @@ impl Oracle<'_> {
     }
 }
 
-fn step_through(device: &DeviceSpec, program: &Program) -> Vec<Issued> {
-    let mut oracle = Oracle {
-        device,
-        now: 0,
-        history: BTreeMap::new(),
-        trace: Vec::new(),
-        used: [false; 2],
-        open: vec![None; device.pe.sets(&device.organisation).len()],
-        ordinary: 0,
-        due: u64::from(device.timing.get(Parameter::Refi)),
-        blocked_until: 0,
-        reopen: VecDeque::new(),
-        macs: 0,
-        tokens: Default::default(),
-        buffer_free: 0,
-        register: 0,
-    };
-    let (mut rows, mut moves) = (unrolled(program.row_stream()), unrolled(program.move_stream()));
-    let (mut row_result, mut move_result, mut place) = (0, 0, 0);
-    let (mut row_ready, mut move_ready) = (0, 0);
-    while !rows.is_empty() || !moves.is_empty() {
+/// A program that is being stepped through.
+pub(crate) struct Stepping {
+    rows: VecDeque<Instruction>,
+    moves: VecDeque<Instruction>,
+    row_result: u64,
+    move_result: u64,
+    row_ready: u64,
+    move_ready: u64,
+    place: u32,
+}
+
+impl Stepping {
+    pub(crate) fn new(program: &Program, begin: u64) -> Self {
+        let (rows, moves) = (unrolled(program.row_stream()), unrolled(program.move_stream()));
+        Self { rows, moves, row_result: begin, move_result: begin, row_ready: begin, move_ready: begin, place: 0 }
+    }
+
+    /// When its last result is there, once both streams have ended.
+    pub(crate) fn end(&self) -> Option<u64> {
+        (self.rows.is_empty() && self.moves.is_empty()).then_some(self.row_result.max(self.move_result))
+    }
+
+    /// Does what can be done in the oracle's cycle.
+    pub(crate) fn cycle(&mut self, oracle: &mut Oracle<'_>) {
         oracle.used = [false; 2];
         let mut refreshed = false;
         loop {
-            while oracle.row_step(&mut rows, &mut row_result, &mut row_ready) {}
+            while oracle.row_step(&mut self.rows, &mut self.row_result, &mut self.row_ready) {}
             // Refresh goes on while the row stream waits for a token, and when it has ended.
             if !refreshed {
-                oracle.refresh(rows.front());
+                oracle.refresh(self.rows.front());
                 refreshed = true;
             }
             // What a move stream posts without a move is there at once.
-            if !oracle.move_step(&mut moves, &mut place, &mut move_result, &mut move_ready) {
+            if !oracle.move_step(&mut self.moves, &mut self.place, &mut self.move_result, &mut self.move_ready) {
                 break;
             }
         }
+        if self.rows.is_empty() && self.moves.is_empty() {
+            // A stream may have waited to the end, and a softmax may outlast what was issued behind it.
+            self.row_result = self.row_result.max(oracle.now).max(oracle.buffer_free);
+        }
+    }
+}
+
+fn step_through(device: &DeviceSpec, program: &Program) -> Vec<Issued> {
+    let mut oracle = Oracle::new(device);
+    let mut stepping = Stepping::new(program, 0);
+    while stepping.end().is_none() {
+        stepping.cycle(&mut oracle);
         oracle.now += 1;
         assert!(oracle.now < 10_000_000, "stuck");
     }

@@ -1,6 +1,8 @@
 //! Random devices and programs.
 
-use pim_device::{Command, DeviceSpec, Instruction, MultiBankActivation, Parameter, PeLevel, Program, Token};
+use pim_device::{
+    Command, DeviceSpec, Instruction, MultiBankActivation, Parameter, PeLevel, PowerBudget, Program, Token,
+};
 
 /// Draws of one case (splitmix64).
 pub(crate) struct Draw(pub(crate) u64);
@@ -55,6 +57,10 @@ pub(crate) fn device(draw: &mut Draw) -> DeviceSpec {
     let interval = draw.between(1, 8) * draw.between(200, 1_500);
     let refresh = device.timing.get(Parameter::Rfc).min(interval / 3);
     device.timing = device.timing.clone().with(Parameter::Refi, interval).with(Parameter::Rfc, refresh);
+    if draw.below(4) == 0 {
+        let stack = PowerBudget::least(&device) + u64::from(draw.below(80_000)) * 1_000;
+        device.power = Some(PowerBudget { stack, queries: draw.between(1, 3) });
+    }
     device
 }
 

@@ -159,6 +159,7 @@ pub(crate) fn offload(name: &str, tokens: u32, layers: u32, link: Category, fetc
         kv_tokens_that_fit: 33_000,
         spilled: 0,
         placement: vec!["62.50 GiB of KV cache in host memory, 13.49 GiB of weights in GPU memory".to_owned()],
+        ..Memory::default()
     };
     b.input.meters =
         vec![meter("link.down", 1 << 26, 64_000_000_000, 900), meter("gpu0.hbm", 1 << 30, 3_350_000_000_000, 700)];
@@ -212,6 +213,7 @@ pub(crate) fn pim(name: &str, tokens: u32, layers: u32, ranks: usize, attend_us:
             packed: 32_000 * 131_072,
             paged: 32_000 * 131_072,
         },
+        kv_tokens_that_fit: 0,
         spilled: 2_684_354_560,
         placement: vec![
             "60.00 GiB of KV cache in PIM stacks, 2.50 GiB (newest sequences) spilled to host memory".to_owned(),

@@ -23,7 +23,7 @@ fn are_the_shipped_data_sound() {
     let wanted: usize = readings.claim.iter().map(|claim| claim.reading.len()).sum();
     assert_eq!(asked.len(), wanted);
     for Asked { claim, reading, .. } in asked {
-        assert!(!claim.decided_by.is_empty() && !reading.what.is_empty(), "{}", claim.claim);
+        assert!(!claim.decided_by.is_empty() && !reading.what.is_empty(), "{}", claim.name);
         Scenario::load(Path::new(&reading.scenario), &reading.set).unwrap();
     }
 }

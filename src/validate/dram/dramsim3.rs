@@ -39,7 +39,7 @@ const DEFAULTS: [(&str, u32); 22] = [
 ];
 
 /// All device files, by name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Devices(BTreeMap<String, BTreeMap<String, String>>);
 
 impl Devices {

@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
+use pim_device::dram::traffic::{Dimensions, Pattern};
 use pim_device::dram::{ChannelConfig, Observer, Refresh, Request, Target};
 use pim_device::timing::standard::{STANDARDS, Standard};
 use pim_device::{Command, Level};
 
 use super::dramsim3::Devices;
-use super::pattern::{Dimensions, Pattern};
 use super::{Job, Memory, ORGANISATIONS};
 use crate::validate::golden::{self, Asked, GoldenFile, Issued, Run};
 use crate::validate::table::{Row, Table};

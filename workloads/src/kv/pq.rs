@@ -354,6 +354,11 @@ impl Codec for Pq {
         }
     }
 
+    fn for_head_dim(&self, from: u32, to: u32) -> Result<Option<Box<dyn Codec>>, CodecError> {
+        let sub_vectors = scaled(self, self.sub_vectors, from, to)?;
+        Ok((sub_vectors != self.sub_vectors).then(|| Box::new(Self { sub_vectors, ..*self }) as Box<dyn Codec>))
+    }
+
     fn check(&self, tokens: usize, head_dim: usize) -> Result<(), CodecError> {
         self.check_cut(head_dim)?;
         if self.centroids as usize > tokens {
@@ -366,6 +371,16 @@ impl Codec for Pq {
     fn encode(&self, prefill: &Prefill<'_>) -> Result<Box<dyn EncodedHead>, CodecError> {
         Ok(Box::new(PqHead::encode(*self, prefill)?))
     }
+}
+
+/// So many sub-vectors of a head of `to` elements have as many channels as `sub_vectors` of one of `from`.
+pub(crate) fn scaled(codec: &dyn Codec, sub_vectors: u32, from: u32, to: u32) -> Result<u32, CodecError> {
+    let all = u64::from(sub_vectors) * u64::from(to);
+    if from == 0 || !all.is_multiple_of(u64::from(from)) {
+        let problem = format!("sub-vectors of {from} / {sub_vectors} channels do not divide a head of {to} elements");
+        return Err(CodecError::shape(codec, problem, format!("take m so that m x {to} / {from} is whole")));
+    }
+    Ok((all / u64::from(from)) as u32)
 }
 
 impl Pq {

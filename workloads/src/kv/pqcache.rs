@@ -219,6 +219,11 @@ impl Codec for PqCache {
         }
     }
 
+    fn for_head_dim(&self, from: u32, to: u32) -> Result<Option<Box<dyn Codec>>, CodecError> {
+        let sub_vectors = super::pq::scaled(self, self.sub_vectors, from, to)?;
+        Ok((sub_vectors != self.sub_vectors).then(|| Box::new(Self { sub_vectors, ..*self }) as Box<dyn Codec>))
+    }
+
     fn check(&self, tokens: usize, head_dim: usize) -> Result<(), CodecError> {
         if !head_dim.is_multiple_of(self.sub_vectors as usize) {
             let problem = format!("{} sub-vectors do not divide a head of {head_dim} elements", self.sub_vectors);

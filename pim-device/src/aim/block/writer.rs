@@ -1,6 +1,6 @@
 //! Writes the programs of [`super`], operator by operator.
 
-use super::{AimBlock, BlockShape};
+use super::{AimBlock, AimGemv, BlockShape};
 use crate::aim::error::AimError;
 use crate::aim::program::{Accesses, AimProgram, Channels, Instruction, Ordered, Target};
 use crate::aim::spec::AimSpec;
@@ -87,6 +87,19 @@ impl Writer {
         writer.rows.end = 3 + embedding + head;
         writer.fits(device)?;
         Ok(writer.write_embedding(vocabulary))
+    }
+
+    /// The program of a matrix alone, on all channels.
+    pub(super) fn gemv(gemv: &AimGemv, device: &AimSpec) -> Result<AimProgram, AimError> {
+        let shape = BlockShape { hidden: gemv.inputs, ffn: gemv.outputs, heads: 1, kv_heads: 1, head_dim: gemv.inputs };
+        let mut writer = Self::new(&AimBlock::new(shape, 1, u64::from(device.organisation.channels)), device);
+        writer.rows.end = writer.matrix(gemv.inputs, gemv.outputs);
+        writer.fits(device)?;
+        for _ in 0..gemv.batch {
+            writer.program.phase("gemv");
+            writer.multiply(0, gemv.inputs, gemv.outputs, false);
+        }
+        Ok(writer.program)
     }
 
     /// Whether the rows are enough.

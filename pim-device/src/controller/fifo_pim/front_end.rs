@@ -1,10 +1,11 @@
 //! The stream of requests and the cycles of all channels.
 
+use super::burst::Burst;
 use super::channel::{self, Channel, Source};
 use super::config::Config;
 use super::queue::Entry;
 use super::timers::Timers;
-use super::{ChannelRun, Fan, Request, Run, STALLED, Setup, StreamError};
+use super::{ChannelRun, Fan, Run, STALLED, Setup, StreamError};
 
 /// A controller for every channel of a stack, ready to run streams of requests.
 #[derive(Clone, Debug)]
@@ -88,9 +89,17 @@ struct Groups {
     begins: Vec<Option<u8>>,
     ends: Vec<Option<u8>>,
     count: usize,
+    /// By group: its first and last channel.
+    channels: Vec<(u8, u8)>,
 }
 
 impl Groups {
+    /// Whether a fan is for all channels of one group.
+    #[inline]
+    fn is_fan_of(&self, group: usize, fan: &Fan) -> bool {
+        self.channels.get(group) == Some(&(*fan.channels.start(), *fan.channels.end()))
+    }
+
     fn new(channels: u32, splits: Splits) -> Self {
         let channels = channels.min(u128::BITS);
         let (mut of, mut begins, mut ends) = (Vec::new(), Vec::new(), Vec::new());
@@ -102,7 +111,10 @@ impl Groups {
             begins.push(begin.then_some(count - 1));
             ends.push((channel + 1 == channels || splits.contains(channel + 1)).then_some(count - 1));
         }
-        Self { of, begins, ends, count: count.into() }
+        let first = |group: u8| of.iter().position(|&own| own == group).unwrap_or_default() as u8;
+        let last = |group: u8| of.iter().rposition(|&own| own == group).unwrap_or_default() as u8;
+        let channels = (0..count).map(|group| (first(group), last(group))).collect();
+        Self { of, begins, ends, count: count.into(), channels }
     }
 }
 
@@ -113,6 +125,28 @@ struct Entering {
     source: Source,
     next: usize,
     last: usize,
+}
+
+impl Entering {
+    /// Whether it has to wait where the queue of PIM requests of this group is full.
+    #[inline]
+    fn waits_for(&self, group: usize) -> bool {
+        self.next == group && group <= self.last && self.source == Source::Pim
+    }
+}
+
+/// The only group that has to be looked at now, if it is one, and when the others have to be.
+#[inline]
+fn alone(wakes: &[u64], now: u64) -> Option<(usize, u64)> {
+    let (mut found, mut others) = (None, u64::MAX);
+    for (group, &wake) in wakes.iter().enumerate() {
+        if wake > now {
+            others = others.min(wake);
+        } else if found.replace(group).is_some() {
+            return None;
+        }
+    }
+    Some((found?, others))
 }
 
 struct FrontEnd<'a> {
@@ -153,6 +187,13 @@ impl FrontEnd<'_> {
                 }
                 self.enter(stream.next(), &mut entering)?;
             }
+            if soonest <= now
+                && let Some((channel, others)) = alone(&wakes, now)
+                && let Some((until, wake)) = self.burst((channel, others), now, &mut entering, &mut stream)?
+            {
+                (now, wakes[channel], soonest) = (until, wake, wake.min(others));
+                continue;
+            }
             if soonest <= now {
                 soonest = u64::MAX;
                 for (channel, wake) in self.channels.iter_mut().zip(&mut wakes) {
@@ -190,6 +231,58 @@ impl FrontEnd<'_> {
         Ok(self.result(now))
     }
 
+    /// Serves requests of one channel as long as nothing else can happen in any channel before cycle `others`, see
+    /// [`super::burst`]. Returns the cycle with which to go on and when the channel has to be looked at; `None` where
+    /// none was served.
+    #[inline(never)]
+    fn burst(
+        &mut self,
+        (number, others): (usize, u64),
+        mut now: u64,
+        entering: &mut Option<Entering>,
+        stream: &mut impl Iterator<Item = Fan>,
+    ) -> Result<Option<(u64, u64)>, StreamError> {
+        let config = &self.setup.config;
+        let channel = &mut self.channels[number];
+        let Some(mut burst) = Burst::of(channel, config, now) else { return Ok(None) };
+        let limit = others.min(channel.next_refresh());
+        loop {
+            let channel = &mut self.channels[number];
+            if !burst.serve(channel, config, now) {
+                // What came to be ready now is looked at now.
+                return Ok(burst.end(channel, now).map(|_| (now, now)));
+            }
+            let next = burst.next(channel);
+            let mut goes_on = next > now && next < limit;
+            // A request for this channel enters in the next cycle; others go on waiting.
+            if let Some(request) = entering
+                && request.next == number
+            {
+                if request.last != number || !burst.accept(channel, config, &mut request.entry) {
+                    goes_on = false;
+                } else {
+                    let fan = stream.next();
+                    if let Some(fan) = &fan
+                        && burst.is_of(fan.request.command)
+                        && self.groups.is_fan_of(number, fan)
+                        && let Some(entry) = Entry::of(config, &fan.request)
+                    {
+                        request.entry = entry;
+                        self.index += 1;
+                    } else {
+                        self.enter(fan, entering)?;
+                        goes_on &= entering.as_ref().is_none_or(|request| request.waits_for(number));
+                    }
+                }
+            }
+            if !goes_on {
+                let next = burst.end(&mut self.channels[number], now);
+                return Ok(next.map(|next| (now + 1, next)));
+            }
+            now = next;
+        }
+    }
+
     /// Makes an entry of the next request.
     #[inline]
     fn enter(&mut self, fan: Option<Fan>, entering: &mut Option<Entering>) -> Result<(), StreamError> {
@@ -197,9 +290,9 @@ impl FrontEnd<'_> {
             *entering = None;
             return Ok(());
         };
-        let Request { command, address, column } = request;
+        let command = request.command;
         let has = |command| self.setup.commands >> command as u32 & 1 != 0;
-        let (Some(bank), true) = (self.setup.config.bank(address, column), command.is_none_or(has)) else {
+        let (Some(entry), true) = (Entry::of(&self.setup.config, &request), command.is_none_or(has)) else {
             return Err(StreamError::NoSuchPlace { index: self.index, request });
         };
         let (first, last) = (usize::from(*channels.start()), usize::from(*channels.end()));
@@ -213,7 +306,6 @@ impl FrontEnd<'_> {
             }
         };
         self.index += 1;
-        let entry = Entry::new(command, bank, address.row, column);
         *entering = Some(Entering { entry, source: Source::of(command), next, last });
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use crate::command::{Bus, Command};
 
+use super::Request;
 use super::config::Config;
 use super::rules::BankSet;
 use super::timers::{Node, Timers};
@@ -31,6 +32,13 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// A request; `None` where it has no place in the channel.
+    #[inline]
+    pub(super) fn of(config: &Config, request: &Request) -> Option<Self> {
+        let bank = config.bank(request.address, request.column)?;
+        Some(Self::new(request.command, bank, request.address.row, request.column))
+    }
+
     pub(super) const fn new(own: Option<Command>, bank: Node, row: u32, column: u16) -> Self {
         Self { own, next: Command::PreA, bank, column, row, not_before: 0 }
     }
@@ -67,9 +75,17 @@ pub(super) struct Queue {
     /// Entries by their next command, and which of these are not empty.
     next: [u64; Command::ALL.len()],
     commands: u32,
-    /// By bank: entries, and how many of them hit.
-    at: Vec<u64>,
-    hits_at: Vec<u8>,
+    /// By bank.
+    at: Vec<AtBank>,
+}
+
+/// State of one bank's part of a queue.
+#[derive(Clone, Copy, Debug, Default)]
+struct AtBank {
+    /// Entries.
+    entries: u64,
+    /// How many of them hit.
+    hits: u8,
 }
 
 impl Queue {
@@ -87,8 +103,7 @@ impl Queue {
             wide: 0,
             next: [0; Command::ALL.len()],
             commands: 0,
-            at: vec![0; banks],
-            hits_at: vec![0; banks],
+            at: vec![AtBank::default(); banks],
         }
     }
 
@@ -115,7 +130,7 @@ impl Queue {
         if let Some(mut banks) = near {
             let mut there = self.wide;
             while banks != 0 {
-                there |= self.at[banks.trailing_zeros() as usize];
+                there |= self.at[banks.trailing_zeros() as usize].entries;
                 banks &= banks - 1;
             }
             requests &= there;
@@ -126,12 +141,12 @@ impl Queue {
     /// Whether an entry goes to this bank.
     #[inline]
     pub(super) fn has_bank(&self, bank: Node) -> bool {
-        self.at[usize::from(bank)] != 0
+        self.at[usize::from(bank)].entries != 0
     }
 
     /// Entries of a bank, in no order.
     pub(super) fn of_bank(&self, bank: Node) -> impl Iterator<Item = &Entry> {
-        bits(self.at[usize::from(bank)]).map(|slot| &self.entries[slot])
+        bits(self.at[usize::from(bank)].entries).map(|slot| &self.entries[slot])
     }
 
     #[inline]
@@ -160,9 +175,9 @@ impl Queue {
         if config.is_wide(own) {
             self.wide |= bit;
         }
-        let bank = usize::from(entry.bank);
-        self.at[bank] |= bit;
-        if self.hits_at[bank] > 0 {
+        let at = &mut self.at[usize::from(entry.bank)];
+        at.entries |= bit;
+        if at.hits > 0 {
             self.covered |= bit;
         }
         self.enlist(config, slot);
@@ -205,7 +220,7 @@ impl Queue {
         } else {
             self.delist(slot);
             self.covered &= !bit;
-            self.at[usize::from(entry.bank)] &= !bit;
+            self.at[usize::from(entry.bank)].entries &= !bit;
         }
         if slot == self.head_slot() {
             let distance = self.live.rotate_right(slot as u32).trailing_zeros();
@@ -234,9 +249,9 @@ impl Queue {
         }
         if own == Some(next) && config.needs_row(next) {
             self.hits |= bit;
-            let bank = usize::from(bank);
-            self.hits_at[bank] += 1;
-            self.covered |= self.at[bank];
+            let at = &mut self.at[usize::from(bank)];
+            at.hits += 1;
+            self.covered |= at.entries;
         }
     }
 
@@ -251,10 +266,10 @@ impl Queue {
         self.hoisted &= !bit;
         if self.hits & bit != 0 {
             self.hits &= !bit;
-            let bank = usize::from(bank);
-            self.hits_at[bank] -= 1;
-            if self.hits_at[bank] == 0 {
-                self.covered &= !self.at[bank];
+            let at = &mut self.at[usize::from(bank)];
+            at.hits -= 1;
+            if at.hits == 0 {
+                self.covered &= !at.entries;
             }
         }
     }
@@ -283,13 +298,12 @@ impl Queue {
         }
         self.covered &= gone;
         let at = &mut self.at[usize::from(bank)];
-        *at &= gone;
+        at.entries &= gone;
         if config.needs_row(command) {
             self.hits &= gone;
-            let hits = &mut self.hits_at[usize::from(bank)];
-            *hits -= 1;
-            if *hits == 0 {
-                self.covered &= !*at;
+            at.hits -= 1;
+            if at.hits == 0 {
+                self.covered &= !at.entries;
             }
         }
         let distance = self.live.rotate_right(slot as u32).trailing_zeros();
@@ -326,6 +340,70 @@ impl Queue {
         // All bits below the lowest one.
         let before = (barriers.wrapping_sub(1) & !barriers).rotate_left(head);
         (before | self.hoisted) & self.live & !self.barriers & (self.hits | !self.covered)
+    }
+
+    #[inline]
+    pub(super) const fn has_barrier(&self) -> bool {
+        self.barriers != 0
+    }
+
+    /// Whether this is the next command of all entries that may be served, now or once one of them has been.
+    #[inline]
+    pub(super) const fn offers_only(&self, command: Command) -> bool {
+        let head = self.head_slot() as u32;
+        let barriers = self.barriers.rotate_right(head);
+        let before = (barriers.wrapping_sub(1) & !barriers).rotate_left(head);
+        self.hoisted == 0 && before & self.live & !self.next[command as usize] == 0
+    }
+
+    /// How far from the first entry the second one is, where that is a request.
+    #[inline]
+    pub(super) const fn follower(&self) -> Option<u64> {
+        let head = self.head_slot() as u32;
+        let others = self.live.rotate_right(head) & !1;
+        let second = others & others.wrapping_neg() & !self.barriers.rotate_right(head);
+        if second == 0 { None } else { Some(second.trailing_zeros() as u64) }
+    }
+
+    /// Takes the first entry out, which hits with this command and is followed by another that does: the same as
+    /// [`Self::remove`].
+    #[inline]
+    pub(super) fn remove_first_hit(&mut self, command: Command, bank: Node, follower: u64) {
+        let gone = !(1 << self.head_slot());
+        self.live &= gone;
+        self.wide &= gone;
+        self.hits &= gone;
+        self.covered &= gone;
+        self.next[command as usize] &= gone;
+        self.len -= 1;
+        self.head += follower;
+        let at = &mut self.at[usize::from(bank)];
+        at.entries &= gone;
+        at.hits -= 1;
+        if at.hits == 0 {
+            self.covered &= !at.entries;
+        }
+    }
+
+    /// Puts an entry at the end that hits with a command which others wait for: the same as [`Self::push`].
+    #[inline]
+    pub(super) fn push_hit(&mut self, config: &Config, entry: &Entry, wide: bool) {
+        if self.tail - self.head == SLOTS {
+            self.close_gaps(config);
+        }
+        let slot = (self.tail % SLOTS) as usize;
+        let bit = 1 << slot;
+        self.tail += 1;
+        self.entries[slot] = *entry;
+        self.live |= bit;
+        self.len += 1;
+        self.wide |= if wide { bit } else { 0 };
+        self.hits |= bit;
+        self.next[entry.next as usize] |= bit;
+        let at = &mut self.at[usize::from(entry.bank)];
+        at.entries |= bit;
+        at.hits += 1;
+        self.covered |= at.entries;
     }
 
     /// Whether there is an entry at all whose next command goes over this bus.
@@ -422,7 +500,7 @@ impl Queue {
     #[inline]
     fn alike(&self, slot: usize) -> u64 {
         let entry = &self.entries[slot];
-        self.next[entry.next as usize] & self.at[usize::from(entry.bank)]
+        self.next[entry.next as usize] & self.at[usize::from(entry.bank)].entries
     }
 
     fn commands(&self) -> impl Iterator<Item = Command> + use<> {

@@ -13,53 +13,66 @@ use std::sync::Arc;
 /// A bank of the channel by number or, behind the banks, a pseudo-channel as a whole.
 pub(super) type Node = u8;
 
-/// What issuing a command moves in the timing state, looked up: entries and by how much.
-type Moves = Option<Box<[(u32, u32)]>>;
-
-/// A bank-level constraint that holds in a set of banks.
-#[derive(Clone, Debug)]
-struct Held {
-    preceding: Command,
-    following: Command,
-    cycles: u64,
-    /// By bank: the set it is in, and the one that it holds back.
-    member: Vec<u8>,
-    holds: Vec<Option<u8>>,
-    /// State, by set: from this cycle on.
-    ready: Vec<u64>,
+/// Part of a list that lines of a table share.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    first: u32,
+    count: u32,
 }
 
-impl Held {
-    fn of(spread: Spread, organisation: &Organisation) -> Self {
-        let banks = 0..organisation.banks_per_channel();
-        Self {
-            preceding: Command::PreA,
-            following: Command::PreA,
-            cycles: 0,
-            member: banks.clone().map(|bank| spread.group(organisation, bank) as u8).collect(),
-            holds: banks.map(|bank| spread.held_back(organisation, bank).map(|set| set as u8)).collect(),
-            ready: vec![0; spread.groups(organisation) as usize],
-        }
+impl Part {
+    /// Puts `items` at the end of a list.
+    fn append<T>(list: &mut Vec<T>, items: impl IntoIterator<Item = T>) -> Self {
+        let first = list.len() as u32;
+        list.extend(items);
+        Self { first, count: list.len() as u32 - first }
     }
+
+    #[inline]
+    fn of<T>(self, list: &[T]) -> &[T] {
+        list.get(self.first as usize..(self.first + self.count) as usize).unwrap_or_default()
+    }
+}
+
+/// Configuration: a command at a node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    /// What holds it back, down to the level to which it is checked.
+    spot: Spot,
+    /// What it holds back in the timing state: entries and by how much. Nothing where the table has to be asked.
+    moves: Part,
+    asks_table: bool,
+    /// By how much it holds back the next one like it at each entry of `spot`; `None` where there is more to it.
+    own: Option<[u32; Level::ALL.len()]>,
+    /// What it holds back in sets of banks, and the sets that hold it back.
+    holds: Part,
+    held: Part,
+}
+
+/// Configuration of all channels.
+#[derive(Debug)]
+struct Tables {
+    places: Box<[Place]>,
+    /// By node and command.
+    lines: Box<[[Line; Command::ALL.len()]]>,
+    moves: Box<[(u32, u32)]>,
+    /// Sets of banks, numbered through all spreads, and by how much.
+    holds: Box<[(u32, u32)]>,
+    held: Box<[u32]>,
+    /// By command: what holds it back anywhere in the channel.
+    channel: [Spot; Command::ALL.len()],
+    /// Commands that hold back sets of banks, and that are held back there; a bit each.
+    holding: u32,
+    waiting: u32,
 }
 
 /// Configuration and state of one channel.
 #[derive(Clone, Debug)]
 pub(super) struct Timers {
+    tables: Arc<Tables>,
     timing: TimingState,
-    places: Arc<[Place]>,
-    /// By command and node: what holds it back, down to the level to which it is checked.
-    spots: Arc<[[Spot; Command::ALL.len()]]>,
-    /// By command and node: what it holds back; `None` where the table has to be asked.
-    moves: Arc<[[Moves; Command::ALL.len()]]>,
-    /// By command: what holds it back anywhere in the channel.
-    channel: Arc<[Spot; Command::ALL.len()]>,
-    /// In the order of what precedes, and by command: which of them.
-    held: Vec<Held>,
-    held_by: [(u8, u8); Command::ALL.len()],
-    /// Commands that hold back, and are held back, in sets of banks; a bit each.
-    holding: u32,
-    waiting: u32,
+    /// By set of banks: a constraint of it is over from this cycle on.
+    sets: Vec<u64>,
 }
 
 impl Timers {
@@ -68,100 +81,121 @@ impl Timers {
         let cycles_of = |parameter| cycles.get(parameter);
         let bus = CommandBus { lengths: &[], two_buses: true };
         let table = RuleTable::new(organisation, rules.constraints, &commands, bus, cycles_of);
-        let banks = (0..organisation.banks_per_channel()).map(|bank| table.node(Level::Bank, bank));
+        let banks = organisation.banks_per_channel();
         let wholes = (0..organisation.pseudo_channels).map(|whole| table.node(Level::PseudoChannel, whole));
-        let places: Arc<[Place]> = banks.chain(wholes).collect();
+        let places: Box<[Place]> = (0..banks).map(|bank| table.node(Level::Bank, bank)).chain(wholes).collect();
         let timing = TimingState::new(table);
-        let nothing = || [Spot::default(); Command::ALL.len()];
-        let (mut spots, mut channel) = (vec![nothing(); places.len()], nothing());
-        let mut moves: Vec<[Moves; Command::ALL.len()]> =
-            places.iter().map(|_| std::array::from_fn(|_| None)).collect();
+        let mut lines = vec![[Line::default(); Command::ALL.len()]; places.len()];
+        let mut channel = [Spot::default(); Command::ALL.len()];
+        let (mut moves, mut holds, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut holding, mut waiting) = (0, 0);
+        // The sets of banks in which a bank-level constraint holds: of (preceding, following, spread).
+        let mut spreads: Vec<Held> = Vec::new();
+        let mut sets = 0;
+        for &(preceding, spread) in rules.spreads {
+            let lines = rules.constraints.iter();
+            for line in lines.filter(|line| line.level == Level::Bank && line.preceding.contains(&preceding)) {
+                for &following in line.following {
+                    let cycles = line.latency.cycles(cycles_of);
+                    spreads.push(Held { preceding, following, spread, cycles, first: sets });
+                    sets += spread.groups(organisation);
+                    holding |= bit(preceding);
+                    waiting |= bit(following);
+                }
+            }
+        }
         for rule in rules.commands {
             let command = rule.command;
             channel[command.index()] = timing.spot(command, &places[0], Level::Channel);
             for (node, place) in places.iter().enumerate() {
-                spots[node][command.index()] = timing.spot(command, place, rule.checked_to);
-                moves[node][command.index()] = timing.moves(command, place).map(Vec::into_boxed_slice);
+                let line = &mut lines[node][command.index()];
+                let of_place = timing.moves(command, place);
+                line.spot = timing.spot(command, place, rule.checked_to);
+                line.asks_table = of_place.is_none();
+                line.own = timing.own_moves(command, place, &line.spot);
+                line.moves = Part::append(&mut moves, of_place.into_iter().flatten());
+                let Some(bank) = u32::try_from(node).ok().filter(|bank| *bank < banks) else { continue };
+                let own = spreads.iter().filter(|held| held.preceding == command);
+                let sets =
+                    own.filter_map(|held| Some((held.first + held.spread.held_back(organisation, bank)?, held.cycles)));
+                line.holds = Part::append(&mut holds, sets);
+                let own = spreads.iter().filter(|held| held.following == command);
+                line.held = Part::append(&mut held, own.map(|held| held.first + held.spread.group(organisation, bank)));
             }
         }
-        let mut held = Vec::new();
-        for &(preceding, spread) in rules.spreads {
-            let lines = rules.constraints.iter();
-            for line in lines.filter(|line| line.level == Level::Bank && line.preceding.contains(&preceding)) {
-                let cycles = u64::from(line.latency.cycles(cycles_of));
-                let line = line.following.iter();
-                held.extend(line.map(|&following| Held {
-                    preceding,
-                    following,
-                    cycles,
-                    ..Held::of(spread, organisation)
-                }));
-            }
-        }
-        held.sort_by_key(|held: &Held| held.preceding);
-        let mut held_by = [(0, 0); Command::ALL.len()];
-        for (command, of_command) in Command::ALL.into_iter().zip(&mut held_by) {
-            let before = |until: Command| held.iter().filter(|held| held.preceding < until).count() as u8;
-            let own = held.iter().filter(|held| held.preceding == command).count() as u8;
-            *of_command = (before(command), before(command) + own);
-        }
-        let bits = |commands: &mut dyn Iterator<Item = Command>| commands.fold(0, |set, command| set | bit(command));
-        Self {
-            timing,
+        let tables = Tables {
             places,
-            spots: spots.into(),
+            lines: lines.into(),
             moves: moves.into(),
-            channel: Arc::new(channel),
-            holding: bits(&mut held.iter().map(|held| held.preceding)),
-            waiting: bits(&mut held.iter().map(|held| held.following)),
-            held,
-            held_by,
-        }
+            holds: holds.into(),
+            held: held.into(),
+            channel,
+            holding,
+            waiting,
+        };
+        Self { tables: Arc::new(tables), timing, sets: vec![0; sets as usize] }
     }
 
     /// From when on a command may be issued to a node, if nothing else is issued before.
     #[inline]
     pub(super) fn ready(&self, command: Command, node: Node) -> u64 {
-        let ready = self.timing.ready_at_spot(&self.spots[usize::from(node)][command.index()]);
-        if self.waiting & bit(command) == 0 { ready } else { ready.max(self.ready_in_sets(command, node)) }
+        let line = &self.tables.lines[usize::from(node)][command as usize];
+        let ready = self.timing.ready_at_spot(&line.spot);
+        if self.tables.waiting & bit(command) == 0 { ready } else { ready.max(self.ready_in_sets(line)) }
     }
 
     #[cold]
-    fn ready_in_sets(&self, command: Command, node: Node) -> u64 {
-        let held = self.held.iter().filter(|held| held.following == command);
-        held.filter_map(|held| Some(held.ready[usize::from(*held.member.get(usize::from(node))?)])).max().unwrap_or(0)
+    fn ready_in_sets(&self, line: &Line) -> u64 {
+        let sets = line.held.of(&self.tables.held).iter();
+        sets.map(|&set| self.sets[set as usize]).max().unwrap_or(0)
     }
 
     /// Not before this may a command be issued anywhere in the channel.
     #[inline]
     pub(super) fn ready_at_channel(&self, command: Command) -> u64 {
-        self.timing.ready_at_spot(&self.channel[command.index()])
+        self.timing.ready_at_spot(&self.tables.channel[command as usize])
     }
 
-    /// A command is issued to a node.
+    /// Issues a command to a node, if it may be now, as far as the next one of the same command is concerned:
+    /// [`Self::issue`] has to be told too before another command asks. `false` also where that cannot be told apart.
     #[inline]
+    pub(super) fn issue_own(&mut self, command: Command, node: Node, now: u64) -> bool {
+        let line = &self.tables.lines[usize::from(node)][command as usize];
+        line.own.as_ref().is_some_and(|own| self.timing.issue_own(&line.spot, own, now))
+    }
+
+    /// Whether [`Self::issue_own`] is for this command: no set of banks holds it back.
+    #[inline]
+    pub(super) fn has_own(&self, command: Command) -> bool {
+        self.tables.waiting & bit(command) == 0
+    }
+
+    /// A command is issued to a node; one that was issued before another may be told after it.
     pub(super) fn issue(&mut self, command: Command, node: Node, now: u64) {
-        if let Some(moves) = &self.moves[usize::from(node)][command.index()] {
-            self.timing.issue_moves(moves, now);
+        let line = &self.tables.lines[usize::from(node)][command as usize];
+        if line.asks_table {
+            self.timing.issue(command, &self.tables.places[usize::from(node)], now);
         } else {
-            self.timing.issue(command, &self.places[usize::from(node)], now);
+            self.timing.issue_moves(line.moves.of(&self.tables.moves), now);
         }
-        if self.holding & bit(command) == 0 {
-            return;
-        }
-        self.hold_sets(command, node, now);
-    }
-
-    #[inline]
-    fn hold_sets(&mut self, command: Command, node: Node, now: u64) {
-        let (from, to) = self.held_by[command.index()];
-        for held in &mut self.held[usize::from(from)..usize::from(to)] {
-            if let Some(&Some(set)) = held.holds.get(usize::from(node)) {
-                // Issues come in order, so that the last one counts.
-                held.ready[usize::from(set)] = now + held.cycles;
+        if self.tables.holding & bit(command) != 0 {
+            for &(set, cycles) in line.holds.of(&self.tables.holds) {
+                let ready = &mut self.sets[set as usize];
+                *ready = (*ready).max(now + u64::from(cycles));
             }
         }
     }
+}
+
+/// A bank-level constraint that holds in sets of banks.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    preceding: Command,
+    following: Command,
+    spread: Spread,
+    cycles: u32,
+    /// Number of its first set.
+    first: u32,
 }
 
 #[inline]

@@ -4,24 +4,31 @@ use super::Scheduler;
 use super::double::{self, RowCommand};
 use crate::command::Command;
 use crate::dram::Tick;
+use crate::dram::bank_set::BankSet;
 use crate::dram::core::Core;
+use crate::dram::edges::Edges;
 use crate::dram::request::Observer;
-use crate::dram::search::Edges;
 
 /// HBM3, HBM4. The first rising edge is tick 1.
-#[derive(Clone, Debug, Default)]
-pub(in crate::dram) struct HalfClock {
+#[derive(Clone, Debug)]
+pub(in crate::dram) struct HalfClock<S> {
     /// State: the last row command that began on a rising edge.
-    last: Option<RowCommand>,
+    last: Option<RowCommand<S>>,
+}
+
+impl<S> HalfClock<S> {
+    pub(in crate::dram) const fn new() -> Self {
+        Self { last: None }
+    }
 }
 
 /// The edges as the last row command leaves them.
-struct Halves {
+struct Halves<S> {
     /// The falling edge that the last row command shares, and the command.
-    paired: Option<(Tick, RowCommand)>,
+    paired: Option<(Tick, RowCommand<S>)>,
 }
 
-impl Edges for Halves {
+impl<S: BankSet> Edges<S> for Halves<S> {
     #[inline]
     fn column(&self, tick: Tick) -> Tick {
         tick | 1
@@ -33,20 +40,19 @@ impl Edges for Halves {
     }
 
     #[inline]
-    fn precharge(&self, tick: Tick, bank: Option<usize>, pseudo_channel: u32) -> Tick {
-        let Some((edge, last)) = &self.paired else { return tick };
-        let taken = *edge == tick
-            && last.pseudo_channel == pseudo_channel
-            && (last.bank.is_none() || bank.is_none() || last.bank == bank);
-        tick + Tick::from(taken)
+    fn shut_out(&self, tick: Tick) -> S {
+        match &self.paired {
+            Some((edge, last)) if *edge == tick => last.shuts_out,
+            _ => S::EMPTY,
+        }
     }
 }
 
-impl Scheduler for HalfClock {
+impl<S: BankSet> Scheduler<S> for HalfClock<S> {
     #[inline]
-    fn step(&mut self, core: &mut Core, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+    fn step(&mut self, core: &mut Core<S>, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
         // An activation takes a CK and a half, so that it meets the falling edge after the next rising one.
-        let edge = |last: RowCommand| last.tick + if last.command == Command::Act { 3 } else { 1 };
+        let edge = |last: RowCommand<S>| last.tick + if last.command == Command::Act { 3 } else { 1 };
         let halves = Halves { paired: self.last.map(|last| (edge(last), last)) };
         if let Some(issued) = double::step(core, tick, horizon, &halves, observer)
             && issued.tick % 2 == 1

@@ -2,53 +2,48 @@
 
 use super::Scheduler;
 use crate::dram::Tick;
-use crate::dram::core::Core;
+use crate::dram::bank_set::BankSet;
+use crate::dram::core::{Core, Pick};
+use crate::dram::edges::EveryTick;
 use crate::dram::request::Observer;
-use crate::dram::search::{EveryTick, Pick};
 
 /// DDR4, DDR5, GDDR6.
 #[derive(Clone, Debug)]
 pub(in crate::dram) struct Single;
 
-impl Scheduler for Single {
+impl<S: BankSet> Scheduler<S> for Single {
     #[inline]
-    fn step(&mut self, core: &mut Core, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
-        let active = core.pick_active(tick, &EveryTick);
-        if active.time <= tick {
-            core.serve_owner(&active, tick, observer);
-            core.now = tick;
-            return;
-        }
-        let mut best = active;
-        let refresh = core.pick_refreshes(tick, &EveryTick);
-        if let Some(refresh) = refresh {
+    fn step(&mut self, core: &mut Core<S>, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+        // What decides it does not change before something is issued.
+        let mut looked_at = None;
+        loop {
+            core.go_to(tick);
+            let mut next = Tick::MAX;
+            if let Some(active) = core.active(tick, &mut next) {
+                core.serve_owner(&active, tick, observer);
+                return;
+            }
             // A tick that refresh takes does not look at the queues.
-            if refresh.time <= tick {
-                core.now = tick;
+            if let Some(refresh) = core.refresh(tick, &EveryTick, &mut next) {
                 core.issue_refresh(refresh.index, tick, refresh.command, observer);
                 return;
             }
-            best.time = best.time.min(refresh.time);
-        }
-        let other = best.time;
-        let mut queue = 0;
-        if !core.refresh_waits() {
-            queue = core.mode();
-            best = Pick { time: other, ..Pick::NONE };
-            core.pick_columns(queue, tick, &EveryTick, &mut best);
-            core.pick_rows(queue, tick, &EveryTick, &mut best);
-        }
-        if best.time > horizon {
-            core.now = horizon;
-            return;
-        }
-        core.now = best.time;
-        if best.time < other {
-            core.issue(queue, &best, observer);
-        } else if active.time == other {
-            core.serve_owner(&active, active.time, observer);
-        } else if let Some(refresh) = refresh {
-            core.issue_refresh(refresh.index, refresh.time, refresh.command, observer);
+            if !core.refresh_waits() {
+                let queue = *looked_at.get_or_insert_with(|| core.mode());
+                let mut best = Pick::NONE;
+                core.columns(queue, tick, &mut best, &mut next);
+                core.activations(queue, tick, &mut best, &mut next);
+                core.precharges(queue, tick, &EveryTick, &mut best, &mut next);
+                if let Some(best) = best.found() {
+                    core.issue(queue, &best, tick, observer);
+                    return;
+                }
+            }
+            tick = next.min(core.times.next());
+            if tick > horizon {
+                core.now = horizon;
+                return;
+            }
         }
     }
 }

@@ -3,10 +3,12 @@
 use super::Scheduler;
 use crate::command::Command;
 use crate::dram::Tick;
+use crate::dram::bank_set::BankSet;
 use crate::dram::config::ChannelConfig;
-use crate::dram::core::Core;
+use crate::dram::core::{Core, Pick};
+use crate::dram::edges::EveryTick;
+use crate::dram::queue::Key;
 use crate::dram::request::Observer;
-use crate::dram::search::{EveryTick, Pick};
 use crate::timing::Parameter;
 
 /// LPDDR5.
@@ -27,8 +29,7 @@ pub(in crate::dram) struct Split {
 /// An activation of which one half is sent.
 #[derive(Clone, Copy, Debug)]
 struct Half {
-    slot: u16,
-    bank: u16,
+    key: Key,
     deadline: Tick,
 }
 
@@ -54,16 +55,13 @@ impl Split {
     }
 
     /// The second half of the activation.
-    fn second(&mut self, core: &mut Core, half: Half, tick: Tick, observer: &mut impl Observer) {
+    fn second<S: BankSet>(&mut self, core: &mut Core<S>, half: Half, tick: Tick, observer: &mut impl Observer) {
         self.half = None;
-        core.send(tick, Command::Act2, half.slot, observer);
-        let row = core.entries.get(half.slot).request.address.row;
-        core.open(usize::from(half.bank), row);
-        core.own(half.slot, tick);
+        core.activated(half.key, tick, observer);
     }
 
     /// Issues an access.
-    fn access(&mut self, core: &mut Core, access: &Announced, tick: Tick, observer: &mut impl Observer) {
+    fn access<S: BankSet>(&mut self, core: &mut Core<S>, access: &Announced, tick: Tick, observer: &mut impl Observer) {
         let after = self.clock_after[usize::from(access.pick.command == Command::Wr)];
         self.clock_until = self.clock_until.max(tick + after);
         match access.queue {
@@ -74,7 +72,13 @@ impl Split {
 
     /// An access may go at `tick`: at once while the data clock runs, else its CAS goes first, unless the second half of
     /// an activation could then come too late.
-    fn begin_access(&mut self, core: &mut Core, access: Announced, tick: Tick, observer: &mut impl Observer) {
+    fn begin_access<S: BankSet>(
+        &mut self,
+        core: &mut Core<S>,
+        access: Announced,
+        tick: Tick,
+        observer: &mut impl Observer,
+    ) {
         if tick < self.clock_until {
             self.access(core, &access, tick, observer);
             return;
@@ -85,40 +89,54 @@ impl Split {
             self.second(core, half, tick, observer);
             return;
         }
-        let command = if access.pick.command == Command::Rd { Command::CasRd } else { Command::CasWr };
-        let slot = match access.queue {
-            None => core.owner(access.pick.bank),
-            Some(queue) => core.queues[queue].hit(usize::from(access.pick.bank)),
-        };
-        core.send(tick, command, slot, observer);
+        core.send_clock(tick, &access.pick, observer);
         self.announced = Some(access);
     }
 
+    /// Issues what was picked from a queue.
+    fn begin<S: BankSet>(
+        &mut self,
+        core: &mut Core<S>,
+        queue: usize,
+        pick: &Pick,
+        tick: Tick,
+        observer: &mut impl Observer,
+    ) {
+        match pick.command {
+            Command::Pre => core.precharge(pick, tick, observer),
+            Command::Act1 => {
+                let key = core.half_activate(queue, pick, tick, observer);
+                self.half = Some(Half { key, deadline: tick + self.act2_within });
+            }
+            _ => self.begin_access(core, Announced { pick: *pick, queue: Some(queue) }, tick, observer),
+        }
+    }
+
     /// A tick between the halves of an activation. Something is issued in each: at least the second half.
-    fn between(&mut self, core: &mut Core, half: Half, tick: Tick, observer: &mut impl Observer) {
-        core.now = tick;
+    fn between<S: BankSet>(&mut self, core: &mut Core<S>, half: Half, tick: Tick, observer: &mut impl Observer) {
+        core.go_to(tick);
         if half.deadline <= tick {
             self.second(core, half, tick, observer);
             return;
         }
-        let active = core.pick_active(tick, &EveryTick);
-        if active.time <= tick {
+        // It is not asked when more can be issued.
+        let mut next = Tick::MAX;
+        if let Some(active) = core.active(tick, &mut next) {
             self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
             return;
         }
-        let refresh = core.pick_refreshes(tick, &EveryTick).filter(|refresh| refresh.time <= tick);
-        if let Some(refresh) = refresh {
+        if let Some(refresh) = core.refresh(tick, &EveryTick, &mut next) {
             core.issue_refresh(refresh.index, tick, refresh.command, observer);
             return;
         }
         if !core.refresh_waits() {
             let queue = core.mode();
-            let mut best = Pick { time: tick + 1, ..Pick::NONE };
-            core.pick_columns(queue, tick, &EveryTick, &mut best);
-            core.pick_precharges(queue, tick, &EveryTick, &mut best);
-            if best.time <= tick {
+            let mut best = Pick::NONE;
+            core.columns(queue, tick, &mut best, &mut next);
+            core.precharges(queue, tick, &EveryTick, &mut best, &mut next);
+            if let Some(best) = best.found() {
                 match best.command {
-                    Command::Pre => core.precharge(queue, &best, tick, observer),
+                    Command::Pre => core.precharge(&best, tick, observer),
                     _ => self.begin_access(core, Announced { pick: best, queue: Some(queue) }, tick, observer),
                 }
                 return;
@@ -128,11 +146,11 @@ impl Split {
     }
 }
 
-impl Scheduler for Split {
+impl<S: BankSet> Scheduler<S> for Split {
     #[inline]
-    fn step(&mut self, core: &mut Core, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+    fn step(&mut self, core: &mut Core<S>, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
         if let Some(access) = self.announced {
-            let time = core.bank_ready(access.pick.command, access.pick.bank).max(tick);
+            let time = core.access_ready(&access.pick).max(tick);
             core.now = time.min(horizon);
             if time <= horizon {
                 self.announced = None;
@@ -144,50 +162,36 @@ impl Scheduler for Split {
             self.between(core, half, tick, observer);
             return;
         }
-        let active = core.pick_active(tick, &EveryTick);
-        if active.time <= tick {
-            core.now = tick;
-            self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
-            return;
-        }
-        let refresh = core.pick_refreshes(tick, &EveryTick);
-        if let Some(refresh) = refresh.filter(|refresh| refresh.time <= tick) {
+        // What decides it does not change before something is issued.
+        let mut looked_at = None;
+        loop {
+            core.go_to(tick);
+            let mut next = Tick::MAX;
+            if let Some(active) = core.active(tick, &mut next) {
+                self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
+                return;
+            }
             // A tick that refresh takes does not look at the queues.
-            core.now = tick;
-            core.issue_refresh(refresh.index, tick, refresh.command, observer);
-            return;
-        }
-        let other = refresh.map_or(Tick::MAX, |refresh| refresh.time).min(active.time);
-        let mut best = Pick { time: other, ..Pick::NONE };
-        let mut queue = 0;
-        if !core.refresh_waits() {
-            queue = core.mode();
-            core.pick_columns(queue, tick, &EveryTick, &mut best);
-            core.pick_rows(queue, tick, &EveryTick, &mut best);
-        }
-        let time = best.time;
-        if time > horizon {
-            core.now = horizon;
-            return;
-        }
-        core.now = time;
-        if time == other {
-            if active.time == time {
-                self.begin_access(core, Announced { pick: active, queue: None }, time, observer);
-            } else if let Some(refresh) = refresh {
-                core.issue_refresh(refresh.index, time, refresh.command, observer);
+            if let Some(refresh) = core.refresh(tick, &EveryTick, &mut next) {
+                core.issue_refresh(refresh.index, tick, refresh.command, observer);
+                return;
             }
-            return;
-        }
-        match best.command {
-            Command::Pre => core.precharge(queue, &best, time, observer),
-            Command::Act1 => {
-                let slot = core.take_first(queue, best.bank);
-                core.send(time, Command::Act1, slot, observer);
-                core.half_open(usize::from(best.bank));
-                self.half = Some(Half { slot, bank: best.bank, deadline: time + self.act2_within });
+            if !core.refresh_waits() {
+                let queue = *looked_at.get_or_insert_with(|| core.mode());
+                let mut best = Pick::NONE;
+                core.columns(queue, tick, &mut best, &mut next);
+                core.activations(queue, tick, &mut best, &mut next);
+                core.precharges(queue, tick, &EveryTick, &mut best, &mut next);
+                if let Some(best) = best.found() {
+                    self.begin(core, queue, &best, tick, observer);
+                    return;
+                }
             }
-            _ => self.begin_access(core, Announced { pick: best, queue: Some(queue) }, time, observer),
+            tick = next.min(core.times.next());
+            if tick > horizon {
+                core.now = horizon;
+                return;
+            }
         }
     }
 }

@@ -35,6 +35,32 @@ impl TimingState {
         entries.fold(0, |ready, &entry| ready.max(self.earliest[entry as usize]))
     }
 
+    /// Looks up by how much a command at a place holds back the next one like it there, for each entry of its spot, 0 for
+    /// not at all; `None` where there is more to it.
+    pub fn own_moves(&self, command: Command, place: &Place, spot: &Spot) -> Option<[u32; Level::ALL.len()]> {
+        let moves = self.moves(command, place)?;
+        let latency = |entry: &u32| moves.iter().find(|(moved, _)| moved == entry).map_or(0, |&(_, latency)| latency);
+        Some(std::array::from_fn(|level| {
+            spot.entries.get(level).filter(|_| level < usize::from(spot.count)).map_or(0, latency)
+        }))
+    }
+
+    /// Issues a command at what [`Self::spot`] has looked up, if it may be at this tick, as far as the next one like it is
+    /// concerned: `own` is from [`Self::own_moves`]. For all others [`Self::issue`] has to be told before they ask.
+    #[inline]
+    pub fn issue_own(&mut self, spot: &Spot, own: &[u32; Level::ALL.len()], tick: Tick) -> bool {
+        let count = usize::from(spot.count).min(LEVELS);
+        let ready = spot.entries[..count].iter().all(|&entry| self.earliest[entry as usize] <= tick);
+        if ready {
+            for (&entry, &latency) in spot.entries[..count].iter().zip(own) {
+                if latency > 0 {
+                    self.earliest[entry as usize] = tick + Tick::from(latency);
+                }
+            }
+        }
+        ready
+    }
+
     /// Looks up [`Self::issue`]: which ticks it moves and by how much; `None` where it does more than this.
     pub fn moves(&self, command: Command, place: &Place) -> Option<Vec<(u32, u32)>> {
         let effects = &self.rules.effects[self.rules.id(command)];

@@ -62,7 +62,7 @@ pub(super) fn append(build: &mut Build<'_>, wave: &Wave) {
 /// the least.
 pub(super) fn key_distances(build: &mut Build<'_>, units: u32, codebook: u64) {
     let layout = build.layout;
-    let take = layout.take_all(units);
+    let take = layout.take_sides(units);
     let from = build.column_of(codebook);
     let (all, each) = (u64::from(layout.book_columns()), u64::from(layout.elements));
     let mut done = 0;
@@ -80,7 +80,7 @@ pub(super) fn key_distances(build: &mut Build<'_>, units: u32, codebook: u64) {
 /// The same for a codebook that lies channel after channel: sums over the channels in the registers.
 pub(super) fn value_distances(build: &mut Build<'_>, units: u32, codebook: u64) {
     let layout = build.layout;
-    let take = layout.take_all(units);
+    let take = layout.take_sides(units);
     let all = layout.table_columns();
     let mut done = 0;
     while done < all {

@@ -148,16 +148,16 @@ impl<'l> Build<'l> {
         self.rows.push(Instruction::Wait(OPERANDS));
     }
 
-    /// A granule for each bank of `units` units; the row stream waits for them.
+    /// Granules for each bank of `units` units; the row stream waits for them.
     pub(super) fn operands_of_banks(&mut self, units: u32, granules: u32) {
-        self.give(units, granules);
+        self.give(self.layout.take_sides(units), granules);
         self.moves.push(Instruction::Post(OPERANDS));
         self.rows.push(Instruction::Wait(OPERANDS));
     }
 
-    /// Moves granules of their own to all banks of `units` units.
-    pub(super) fn give(&mut self, units: u32, granules: u32) {
-        self.take(Take { command: Command::MvGb, ..self.layout.take_all(units) }, granules);
+    /// Moves granules of their own to all banks that others are taken from.
+    fn give(&mut self, take: Take, granules: u32) {
+        self.take(Take { command: Command::MvGb, ..take }, granules);
     }
 
     /// Factors of a block, the same for all banks of a unit; the row stream waits for them.
@@ -167,7 +167,7 @@ impl<'l> Build<'l> {
             let count = granules * self.layout.side_by_side(units);
             self.moves.push(Instruction::Move { command: Command::MvBc, count });
         } else {
-            self.give(units, granules);
+            self.give(self.layout.take_all(units), granules);
         }
         self.moves.push(Instruction::Post(FACTORS));
         self.rows.push(Instruction::Wait(FACTORS));
@@ -176,7 +176,7 @@ impl<'l> Build<'l> {
     /// Factors of a block, others for each bank; the row stream waits for them.
     pub(super) fn factors_of_banks(&mut self, units: u32, granules: u32) {
         self.moves.push(Instruction::Wait(TAKEN));
-        self.give(units, granules);
+        self.give(self.layout.take_sides(units), granules);
         self.moves.push(Instruction::Post(FACTORS));
         self.rows.push(Instruction::Wait(FACTORS));
     }

@@ -141,9 +141,7 @@ fn kv_write(device: &DeviceSpec, layout: &Layout, prompts: &[Prompt<'_>]) -> Pro
     let organisation = &device.organisation;
     let mut code = Vec::new();
     for prompt in prompts {
-        let take = layout.take_all(prompt.wave.units);
-        // Units fill the pseudo-channels first. Where they lie apart, V has as many bank groups behind those of K.
-        let places = if layout.sides == 1 { 2 * take.places } else { take.places };
+        let places = layout.take_sides(prompt.wave.units).places;
         let used = if layout.spans_or_several(prompt.wave.units) { organisation.pseudo_channels } else { 1 };
         let groups: Vec<u32> = (0..places)
             .flat_map(|place| (0..used).map(move |half| place * organisation.pseudo_channels + half))
@@ -315,7 +313,7 @@ impl Block {
 fn distances(build: &mut Build<'_>, prompt: &Prompt<'_>, last: bool) {
     let layout = build.layout;
     let units = prompt.wave.units;
-    let take = layout.take_all(units);
+    let take = layout.take_sides(units);
     let raw = layout.raw();
     let each = u64::from(layout.elements);
     let in_row = u64::from(layout.columns);
@@ -440,7 +438,7 @@ fn centroids(build: &mut Build<'_>, prompt: &Prompt<'_>, last: bool) {
 /// Sums divided by the sums of their weights: reciprocals from the BufferPE, products by the PEs.
 fn average(build: &mut Build<'_>, units: u32, (sums, weight_sums): (u64, u64), codebook: u64) {
     let layout = build.layout;
-    let take = layout.take_all(units);
+    let take = layout.take_sides(units);
     let columns = layout.table_columns();
     build.goto(weight_sums);
     for _ in 0..columns {

@@ -20,9 +20,8 @@ const ROW_CHANGE: u32 = 8;
 pub(super) struct Split {
     /// Tokens of a block.
     pub(super) tokens: u32,
-    /// Sub-vectors whose indices are read at once, and columns of each.
+    /// Sub-vectors whose indices are read at once.
     pub(super) together: u32,
-    pub(super) columns: u32,
     /// Reads that find their indices in one row.
     pub(super) reads_per_row: u32,
     /// Rows of a block.
@@ -48,7 +47,7 @@ impl Split {
             let together = together.max(1);
             let reads = subvectors.div_ceil(together);
             let reads_per_row = (layout.columns / (together * columns)).max(1);
-            let split = Self { tokens, together, columns, reads_per_row, rows: reads.div_ceil(reads_per_row) };
+            let split = Self { tokens, together, reads_per_row, rows: reads.div_ceil(reads_per_row) };
             let cost = u64::from(reads * ROW_CHANGE + subvectors * columns)
                 + u64::from(visits * subvectors) * u64::from(ROW_CHANGE + tokens.div_ceil(lookups));
             // Costs of blocks of different lengths compare by their tokens.
@@ -57,7 +56,7 @@ impl Split {
                 best = Some((cost, split));
             }
         }
-        best.map_or(Self { tokens: 1, together: 1, columns: 1, reads_per_row: 1, rows: 1 }, |(_, split)| split)
+        best.map_or(Self { tokens: 1, together: 1, reads_per_row: 1, rows: 1 }, |(_, split)| split)
     }
 
     /// For K: a sum for each token.

@@ -3,11 +3,12 @@
 //! ```text
 //! pseudo-channel      0                       1
 //! bank groups    0 1 2 3 4 5 6 7         0 1 2 3 4 5 6 7        (of both ranks)
-//! m = 32         unit 0                  unit 1                 4 sub-vectors in each bank group
-//! m = 16         unit 0  | unit 2        unit 1  | unit 3
-//! m = 64         unit 0, sub-vectors 0 .. 31 and 32 .. 63
+//! m = 32         unit 0  | unit 1        unit 0  | unit 1       4 sub-vectors in each bank group
+//! m = 64         unit 0                  unit 0
+//! m = 4          0 2 4 .. 14             1 3 5 .. 15
 //! ```
-//! A unit stays in one pseudo-channel where it can, so that one move brings probabilities to all its banks.
+//! A unit of several bank groups lies in both pseudo-channels, so that what leaves its banks has both data paths even where it
+//! is alone in the channel.
 
 use super::in_bank::Split;
 use super::{PqError, PqShape, able};
@@ -126,7 +127,7 @@ impl Layout {
         let own = round / sides;
         let in_group = organisation.banks.max(1);
         let groups = subvectors.div_ceil(in_group);
-        let spans = groups > own;
+        let spans = groups > 1 && pseudo_channels > 1;
         let units_per_group = (in_group / subvectors).max(1);
         let groups = if spans { groups.div_ceil(pseudo_channels) } else { groups };
         if groups > own {
@@ -180,6 +181,13 @@ impl Layout {
         let beside = self.side_by_side(units);
         let places = beside.div_ceil(self.units_per_group) * self.groups;
         Take { command: Command::MvSb, moves: beside * self.banks, places }
+    }
+
+    /// The same, of V's banks too where they do at once what those of K do.
+    pub(super) fn take_sides(&self, units: u32) -> Take {
+        let Take { command, moves, places } = self.take_all(units);
+        let sides = if self.sides == 1 { 2 } else { 1 };
+        Take { command, moves: moves * sides, places: places * sides }
     }
 
     /// Moves that take a granule of what is to be added over the sub-vectors of `units` units.

@@ -3,7 +3,8 @@
 
 use crate::command::{Bus, Command};
 
-use super::{Candidate, Channel, Config, Node, Source, Takes};
+use super::super::rules::BankSet;
+use super::{Candidate, Channel, Config, Entry, Node, Source, Takes};
 
 impl Channel {
     /// Whether nothing but PIM requests can be served, now or later in this cycle.
@@ -62,6 +63,93 @@ impl Channel {
             }
         }
         self.pim.next_change(&self.timers, now, true, self.next_refresh)
+    }
+
+    /// The next command of all requests that may be served at `now` and later, where it is one, of the column bus, their
+    /// own and on an open row: see [`super::super::burst`].
+    #[inline]
+    pub(in super::super) fn streams(&self, config: &Config, now: u64) -> Option<Command> {
+        if now >= self.next_refresh || !self.only_pim() {
+            return None;
+        }
+        let (command, _) = self.pim.first_column(config)?;
+        let streams = config.needs_row(command) && self.timers.has_own(command) && self.pim.offers_only(command);
+        streams.then_some(command)
+    }
+
+    /// The row of the first request.
+    #[inline]
+    pub(in super::super) const fn first_row(&self) -> u32 {
+        self.pim.entry(self.pim.head_slot()).row
+    }
+
+    /// The banks in which a row is open.
+    #[inline]
+    pub(in super::super) fn open_banks(&self, row: u32) -> BankSet {
+        self.rows.with(row)
+    }
+
+    /// The first cycle in which the channel as a whole allows a command.
+    #[inline]
+    pub(in super::super) fn allows(&self, command: Command) -> u64 {
+        self.timers.ready_at_channel(command)
+    }
+
+    /// The next cycle in which anything can happen after requests of the queue of PIM requests were served until `now`.
+    pub(in super::super) fn next_of_pim(&mut self, now: u64) -> u64 {
+        self.pim.next_change(&self.timers, now, true, self.next_refresh)
+    }
+
+    /// When the next refresh is due: before it there is none.
+    #[inline]
+    pub(in super::super) const fn next_refresh(&self) -> u64 {
+        self.next_refresh
+    }
+
+    /// Serves the first of a stream of requests and tells its bank; `None`, and nothing is done, where it is not ready or
+    /// stands before a barrier or alone. [`Self::settle`] has to follow before anything but the stream is looked at.
+    #[inline]
+    pub(in super::super) fn serve_first(&mut self, config: &Config, command: Command, now: u64) -> Option<Node> {
+        let slot = self.pim.head_slot();
+        let bank = self.pim.entry(slot).bank;
+        let follower = self.pim.follower()?;
+        if !self.timers.issue_own(command, bank, now) {
+            return None;
+        }
+        if self.log.is_some() {
+            let slot = slot as u8;
+            self.note(config, now, Candidate { source: Source::Pim, slot, command: Some(command), bank, ready: true });
+        }
+        self.pim.remove_first_hit(command, bank, follower);
+        Some(bank)
+    }
+
+    /// Brings the books up to date after `count` commands of a stream, the last of them to each bank in these cycles.
+    pub(in super::super) fn settle(&mut self, command: Command, count: u64, last: impl Iterator<Item = (Node, u64)>) {
+        self.commands[command] += count;
+        self.completed += count;
+        for (bank, cycle) in last {
+            self.timers.issue(command, bank, cycle);
+        }
+    }
+
+    /// Takes a request of the stream whose row is open.
+    #[inline]
+    pub(in super::super) fn accept_hit(&mut self, config: &Config, entry: &Entry, wide: bool) {
+        self.pim.push_hit(config, entry, wide);
+    }
+
+    /// Takes a request that can pass nothing: a barrier, or one behind a barrier that has its row. Whether it did.
+    #[inline(never)]
+    pub(in super::super) fn accept_behind(&mut self, config: &Config, mut entry: Entry) -> bool {
+        if let Some(own) = entry.own {
+            entry.next = self.next(config, own, entry.bank, entry.row);
+            if !self.pim.has_barrier() || config.moves_rows(entry.next) {
+                return false;
+            }
+        }
+        self.pim.push(config, entry);
+        true
     }
 
     /// The second slot of such a cycle, where a request needs a command of the row bus.

@@ -1,13 +1,22 @@
-//! The request patterns of the DRAM references: eight streams of requests, defined by arithmetic.
+//! Requests to measure a channel with: eight patterns, defined by arithmetic, and how they are offered.
+//!
+//! The reference runs that pimscope is compared with are made of the same ones.
 
 use std::str::FromStr;
 
-use pim_device::dram::{Access, Request};
-use pim_device::{Address, Organisation};
+use super::bank_queue::BankQueueChannel;
+use super::channel::DramChannel;
+use super::config::DramError;
+use super::request::{Access, Completion, Observer, Offered, Request, Target};
+use crate::command::{Address, Command};
+use crate::organisation::Organisation;
+
+/// Requests offered before one tick, at most.
+const OFFERS: u32 = 4;
 
 /// A stream of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pattern {
+pub enum Pattern {
     /// Reads in order, neighbours in different pseudo-channels and bank groups.
     StreamBgi,
     /// The same, all writes.
@@ -28,7 +37,7 @@ pub(super) enum Pattern {
 
 impl Pattern {
     /// All, by name. Where one name begins with another the longer one comes first.
-    pub(super) const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("stream_bgi_wr", Self::StreamBgiWr),
         ("stream_bgi", Self::StreamBgi),
         ("stream_row", Self::StreamRow),
@@ -40,7 +49,7 @@ impl Pattern {
     ];
 
     /// The names, for messages.
-    pub(super) fn names() -> String {
+    pub fn names() -> String {
         Self::ALL.map(|(name, _)| name).join(", ")
     }
 }
@@ -54,17 +63,24 @@ impl FromStr for Pattern {
 
 /// How many of each there are for the generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dimensions {
-    pub(super) pseudo_channels: u64,
-    pub(super) ranks: u64,
-    pub(super) bank_groups: u64,
-    pub(super) banks: u64,
-    pub(super) rows: u64,
-    pub(super) columns: u64,
+pub struct Dimensions {
+    /// Pseudo-channels.
+    pub pseudo_channels: u64,
+    /// Ranks of a pseudo-channel.
+    pub ranks: u64,
+    /// Bank groups of a rank.
+    pub bank_groups: u64,
+    /// Banks of a bank group.
+    pub banks: u64,
+    /// Rows of a bank.
+    pub rows: u64,
+    /// Columns of a row.
+    pub columns: u64,
 }
 
 impl Dimensions {
-    pub(super) fn of(organisation: &Organisation) -> Self {
+    /// Those of a channel.
+    pub fn of(organisation: &Organisation) -> Self {
         Self {
             pseudo_channels: organisation.pseudo_channels.into(),
             ranks: organisation.ranks.into(),
@@ -78,7 +94,7 @@ impl Dimensions {
 
 /// The requests of a pattern, one after the other.
 #[derive(Clone, Debug)]
-pub(super) struct Generator {
+pub struct Generator {
     dimensions: Dimensions,
     pattern: Pattern,
     /// State of splitmix64.
@@ -94,7 +110,8 @@ fn digit(x: &mut u64, base: u64) -> u64 {
 }
 
 impl Generator {
-    pub(super) fn new(dimensions: Dimensions, pattern: Pattern, seed: u64) -> Self {
+    /// From the beginning. Only random patterns look at the seed.
+    pub fn new(dimensions: Dimensions, pattern: Pattern, seed: u64) -> Self {
         Self { dimensions, pattern, state: seed, index: 0 }
     }
 
@@ -106,7 +123,8 @@ impl Generator {
         z ^ (z >> 31)
     }
 
-    pub(super) fn next(&mut self) -> Request {
+    /// The next request.
+    pub fn generate(&mut self) -> Request {
         let d = self.dimensions;
         let mut x = self.index;
         self.index += 1;
@@ -164,6 +182,118 @@ impl Generator {
     }
 }
 
+/// A channel between two ticks.
+pub trait Channel {
+    /// Takes a request or not.
+    ///
+    /// # Errors
+    /// [`DramError::Address`] where the address is not in the channel.
+    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError>;
+    /// Runs one tick.
+    fn tick(&mut self, observer: &mut impl Observer);
+    /// Runs until a place is free for what was refused.
+    fn wait(&mut self, observer: &mut impl Observer);
+    /// Runs until it is known when every request is done.
+    fn drain(&mut self, observer: &mut impl Observer);
+    /// Runs up to and with a tick.
+    fn finish(&mut self, tick: u64, observer: &mut impl Observer);
+}
+
+impl Channel for DramChannel {
+    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
+        Self::offer(self, request, observer)
+    }
+    fn tick(&mut self, observer: &mut impl Observer) {
+        self.advance(self.now() + 1, observer);
+    }
+    fn wait(&mut self, observer: &mut impl Observer) {
+        self.advance_to_place(observer);
+    }
+    fn drain(&mut self, observer: &mut impl Observer) {
+        Self::drain(self, observer);
+    }
+    fn finish(&mut self, tick: u64, observer: &mut impl Observer) {
+        self.advance(tick, observer);
+    }
+}
+
+impl Channel for BankQueueChannel {
+    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
+        Self::offer(self, request, observer)
+    }
+    fn tick(&mut self, observer: &mut impl Observer) {
+        self.advance(self.now() + 1, observer);
+    }
+    fn wait(&mut self, observer: &mut impl Observer) {
+        self.advance_to_place(observer);
+    }
+    fn drain(&mut self, observer: &mut impl Observer) {
+        self.drain_reads(observer);
+    }
+    fn finish(&mut self, tick: u64, observer: &mut impl Observer) {
+        self.advance(tick + 1, observer);
+    }
+}
+
+/// Keeps the tick in which the run stops.
+struct Stop<'a, O> {
+    inner: &'a mut O,
+    /// The last tick that has to run.
+    last: u64,
+}
+
+impl<O: Observer> Observer for Stop<'_, O> {
+    fn issued(&mut self, tick: u64, command: Command, target: Target<'_>) {
+        self.inner.issued(tick, command, target);
+    }
+
+    fn completed(&mut self, completion: &Completion) {
+        // What is done when it is offered is seen in the tick after.
+        self.last = self.last.max(completion.done.max(completion.arrived + 1));
+        self.inner.completed(completion);
+    }
+}
+
+/// Offers so many requests in order, up to four before each tick until one is refused, and runs to the tick in which the
+/// last of them is done.
+///
+/// # Errors
+/// [`DramError::Address`] where the requests are not for this channel.
+pub fn drive(
+    channel: &mut impl Channel,
+    generator: &mut Generator,
+    requests: u64,
+    observer: &mut impl Observer,
+) -> Result<(), DramError> {
+    let mut observer = Stop { inner: observer, last: 0 };
+    let mut head: Option<Request> = None;
+    let mut sent = 0;
+    while sent < requests {
+        let mut refused = false;
+        for _ in 0..OFFERS {
+            if sent == requests {
+                break;
+            }
+            let request = head.take().unwrap_or_else(|| generator.generate());
+            if channel.offer(&request, &mut observer)? == Offered::Refused {
+                head = Some(request);
+                refused = true;
+                break;
+            }
+            sent += 1;
+        }
+        if refused {
+            channel.wait(&mut observer);
+        } else if sent < requests {
+            channel.tick(&mut observer);
+        }
+    }
+    channel.drain(&mut observer);
+    let last = observer.last;
+    channel.finish(last, &mut observer);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,11 +312,11 @@ mod tests {
     #[test]
     fn do_streams_visit_bank_groups_before_columns() {
         let mut stream = Generator::new(SMALL, Pattern::StreamBgi, 42);
-        let seen: Vec<Request> = (0..9).map(|_| stream.next()).collect();
+        let seen: Vec<Request> = (0..9).map(|_| stream.generate()).collect();
         assert_eq!((seen[1].address.pseudo_channel, seen[1].address.bank_group), (1, 0));
         assert_eq!((seen[2].address.bank_group, seen[8].column), (1, 1));
         let mut rows = Generator::new(SMALL, Pattern::StreamRow, 42);
-        assert_eq!((0..3).map(|_| rows.next().column).collect::<Vec<_>>(), [0, 0, 1]);
+        assert_eq!((0..3).map(|_| rows.generate().column).collect::<Vec<_>>(), [0, 0, 1]);
     }
 
     /// The first value of splitmix64 from seed 42.

@@ -1,0 +1,37 @@
+//! When commands may begin.
+
+use super::Tick;
+use super::bank_set::BankSet;
+
+/// When a kind of command may begin: on every tick, or on rising edges of CK only.
+pub(super) trait Edges<S: BankSet> {
+    /// The first tick from `tick` on at which a column command may begin.
+    fn column(&self, tick: Tick) -> Tick;
+    /// An activation or a refresh.
+    fn row(&self, tick: Tick) -> Tick;
+    /// A precharge of these banks by one command. A bank that is shut out of a tick is not shut out of the next.
+    fn precharge(&self, tick: Tick, banks: S) -> Tick {
+        tick + Tick::from(!(banks & self.shut_out(tick)).is_empty())
+    }
+    /// Banks that no precharge may touch at `tick`.
+    fn shut_out(&self, tick: Tick) -> S;
+}
+
+/// Every command on every tick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EveryTick;
+
+impl<S: BankSet> Edges<S> for EveryTick {
+    #[inline]
+    fn column(&self, tick: Tick) -> Tick {
+        tick
+    }
+    #[inline]
+    fn row(&self, tick: Tick) -> Tick {
+        tick
+    }
+    #[inline]
+    fn shut_out(&self, _: Tick) -> S {
+        S::EMPTY
+    }
+}

@@ -1,0 +1,259 @@
+//! Scenarios of kind `pim-kernel`: does each device do its kernels as its own model says, and is the rest refused?
+
+use pim_device::kernel::gemv::{Gemv, gemv};
+use pim_device::{DeviceSpec, Engine};
+use pimscope::scenario::{Format, Scenario};
+use sim_core::{Category, Cycles, Time};
+
+use crate::common::{Run, check_same, load_text, of_kind, pimscope, to_files, try_run};
+
+/// A scenario with one system on `device`.
+fn text(workload: &str, device: &str) -> String {
+    format!("[workload]\nkind = \"pim-kernel\"\n{workload}\n[[system]]\nname = \"s\"\npim = {device}\n")
+}
+
+#[track_caller]
+fn run(workload: &str, device: &str) -> Run {
+    try_run(load_text(&text(workload, device), &[])).unwrap()
+}
+
+/// How long a kernel takes.
+#[track_caller]
+fn latency(workload: &str, device: &str) -> Time {
+    run(workload, device).system("s").report.latency()
+}
+
+#[test]
+fn takes_a_kernel_of_hbm2_pim_the_cycles_of_the_maker() {
+    // 64 channels are four stacks; a cycle is 1 ns. The figures are those of validation/hbm-pim/kernel_cycles.csv.
+    let four = "{ device = \"hbm2-pim\", stacks = 4 }";
+    for (workload, cycles) in [
+        ("kernel = \"gemv\"\noutputs = 4096\ninputs = 4096", 13_166),
+        ("kernel = \"gemv\"\noutputs = 1024\ninputs = 1024", 3_662),
+        ("kernel = \"add\"\nelements = 1048576", 3_349),
+        ("kernel = \"mul\"\nelements = 1048576", 3_349),
+        ("kernel = \"relu\"\nelements = 1048576", 2_042),
+    ] {
+        assert_eq!(latency(workload, four), Time::from_ps(cycles * 1_000), "{workload}");
+    }
+}
+
+#[test]
+fn does_a_gemv_of_hbm2_pim_read_and_multiply_every_weight() {
+    let run = run("kernel = \"gemv\"\noutputs = 4096\ninputs = 4096", "{ device = \"hbm2-pim\", stacks = 4 }");
+    let span = of_kind(&run.system("s").input.spans, "gemv").next().unwrap();
+    assert_eq!(span.category, Category::ComputePim);
+    assert_eq!(span.operations, 2 * 4096 * 4096);
+    // Weights, and results of 16 lanes; parking and mode switches go to registers.
+    let results = 4096 * 16 * 2;
+    assert_eq!(span.bytes, 2 * 4096 * 4096 + results);
+}
+
+#[test]
+fn takes_a_gemv_of_hbm3_as_long_as_the_longest_program() {
+    for name in ["hbm3-pim-bank", "hbm3-pim-bg", "hbm3-pim-buffer"] {
+        let device = DeviceSpec::by_name(name).unwrap();
+        let matrix = Gemv { outputs: 1000, inputs: 2048, first_row: 0 };
+        let program = gemv(&device, &matrix.part(0, 16));
+        let execution = Engine::new(&device).run(&program, 0).unwrap();
+        let expected = device.timing.clock.edge(Cycles(execution.end));
+        let run = run("kernel = \"gemv\"\noutputs = 1000\ninputs = 2048", &format!("\"{name}\""));
+        assert_eq!(run.system("s").report.latency(), expected, "{name}");
+        // 1000 outputs over 16 channels: 8 have one more.
+        let kernels = of_kind(&run.system("s").input.spans, "gemv").count();
+        assert_eq!(kernels, 2, "{name}");
+    }
+}
+
+#[test]
+fn is_a_batch_one_vector_after_the_other() {
+    let of = |batch: u32| {
+        latency(&format!("kernel = \"gemv\"\noutputs = 512\ninputs = 1024\nbatch = {batch}"), "\"hbm3-pim-bank\"").ps()
+    };
+    assert!(of(4) > 3 * of(1) && of(4) <= 4 * of(1) + 500_000);
+}
+
+#[test]
+fn takes_int8_less_time_than_fp16() {
+    let of = |dtype: &str| {
+        let workload = format!("kernel = \"gemv\"\noutputs = 4096\ninputs = 4096\ndtype = \"{dtype}\"");
+        latency(&workload, "\"hbm3-pim-bank\"")
+    };
+    let (fp16, int8) = (of("fp16").ps(), of("int8").ps());
+    assert!(int8 * 2 > fp16 * 9 / 10 && int8 * 10 < fp16 * 6, "{fp16} {int8}");
+}
+
+#[test]
+fn is_one_head_faster_where_its_tokens_are_split() {
+    let of = |split: &str| {
+        let workload =
+            format!("kernel = \"attention\"\ncontext = 8192\nhead_dim = 128\nheads = 1\nsplit = \"{split}\"");
+        let run = run(&workload, "\"hbm3-pim-bank\"");
+        let spans = &run.system("s").input.spans;
+        let operations: u64 = of_kind(spans, "attention").map(|span| span.operations).sum();
+        (run.system("s").report.latency().ps(), operations)
+    };
+    let (whole, all) = of("channels");
+    let (parts, same) = of("tokens");
+    assert!(parts * 8 < whole, "{parts} {whole}");
+    // A multiply-add for the score and one for the context of each element.
+    assert_eq!((all, same), (4 * 8192 * 128, 4 * 8192 * 128));
+}
+
+#[test]
+fn are_writes_and_reads_those_of_the_external_interface() {
+    for kernel in ["write", "read"] {
+        let run = run(&format!("kernel = \"{kernel}\"\nbytes = \"64 MiB\""), "\"hbm3-pim-bank\"");
+        let seconds = run.system("s").report.latency().seconds();
+        let rate = (64_u64 << 20) as f64 / seconds;
+        // 665.8 GB/s without refresh and opening of rows.
+        assert!((5.0e11..6.66e11).contains(&rate), "{kernel} {rate}");
+        let moved: u64 = of_kind(&run.system("s").input.spans, kernel).map(|span| span.bytes).sum();
+        assert_eq!(moved, 64 << 20);
+    }
+}
+
+#[test]
+fn does_a_block_of_aim_take_the_time_of_its_suite() {
+    use pim_device::aim::block::{AimBlock, BlockShape};
+    use pim_device::aim::{AimSpec, run as execute};
+    let device = AimSpec::gddr6_aim();
+    let shape = BlockShape { hidden: 4_096, ffn: 11_008, heads: 32, kv_heads: 32, head_dim: 128 };
+    let program = AimBlock::new(shape, 512, 8).program(&device).unwrap();
+    let expected = execute(&device, &program).unwrap().time;
+    let workload = "kernel = \"block\"\nhidden = 4096\nffn = 11008\nheads = 32\nhead_dim = 128\ncontext = 512\n\
+                    block_channels = 8";
+    assert_eq!(latency(workload, "\"gddr6-aim\""), expected);
+}
+
+#[test]
+fn does_execution_change_nothing_but_the_time_it_takes() {
+    let of = |execution: &str| {
+        let pim = format!("{{ device = \"hbm3-pim-bank\", execution = \"{execution}\" }}");
+        let loaded = load_text(&text("kernel = \"gemv\"\noutputs = 1024\ninputs = 1024", &pim), &[]);
+        let digest = loaded.sha256.clone();
+        let run = try_run(loaded).unwrap();
+        (digest, reports::summary::to_json(&run.report))
+    };
+    assert_eq!(of("fast"), of("commands"));
+}
+
+#[test]
+fn are_toml_and_json_and_set_the_same() {
+    let toml = text("kernel = \"gemv\"\noutputs = 64\ninputs = 128", "{ device = \"aim\" }");
+    let json = r#"{"workload": {"kind": "pim-kernel", "kernel": "gemv", "outputs": 64, "inputs": 128},
+        "system": [{"name": "s", "pim": "gddr6-aim"}]}"#;
+    let toml = Scenario::from_text("t.toml", &toml, Format::Toml, &[]).unwrap();
+    let json = Scenario::from_text("t.json", json, Format::Json, &[]).unwrap();
+    assert_eq!(toml.sha256, json.sha256);
+    let other = text("kernel = \"gemv\"\noutputs = 32\ninputs = 128", "{ device = \"aim\" }");
+    let set = ["workload.outputs=64".to_owned()];
+    assert_eq!(Scenario::from_text("t.toml", &other, Format::Toml, &set).unwrap().sha256, toml.sha256);
+}
+
+#[test]
+fn does_a_sweep_make_a_point_of_each_value() {
+    let sweep = "[sweep]\n\"workload.inputs\" = [1024, 2048, 4096]\n";
+    let scenario = text("kernel = \"gemv\"\noutputs = 1024\ninputs = 1", "\"hbm3-pim-bank\"") + sweep;
+    let run = try_run(load_text(&scenario, &[])).unwrap();
+    let times: Vec<u64> = run.report.points.iter().map(|point| point.systems[0].latency().ps()).collect();
+    assert!(times.len() == 3 && times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn comes_the_summary_back_as_it_was() {
+    let directory = to_files(&load_text(&text("kernel = \"relu\"\nelements = 32768", "\"hbm2-pim\""), &[]));
+    let text = std::fs::read_to_string(directory.path().join("summary.json")).unwrap();
+    let read = reports::summary::read(&text).unwrap();
+    assert_eq!(reports::summary::to_json(&read), text);
+    assert_eq!(read.systems[0].kernel.as_deref(), Some("relu 32768, fp16"));
+    for name in ["breakdown.svg", "timeline.svg", "report.html", "spans.csv", "trace.json"] {
+        assert!(directory.path().join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn does_no_kernel_outrun_its_banks() {
+    for system in &crate::common::shipped("pim-kernels").systems {
+        for span in system.input.spans.iter().filter(|span| span.category == Category::ComputePim) {
+            let actor = &system.input.actors[span.id.actor.index()];
+            let (_, meter) = system.input.meters.iter().find(|(name, _)| name == actor).unwrap();
+            let most = u128::from(meter.peak.0) * u128::from((span.end - span.start).ps()) / 1_000_000_000_000;
+            assert!(span.bytes > 0 && u128::from(span.bytes) <= most, "{actor} {span:?} {meter:?}");
+        }
+    }
+}
+
+#[test]
+fn are_files_the_same_on_any_number_of_threads() {
+    let directory = tempfile::tempdir().unwrap();
+    for threads in ["1", "2"] {
+        let arguments = ["run", "pim-kernels", "--quiet", "--trace", "--threads", threads, "--out", threads];
+        let output = pimscope(directory.path(), &arguments, None);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::remove_file(directory.path().join(threads).join("run.json")).unwrap();
+    }
+    check_same(&directory.path().join("1"), &directory.path().join("2"));
+}
+
+#[track_caller]
+fn check_refused(workload: &str, device: &str, wanted: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("k.toml"), text(workload, device)).unwrap();
+    let output = pimscope(directory.path(), &["run", "k.toml", "--out", "out"], None);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(output.stdout.is_empty() && !directory.path().join("out").exists());
+    let flat = message.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    for wanted in wanted {
+        assert!(flat.contains(wanted), "`{wanted}` is not in\n{message}");
+    }
+}
+
+#[test]
+fn is_what_a_device_cannot_do_refused_with_its_place() {
+    let gemv = "kernel = \"gemv\"\noutputs = 1024\ninputs = 1024";
+    check_refused(
+        "kernel = \"relu\"\nelements = 1024",
+        "\"hbm3-pim-bank\"",
+        &[
+            "k.toml:7:",
+            "`hbm3-pim-bank` has no kernel `relu`",
+            "its kernels: gemv, attention, write, read",
+            "`hbm2-pim`",
+        ],
+    );
+    check_refused(
+        &format!("{gemv}\ndtype = \"int8\""),
+        "\"hbm2-pim\"",
+        &["k.toml:6:", "does not compute in int8", "fp16"],
+    );
+    check_refused("kernel = \"gemv\"\noutputs = 1024", "\"hbm2-pim\"", &["`inputs` is missing", "k.toml:1:"]);
+    check_refused(&format!("{gemv}\ncontext = 4"), "\"hbm2-pim\"", &["`workload.context` means nothing", "k.toml:6:"]);
+    check_refused(
+        "kernel = \"gemv\"\noutputs = 64\ninputs = 100",
+        "\"hbm2-pim\"",
+        &["`inputs` is 100", "multiple of 16"],
+    );
+    check_refused("kernel = \"gemw\"", "\"hbm2-pim\"", &["gemw", "gemv"]);
+    check_refused(gemv, "\"hbm9-pim\"", &["hbm9-pim", "k.toml:8:"]);
+    check_refused(gemv, "{ device = \"gddr6-aim\", stacks = 2 }", &["`stacks` is 2"]);
+    check_refused(gemv, "{ device = \"hbm2-pim\", power_limit = false }", &["pim.power_limit", "means nothing"]);
+    check_refused(gemv, "{ device = \"hbm2-pim\", gpu = 1 }", &["unknown key `gpu`"]);
+    check_refused("kernel = \"write\"\nbytes = \"17 GiB\"", "\"hbm3-pim-bank\"", &["rows of all banks", "more stacks"]);
+    check_refused(
+        "kernel = \"attention\"\ncontext = 16777216\nhead_dim = 128\nheads = 64",
+        "\"hbm3-pim-bank\"",
+        &["rows of all banks"],
+    );
+    check_refused(
+        "kernel = \"block\"\nhidden = 4096\nffn = 11008\nheads = 32\nkv_heads = 5\nhead_dim = 128\ncontext = 1",
+        "\"gddr6-aim\"",
+        &["`kv_heads` is 5", "does not divide"],
+    );
+    check_refused(
+        "kernel = \"block\"\nhidden = 4096\nffn = 11008\nheads = 32\nhead_dim = 100\ncontext = 1",
+        "\"gddr6-aim\"",
+        &["the size of a head is 100"],
+    );
+}
