@@ -442,10 +442,10 @@ impl Planner<'_> {
         }
         let raw = all.total().saturating_mul(self.job.model.kv_bytes_per_token_layer(self.job.dtype_bytes));
         let (load, spilled) = (cache.encode(&all), cache.bytes(&host));
-        let of_cores = if on_cores { load.near } else { load.host };
+        let load_of_host = if on_cores { load.near } else { load.host };
         if on_cores || cache.chooses() {
             let sent = self.copy_to_host(layer, raw, after);
-            let kernel = self.kernel("kv-encode", Some(layer), of_cores.bytes, of_cores.host_operations());
+            let kernel = self.kernel("kv-encode", Some(layer), load_of_host.bytes, load_of_host.host_operations());
             let encoded = self.add(Site::Worker, Work::Kernel(kernel), &[sent]);
             drained.push(sent);
             homed.push(encoded);
