@@ -124,12 +124,12 @@ fn comparison(systems: &[SystemReport]) -> Table {
     table
 }
 
+/// What a row shows of a system.
+type Shown<'a> = &'a dyn Fn(&SystemReport) -> String;
+
 /// Groups of parts of the energy, each with its label.
 pub(crate) const ENERGY_GROUPS: [(&str, &str); 4] =
     [("of it GPU", "gpu"), ("of it PIM", "pim"), ("of it host", "host"), ("of it links", "communication")];
-
-/// What a row shows of a system.
-type Shown<'a> = &'a dyn Fn(&SystemReport) -> String;
 
 /// The rows of the prefill, above those of the tokens.
 fn prefill(row: &mut dyn FnMut(&str, Shown<'_>), systems: &[SystemReport]) {

@@ -140,14 +140,13 @@ pub fn groups(job: &Job<'_>, there: u64, buffered: bool) -> Vec<Range<u32>> {
     let workspace = Workspace::of(job.model, job.dtype_bytes, buffered);
     let least = job.workload.prefill_chunk.unwrap_or(LEAST_CHUNK);
     let size = job.workload.prefill_batch;
-    let starts: Vec<u32> = match size {
-        Some(size) => starts(&prompts, size),
-        None => {
-            let packed = packed(&prompts, &|group: &Lengths| workspace.bytes(group, least) <= there);
-            // Groups of equal sequences are as even as can be.
-            let even = prompts.sequences().div_ceil(packed.len().max(1) as u32);
-            if prompts.is_equal() { starts(&prompts, even) } else { packed }
-        }
+    let starts: Vec<u32> = if let Some(size) = size {
+        starts(&prompts, size)
+    } else {
+        let packed = packed(&prompts, &|group: &Lengths| workspace.bytes(group, least) <= there);
+        // Groups of equal sequences are as even as can be.
+        let even = prompts.sequences().div_ceil(packed.len().max(1) as u32);
+        if prompts.is_equal() { starts(&prompts, even) } else { packed }
     };
     let ends = starts.iter().skip(1).copied().chain([prompts.sequences()]);
     starts.iter().copied().zip(ends).map(|(from, to)| from..to).collect()
@@ -435,22 +434,22 @@ impl Planner<'_> {
         let Place { layer, group } = place;
         let (home, host) = self.placement.range_split(layer, &group.range(), &self.job.lengths(0));
         let (choice, cache) = (&self.placement.choice, &self.placement.cache);
-        let by_gpu = if choice.home == Home::Pim { Lengths::default() } else { home };
-        let by_cpu = choice.attention == Attention::Cpu;
-        let all: Lengths = by_gpu.groups().iter().chain(host.groups()).copied().collect();
+        let attended = if choice.home == Home::Pim { Lengths::default() } else { home };
+        let on_cores = choice.attention == Attention::Cpu;
+        let all: Lengths = attended.groups().iter().chain(host.groups()).copied().collect();
         if all.is_empty() {
             return;
         }
         let raw = all.total().saturating_mul(self.job.model.kv_bytes_per_token_layer(self.job.dtype_bytes));
         let (load, spilled) = (cache.encode(&all), cache.bytes(&host));
-        let of_cores = if by_cpu { load.near } else { load.host };
-        if by_cpu || cache.chooses() {
+        let load_of_host = if on_cores { load.near } else { load.host };
+        if on_cores || cache.chooses() {
             let sent = self.copy_to_host(layer, raw, after);
-            let kernel = self.kernel("kv-encode", Some(layer), of_cores.bytes, of_cores.host_operations());
+            let kernel = self.kernel("kv-encode", Some(layer), load_of_host.bytes, load_of_host.host_operations());
             let encoded = self.add(Site::Worker, Work::Kernel(kernel), &[sent]);
             drained.push(sent);
             homed.push(encoded);
-            if by_cpu {
+            if on_cores {
                 return;
             }
             let codes = self.machine.from_host("codes-to-gpu", self.tag(Some(layer)), load.back(raw), 1);
@@ -496,16 +495,22 @@ impl Planner<'_> {
             }
         }
         let token = 2 * u64::from(self.job.model.head_dim) * u64::from(self.job.dtype_bytes);
-        self.to_stacks("kv-store", place, token, &after)
+        self.store_to_stacks("kv-store", place, token, &after)
     }
 
     /// Stores the weights of a layer's tokens to the PIM stacks.
     fn send_weights(&mut self, place: Place<'_>, known: NodeIndex) -> Vec<NodeIndex> {
-        self.to_stacks("weights-to-pim", place, WEIGHT_BYTES, &[known])
+        self.store_to_stacks("weights-to-pim", place, WEIGHT_BYTES, &[known])
     }
 
     /// Stores so many bytes for each prompt token of each unit to each stack.
-    fn to_stacks(&mut self, kind: &'static str, place: Place<'_>, token: u64, after: &[NodeIndex]) -> Vec<NodeIndex> {
+    fn store_to_stacks(
+        &mut self,
+        kind: &'static str,
+        place: Place<'_>,
+        token: u64,
+        after: &[NodeIndex],
+    ) -> Vec<NodeIndex> {
         let placement = self.placement;
         let slots = placement.slots(place.layer, &place.group.range());
         let new = u64::from(self.job.workload.new_tokens);

@@ -142,7 +142,7 @@ fn law_1_is_a_damaged_prefill_noticed() {
         assert!(broken(damaged(name, "token", &|span| span.tag.step = 1)), "{name}");
     }
     assert!(broken(damaged("aqpim", "dc", &|span| span.end = span.start - Time::from_ps(1))));
-    assert!(broken(damaged("gpu-offload", "kv-store", &|span| span.ready = span.ready + Time::from_ps(1))));
+    assert!(broken(damaged("gpu-offload", "kv-store", &|span| span.ready += Time::from_ps(1))));
 }
 
 #[test]

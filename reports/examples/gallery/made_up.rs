@@ -159,7 +159,6 @@ pub(crate) fn offload(name: &str, tokens: u32, layers: u32, link: Category, fetc
         kv_tokens_that_fit: 33_000,
         spilled: 0,
         placement: vec!["62.50 GiB of KV cache in host memory, 13.49 GiB of weights in GPU memory".to_owned()],
-        ..Memory::default()
     };
     b.input.meters =
         vec![meter("link.down", 1 << 26, 64_000_000_000, 900), meter("gpu0.hbm", 1 << 30, 3_350_000_000_000, 700)];
