@@ -187,10 +187,13 @@ pub fn points(points: &[PointReport]) -> String {
     if clustering {
         header.extend(["GPU layer", "clustering", "margin", "hidden"].map(|name| right(name.to_owned())));
     }
-    header.push(right("latency/token".to_owned()));
+    let decodes = points.iter().flat_map(|point| &point.systems).any(SystemReport::decodes);
+    header.extend(decodes.then(|| right("latency/token".to_owned())));
     let attention = points.iter().flat_map(|point| &point.systems).any(|system| system.attention.layers > 0);
     header.extend(attention.then(|| right("attention/layer".to_owned())));
-    header.extend(["tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
+    if decodes {
+        header.extend(["tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
+    }
     let with_error = points.iter().flat_map(|point| &point.systems).any(|system| system.accuracy.is_some());
     header.extend(with_error.then(|| right("error".to_owned())));
     table.set_header(header);
@@ -213,13 +216,17 @@ pub fn points(points: &[PointReport]) -> String {
                 row.push(cell(&|c| signed(c.margin())));
                 row.push(cell(&|c| if c.hidden() { "yes" } else { "no" }.to_owned()));
             }
-            row.push(right(system.latency_per_token().to_string()));
+            if decodes {
+                row.push(right(system.latency_per_token().to_string()));
+            }
             if attention {
                 row.push(right(system.attention.per_layer().to_string()));
             }
-            row.push(right(significant(system.tokens_per_second())));
-            row.push(right(percent(system.breakdown.communication_share())));
-            row.push(right(percent(system.communication_busy_share())));
+            if decodes {
+                row.push(right(significant(system.tokens_per_second())));
+                row.push(right(percent(system.breakdown.communication_share())));
+                row.push(right(percent(system.communication_busy_share())));
+            }
             if with_error {
                 let error = system.accuracy.as_ref().map(|accuracy| percent(accuracy.error));
                 row.push(right(error.unwrap_or_else(|| "-".to_owned())));
@@ -227,7 +234,9 @@ pub fn points(points: &[PointReport]) -> String {
             table.add_row(row);
         }
     }
-    format!("{}exposed: communication on the critical path; busy: any transfer under way\n", rendered(&table))
+    let legend =
+        if decodes { "exposed: communication on the critical path; busy: any transfer under way\n" } else { "" };
+    format!("{}{legend}", rendered(&table))
 }
 
 /// A value as a person would write it: text without quotes.
