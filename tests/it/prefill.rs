@@ -248,11 +248,12 @@ fn is_clustering_hidden_where_the_gpu_is_slow_and_exposed_where_it_is_fast() {
     // Held up by the channels, the first token is later than the GPU alone could have it.
     let gpu: Time = fast.gpu_layers.iter().copied().sum();
     assert!(fast_latency > Time::from_ps(gpu.ps() * 3 / 2), "{fast_latency} and {gpu}");
-    // The phases are what a layer's clustering consists of.
+    // The phases are what a layer's clustering consists of; each is of the channel that takes longest, not always the same.
     for report in [&fast, &slow] {
         let programs = report.phases.iter().filter(|(kind, _)| kind != "kv-store" && kind != "weights-to-pim");
         let sum: Time = programs.map(|(_, time)| *time).sum();
-        assert!(sum.ps().abs_diff(report.layer().ps()) <= 10, "{report:?}");
+        let layer = report.layer().ps();
+        assert!(sum.ps() + 10 >= layer && sum.ps() <= layer + layer / 1000, "{report:?}");
         assert_eq!(report.layers.len(), LAYERS as usize);
     }
     // On a slow GPU the channels wait for the importance weights, on a fast one less.
