@@ -14,9 +14,10 @@ pub struct RunInfo {
     pub threads: usize,
     /// Wall time in seconds.
     pub wall_seconds: f64,
-    /// CPU time of the first thread in seconds, which plans and writes the reports too; `None` where the system does not
-    /// say.
+    /// CPU time of all threads in seconds; `None` where the system does not say.
     pub cpu_seconds: Option<f64>,
+    /// Of it that of the first thread, which plans and writes the reports too.
+    pub first_thread_cpu_seconds: Option<f64>,
     /// Messages that the kernel delivered, all systems together.
     pub events: u64,
     /// The most memory that the process held, in bytes; `None` where the system does not say.
@@ -78,6 +79,7 @@ pub fn to_json(info: &RunInfo) -> String {
     map.insert("threads".to_owned(), json!(info.threads));
     map.insert("wall_seconds".to_owned(), json!(info.wall_seconds));
     map.insert("cpu_seconds".to_owned(), json!(info.cpu_seconds));
+    map.insert("first_thread_cpu_seconds".to_owned(), json!(info.first_thread_cpu_seconds));
     map.insert("events".to_owned(), json!(info.events));
     map.insert("events_per_second".to_owned(), json!(per_second));
     map.insert("peak_memory_bytes".to_owned(), json!(info.peak_memory_bytes));

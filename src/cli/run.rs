@@ -112,12 +112,17 @@ fn one(
     let mut watch = |standing: &Standing<'_>| line.show(standing, wall());
     let mut control = Control { until, max_events, threads, brake: brake.clone(), watch: Some(&mut watch) };
     let describe = |executed: &[Executed]| {
+        let first_thread = cpu_time().zip(cpu_before).map(|(now, before)| now.saturating_sub(before).as_secs_f64());
+        // The first thread of each system is this one.
+        let others = executed.iter().flat_map(|system| system.execution.threads.iter().skip(1));
+        let others: f64 = others.filter_map(|thread| thread.cpu_seconds).sum();
         Some(RunInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: host(),
             threads: threads.map_or(1, NonZeroUsize::get),
             wall_seconds: wall().as_secs_f64(),
-            cpu_seconds: cpu_time().zip(cpu_before).map(|(now, before)| now.saturating_sub(before).as_secs_f64()),
+            cpu_seconds: first_thread.map(|first| first + others),
+            first_thread_cpu_seconds: first_thread,
             events: executed.iter().map(|system| system.events).sum(),
             systems: executed.to_vec(),
             peak_memory_bytes: peak_memory(),

@@ -58,32 +58,62 @@ impl fmt::Debug for Channels<'_> {
 
 /// Deals the units of each layer: of the sequences of `layers`, `heads` each. Nothing where they do not fit.
 pub fn deal(layers: &[Lengths], heads: u32, channels: Channels<'_>) -> Option<Vec<Channel>> {
-    let mut longest_first: Vec<Vec<Group>> = Vec::with_capacity(layers.len());
-    for layer in layers {
-        let mut groups: Vec<Group> = layer.groups().iter().copied().filter(|group| group.tokens > 0).collect();
-        groups.sort_by_key(|group| Reverse(group.tokens));
-        longest_first.push(groups);
+    let longest_first = longest_first(layers);
+    let Some(length) = one_length(&longest_first) else { return balance(&longest_first, heads, channels) };
+    let counts = counts(&longest_first, heads);
+    if !round_fits(length, &counts, channels) {
+        return None;
     }
-    let length = longest_first.iter().flatten().next().map_or(0, |group| group.tokens);
-    if longest_first.iter().flatten().all(|group| group.tokens == length) {
-        let sequences = |groups: &Vec<Group>| groups.iter().map(|group| u64::from(group.sequences)).sum::<u64>();
-        let counts: Vec<u64> = longest_first.iter().map(|groups| u64::from(heads) * sequences(groups)).collect();
-        let by_channel = spread(&counts, channels.count, channels.side_by_side.max(1));
-        let rows = (channels.unit_rows)(length);
-        let fits = |channel: &Vec<u32>| {
-            let units: u64 = channel.iter().map(|&units| u64::from(units)).sum();
-            units.div_ceil(channels.side_by_side.max(1)) * rows <= channels.rows
-        };
-        let units = |count| if count > 0 { vec![Units { tokens: length, count }] } else { Vec::new() };
-        let channel = |counts: Vec<u32>| counts.into_iter().map(units).collect();
-        return by_channel.iter().all(fits).then(|| by_channel.into_iter().map(channel).collect());
-    }
-    balance(&longest_first, heads, channels)
+    let mut by_channel = vec![Vec::with_capacity(counts.len()); channels.count];
+    spread(&counts, channels.count, channels.side_by_side.max(1), |channel, count| {
+        by_channel[channel].push(if count > 0 { vec![Units { tokens: length, count }] } else { Vec::new() });
+    });
+    Some(by_channel)
 }
 
-/// Units of each channel by layer: each layer goes round the channels in bundles from where the last one stopped.
-fn spread(units: &[u64], channels: usize, bundle: u64) -> Vec<Vec<u32>> {
-    let mut by_channel = vec![Vec::with_capacity(units.len()); channels];
+/// Whether [`deal`] finds room for all units; of equal lengths it is a sum.
+pub fn fits(layers: &[Lengths], heads: u32, channels: Channels<'_>) -> bool {
+    let longest_first = longest_first(layers);
+    match one_length(&longest_first) {
+        Some(length) => round_fits(length, &counts(&longest_first, heads), channels),
+        None => balance(&longest_first, heads, channels).is_some(),
+    }
+}
+
+/// The sequences of each layer that have tokens.
+fn longest_first(layers: &[Lengths]) -> Vec<Vec<Group>> {
+    let sorted = |layer: &Lengths| {
+        let mut groups: Vec<Group> = layer.groups().iter().copied().filter(|group| group.tokens > 0).collect();
+        groups.sort_by_key(|group| Reverse(group.tokens));
+        groups
+    };
+    layers.iter().map(sorted).collect()
+}
+
+/// The length of all sequences, where it is one; 0 of none.
+fn one_length(layers: &[Vec<Group>]) -> Option<u64> {
+    let mut groups = layers.iter().flatten();
+    let length = groups.next().map_or(0, |group| group.tokens);
+    groups.all(|group| group.tokens == length).then_some(length)
+}
+
+/// Units of each layer.
+fn counts(layers: &[Vec<Group>], heads: u32) -> Vec<u64> {
+    let sequences = |groups: &Vec<Group>| groups.iter().map(|group| u64::from(group.sequences)).sum::<u64>();
+    layers.iter().map(|groups| u64::from(heads) * sequences(groups)).collect()
+}
+
+/// Whether units of one length have room where they come to lie when each layer goes round.
+fn round_fits(length: u64, counts: &[u64], channels: Channels<'_>) -> bool {
+    let mut units = vec![0_u64; channels.count];
+    spread(counts, channels.count, channels.side_by_side.max(1), |channel, count| units[channel] += u64::from(count));
+    let most = units.into_iter().max().unwrap_or(0);
+    most.div_ceil(channels.side_by_side.max(1)) * (channels.unit_rows)(length) <= channels.rows
+}
+
+/// Tells how many units each channel gets, layer by layer: each goes round the channels in bundles from where the one
+/// before stopped.
+fn spread(units: &[u64], channels: usize, bundle: u64, mut give: impl FnMut(usize, u32)) {
     let mut next = 0;
     for &count in units {
         let bundles = count.div_ceil(bundle);
@@ -91,14 +121,13 @@ fn spread(units: &[u64], channels: usize, bundle: u64) -> Vec<Vec<u32>> {
         // The last bundle may not be full.
         let missing = bundles * bundle - count;
         let last = if more > 0 { more - 1 } else { channels - 1 };
-        for (channel, list) in by_channel.iter_mut().enumerate() {
-            let place = (channel + channels - next) % channels;
+        for place in 0..channels {
             let full = (each + u64::from(place < more)) * bundle;
-            list.push((full - if place == last { missing } else { 0 }) as u32);
+            let channel = if next + place < channels { next + place } else { next + place - channels };
+            give(channel, (full - if place == last { missing } else { 0 }) as u32);
         }
         next = (next + more) % channels;
     }
-    by_channel
 }
 
 /// The units of a layer, the longest first, in bundles of so many.
@@ -240,7 +269,8 @@ mod tests {
 
     #[test]
     fn heads_are_spread_evenly_over_the_channels() {
-        let by_channel = spread(&[5, 5, 5], 4, 1);
+        let mut by_channel = vec![Vec::new(); 4];
+        spread(&[5, 5, 5], 4, 1, |channel, units| by_channel[channel].push(units));
         let sums: Vec<u32> = by_channel.iter().map(|units| units.iter().sum()).collect();
         assert_eq!(sums, [4, 4, 4, 3]);
         assert_eq!(by_channel[0], [2, 1, 1]);
@@ -306,6 +336,10 @@ mod tests {
             let rows = if side_by_side == 1 { 40 } else { 4000 };
             let channels = Channels { rows, side_by_side, ..small(count) };
             prop_assert_eq!(deal(&layers, heads, channels), balance(&groups, heads, channels));
+            for rows in 0..40 {
+                let channels = Channels { rows, ..channels };
+                prop_assert_eq!(fits(&layers, heads, channels), deal(&layers, heads, channels).is_some());
+            }
         }
 
         /// Every unit is somewhere, no channel is too full, and in a layer no channel is ahead of another by more than

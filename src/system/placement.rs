@@ -50,6 +50,8 @@ pub struct Placement {
     pub prompts: Vec<Range<u32>>,
     /// Sequences that are in the same of [`Self::groups`] and of [`Self::prompts`].
     cells: Vec<Range<u32>>,
+    /// How units lie in a PIM channel.
+    pim_slots: Option<Slots>,
     /// The PIM channels by what they get; their "layers" are the cells of each layer, see [`Self::slots`].
     pub classes: Vec<ChannelClass>,
     /// (sequence, KV head) units of each stack, by the cells of each layer.
@@ -63,7 +65,11 @@ impl Placement {
     pub fn of(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> Result<Self, SystemError> {
         let mut refused = match Self::attempt(spec, figures, job) {
             Err(error @ SystemError::KvDoesNotFit { .. }) => error,
-            done => return done,
+            Ok(mut placement) => {
+                placement.deal_channels(figures, job);
+                return Ok(placement);
+            }
+            Err(error) => return Err(error),
         };
         // Home and host together hold more than either: the longest context that both take is found by trying.
         if let SystemError::KvDoesNotFit { home, tokens_that_fit, .. } = &mut refused
@@ -100,6 +106,7 @@ impl Placement {
         }
     }
 
+    /// All but which channel holds which heads, which a search for the longest context need not know.
     fn attempt(spec: &SystemSpec, figures: &Figures, job: &Job<'_>) -> Result<Self, SystemError> {
         let (model, workload) = (job.model, job.workload);
         let mut gpu = Ledger::new("the GPU's memory", figures.gpu.capacity);
@@ -126,6 +133,7 @@ impl Placement {
             batch: workload.batch,
             cache: Cache::new(model, &spec.kv),
             cells: cells(&groups, &prompts),
+            pim_slots: None,
             prompts,
             groups,
             pipeline: spec.pipeline,
@@ -203,18 +211,10 @@ impl Placement {
         // What a unit has of a row.
         let (rows, row_bytes) = (slots.rows, row_bytes / slots.units_per_row);
         let unit_rows = |tokens| slots.unit_rows(device, tokens);
-        let channels =
-            Channels { count: count as usize, rows, side_by_side: slots.units_per_row, unit_rows: &unit_rows };
+        let channels = slots.channels(count, &unit_rows);
         let unit_bytes = |tokens| u64::from(model.kv_heads) * unit_rows(tokens) * row_bytes;
         let lengths = &job.workload.lengths;
         let demand = KvDemand::with(model.layers, model.kv_heads, lengths, &unit_bytes);
-        // A head stays whole in its channel: what fits is found by dealing the heads.
-        let cells = self.cells.clone();
-        let deal = |placed: &KvPlacement| {
-            let resident = |layer| cells.iter().map(move |group| group_split(Some(placed), layer, group, lengths).0);
-            let layers: Vec<Lengths> = (0..model.layers).flat_map(resident).collect();
-            channels::deal(&layers, model.kv_heads, channels)
-        };
         let whole = |units| KvPlacement::whole_units(demand.clone(), units);
         // Of equal lengths each unit bears its part of the channels that have a head fewer than others.
         let fullest = (demand.units() * u64::from(model.kv_heads)).div_ceil(count) * count;
@@ -226,7 +226,10 @@ impl Placement {
             }
         };
         let cut = |tokens| KvPlacement::cut_to(demand.clone(), tokens, &cut_bytes);
-        let fits = |placed: &KvPlacement| placed.resident_bytes <= all.0 && deal(placed).is_some();
+        // A head stays whole in its channel: what fits is found by dealing the heads.
+        let fits = |placed: &KvPlacement| {
+            placed.resident_bytes <= all.0 && channels::fits(&self.slot_lengths(placed, job), model.kv_heads, channels)
+        };
         let units_that_fit = || most(0, demand.units(), |units| fits(&whole(units)));
         let tokens_that_fit = || most(0, lengths.longest(), |tokens| fits(&cut(tokens)));
         let mut placed = whole(demand.units());
@@ -254,16 +257,32 @@ impl Placement {
             let what = if prompt > 0 { "tables, and a layer's prompts under clustering" } else { "tables of queries" };
             ledger.take(what, Bytes(count * slots.shared * device.row_bytes().0))?;
         }
-        let by_channel = deal(&placed).unwrap_or_default();
-        let (slots, stacks) = (model.layers as usize * cells.len(), pim.stacks as usize);
-        self.stack_units = channels::by_stack(&by_channel, slots, stacks);
-        if !self.prompts.is_empty() {
-            self.stack_lengths = channels::lengths_by_stack(&by_channel, slots, stacks);
-        }
-        self.classes = channels::classes(by_channel);
         self.pim = Some(ledger);
         self.resident = Some(placed);
+        self.pim_slots = Some(slots);
         self.take_buffers(job)
+    }
+
+    /// What the cells of each layer have in the home.
+    fn slot_lengths(&self, placed: &KvPlacement, job: &Job<'_>) -> Vec<Lengths> {
+        let of = |layer, group| group_split(Some(placed), layer, group, &job.workload.lengths).0;
+        (0..job.model.layers).flat_map(|layer| self.cells.iter().map(move |group| of(layer, group))).collect()
+    }
+
+    /// Which channel holds which heads of what lies in PIM stacks.
+    fn deal_channels(&mut self, figures: &Figures, job: &Job<'_>) {
+        let (Some(pim), Some(slots), Some(placed)) = (&figures.pim, &self.pim_slots, &self.resident) else { return };
+        let count = u64::from(pim.stacks) * u64::from(pim.device.channels_per_stack());
+        let unit_rows = |tokens| slots.unit_rows(&pim.device, tokens);
+        let layers = self.slot_lengths(placed, job);
+        let by_channel =
+            channels::deal(&layers, job.model.kv_heads, slots.channels(count, &unit_rows)).unwrap_or_default();
+        let stacks = pim.stacks as usize;
+        self.stack_units = channels::by_stack(&by_channel, layers.len(), stacks);
+        if !self.prompts.is_empty() {
+            self.stack_lengths = channels::lengths_by_stack(&by_channel, layers.len(), stacks);
+        }
+        self.classes = channels::classes(by_channel);
     }
 
     /// What is not in its home lies in pinned host memory.
@@ -448,6 +467,11 @@ impl Slots {
         let rows = device.channel_rows().saturating_sub(shared);
         pq::wave_rows(device, &shape, lengths.shortest())?;
         Ok(Self { shape: Some(shape), head_dim, units_per_row, rows, shared })
+    }
+
+    /// `count` channels that are filled so.
+    fn channels<'a>(&self, count: u64, unit_rows: &'a dyn Fn(u64) -> u64) -> Channels<'a> {
+        Channels { count: count as usize, rows: self.rows, side_by_side: self.units_per_row, unit_rows }
     }
 
     fn unit_rows(&self, device: &DeviceSpec, tokens: u64) -> u64 {

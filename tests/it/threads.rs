@@ -176,6 +176,10 @@ fn does_run_json_say_what_the_threads_did() {
         // The hand-over of the device, in picoseconds.
         let lookahead = if expected == 1 { serde_json::Value::Null } else { 3_600_000.into() };
         assert_eq!(system["lookahead_ps"], lookahead);
+        let cpu = |key: &str| info[key].as_f64();
+        let others: f64 = threads.iter().skip(1).filter_map(|thread| thread["cpu_seconds"].as_f64()).sum();
+        let all = cpu("first_thread_cpu_seconds").map(|first| first + others);
+        assert!(cpu("cpu_seconds").zip(all).is_none_or(|(cpu, all)| (cpu - all).abs() < 1e-6));
         for thread in threads {
             assert!(thread["busy_seconds"].as_f64().unwrap() > 0.0 && thread["blocked_seconds"].is_f64());
             assert_eq!(thread["cpu_seconds"].is_f64(), Path::new("/proc/thread-self/schedstat").exists());

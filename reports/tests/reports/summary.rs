@@ -95,7 +95,8 @@ fn what_is_in_run_json() {
         host: "machine".to_owned(),
         threads: 2,
         wall_seconds: 0.5,
-        cpu_seconds: Some(0.25),
+        cpu_seconds: Some(0.5),
+        first_thread_cpu_seconds: Some(0.25),
         events: 1_000,
         peak_memory_bytes: None,
         systems: vec![
