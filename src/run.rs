@@ -385,7 +385,8 @@ pub fn run_to_files_within(
     let systems: Vec<(&SystemInput, &SystemReport)> = kept.iter().zip(reports).collect();
     let decodes = run.systems.iter().any(SystemReport::decodes);
     let breakdown = decodes.then(|| reports::figure::breakdown::svg(&run.systems)).transpose()?;
-    let share = (!run.points.is_empty()).then(|| reports::figure::share::svg(&run.points)).transpose()?;
+    let share = reports::figure::share::svg(&run.points)?;
+    let latency = reports::figure::latency::svg(&run.points)?;
     let drawn = loaded.sweep.is_empty() && !systems.is_empty();
     let timeline = (drawn && decodes).then(|| reports::figure::timeline::svg(&systems)).transpose()?;
     let prompts = run.systems.iter().any(|system| system.prefill.is_some());
@@ -395,6 +396,7 @@ pub fn run_to_files_within(
     let figures = Figures {
         breakdown: breakdown.as_deref(),
         share: share.as_deref(),
+        latency: latency.as_deref(),
         timeline: timeline.as_deref(),
         prefill: prefill.as_deref(),
         prefill_timeline: prefill_timeline.as_deref(),
@@ -404,6 +406,7 @@ pub fn run_to_files_within(
 
     let pictures = [
         ("breakdown.svg", &breakdown),
+        ("latency.svg", &latency),
         ("share.svg", &share),
         ("timeline.svg", &timeline),
         ("prefill.svg", &prefill),

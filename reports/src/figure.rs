@@ -4,6 +4,8 @@ pub mod accuracy;
 pub mod breakdown;
 mod canvas;
 pub mod error_bits;
+pub mod latency;
+mod lines;
 pub mod palette;
 mod scatter;
 pub mod share;

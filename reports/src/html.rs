@@ -9,6 +9,7 @@ use crate::analyse::{PointReport, RunReport, SystemReport};
 use crate::critical_path::{Part, Segment};
 use crate::figure::palette::{self, hex};
 use crate::prefill::PrefillReport;
+use crate::sweep::{self, Column};
 use crate::table::{ENERGY_GROUPS, plain};
 use crate::text::{actor_name, escape, percent, significant};
 
@@ -17,6 +18,8 @@ use crate::text::{actor_name, escape, percent, significant};
 pub struct Figures<'a> {
     /// breakdown.svg.
     pub breakdown: Option<&'a str>,
+    /// latency.svg.
+    pub latency: Option<&'a str>,
     /// share.svg.
     pub share: Option<&'a str>,
     /// timeline.svg.
@@ -64,6 +67,7 @@ pub fn page(run: &RunReport, figures: &Figures<'_>) -> String {
     if !run.points.is_empty() {
         page.points(&run.points);
     }
+    page.figure("Latency over the sweep", figures.latency);
     page.figure("Communication over the sweep", figures.share);
     page.figure("Error against time and memory", figures.accuracy);
     page.figure("The prefill", figures.prefill_timeline);
@@ -224,32 +228,23 @@ impl Page {
 
     fn points(&mut self, points: &[PointReport]) {
         self.put("<h2>Points of the sweep</h2>\n<div class=\"wide\"><table class=\"sweep\">\n<thead><tr>");
-        let prefill = points.iter().flat_map(|point| &point.systems).any(|system| system.prefill.is_some());
-        let first = prefill.then_some("time to first token");
-        let headings = ["point", "system"].into_iter().chain(first);
-        let attention = points.iter().flat_map(|point| &point.systems).any(|system| system.attention.layers > 0);
-        let after = attention.then_some("attention of a layer");
-        let headings = headings.chain(["latency per token"]).chain(after);
-        for heading in headings.chain(["tokens per second", "exposed", "busy"]) {
-            self.put(&format!("<th scope=\"col\">{heading}</th>"));
+        let (columns, rows) = sweep::table(points);
+        let text = |column: &Column| if column.text { " class=\"text\"" } else { "" };
+        for column in &columns {
+            self.put(&format!("<th scope=\"col\"{}>{}</th>", text(column), escape(&column.heading)));
         }
         self.put("</tr></thead>\n<tbody>\n");
-        for point in points {
-            let keys: Vec<String> = point.keys.iter().map(|(key, value)| format!("{key} = {}", plain(value))).collect();
-            for system in &point.systems {
-                let first = system.prefill.as_ref().map_or_else(|| "–".to_owned(), |p| p.latency().to_string());
-                let rest = [
-                    significant(system.tokens_per_second()),
-                    percent(system.breakdown.communication_share()),
-                    percent(system.communication_busy_share()),
-                ];
-                let of_layer = attention.then(|| system.attention.per_layer().to_string());
-                let cells = prefill.then_some(first).into_iter().chain([system.latency_per_token().to_string()]);
-                let cells = cells.chain(of_layer).chain(rest);
-                self.row("", &escape(&keys.join(", ")), std::iter::once(system.name.clone()).chain(cells));
+        for row in rows {
+            self.put("<tr>");
+            for (column, cell) in columns.iter().zip(row) {
+                self.put(&format!("<td{}>{}</td>", text(column), escape(&cell)));
             }
+            self.put("</tr>\n");
         }
         self.put("</tbody></table></div>\n");
+        if columns.iter().any(|column| column.name == "exposed") {
+            self.put(&format!("<p class=\"quiet\">{}</p>\n", escape(sweep::SHARES)));
+        }
     }
 
     fn critical_paths(&mut self, systems: &[SystemReport]) {
@@ -385,7 +380,7 @@ thead th{max-width:16rem;white-space:normal;overflow-wrap:break-word}
 tbody tr{border-bottom:1px solid var(--line)}
 tbody tr:hover{background:var(--stripe)}
 th[scope=row]{text-align:left;font-weight:400}
-th.text,td.text,.sweep th:nth-child(2),.sweep td:nth-child(2){text-align:left}
+th.text,td.text{text-align:left}
 td.value{white-space:normal;max-width:14rem}
 td.prose{text-align:left;white-space:normal;min-width:18rem;max-width:40rem}
 thead th:first-child,.points thead th,.points td{text-align:left}

@@ -55,6 +55,7 @@ pub mod prefill;
 pub mod run_info;
 pub mod stopped;
 pub mod summary;
+mod sweep;
 pub mod table;
 pub mod text;
 pub mod trace_view;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use sim_core::Category;
 
 use crate::analyse::{Accuracy, PointReport, RunReport, SystemReport, Use};
-use crate::clustering::Clustering;
-use crate::prefill::{PrefillReport, signed};
+use crate::prefill::PrefillReport;
+use crate::sweep::{self, Column};
 use crate::text::{percent, printable, shortened, significant};
 
 /// The columns of the terminal that the tables fit in.
@@ -168,74 +168,15 @@ const MEMORIES: [(&str, MemoryOf); 3] =
 /// One row per point and system of a sweep.
 pub fn points(points: &[PointReport]) -> String {
     let mut table = new_table();
-    // Points may differ in their keys: a system can have keys that another does not.
-    let mut keys: Vec<&str> = Vec::new();
-    for (key, _) in points.iter().flat_map(|point| &point.keys) {
-        if !keys.contains(&key.as_str()) {
-            keys.push(key);
-        }
+    let (columns, rows) = sweep::table(points);
+    let head = |c: &Column| if c.text { Cell::new(&c.name) } else { right(c.name.clone()) };
+    let cell = |(c, text): (&Column, String)| if c.text { Cell::new(shortened(&text, 50)) } else { right(text) };
+    table.set_header(columns.iter().map(head));
+    for row in rows {
+        table.add_row(columns.iter().zip(row).map(cell));
     }
-    let mut header: Vec<Cell> = keys.iter().map(|key| Cell::new(printable(key))).collect();
-    header.push(Cell::new("system"));
-    // Of a sweep with prompts the time to first token; the widest tables still fit.
-    let prefill = points.iter().flat_map(|point| &point.systems).any(|system| system.prefill.is_some());
-    if prefill {
-        header.push(right("first token".to_owned()));
-    }
-    let of_clustering = |system: &SystemReport| system.prefill.as_ref().is_some_and(|p| p.clustering.is_some());
-    let clustering = points.iter().flat_map(|point| &point.systems).any(of_clustering);
-    if clustering {
-        header.extend(["GPU layer", "clustering", "margin", "hidden"].map(|name| right(name.to_owned())));
-    }
-    let decodes = points.iter().flat_map(|point| &point.systems).any(SystemReport::decodes);
-    header.extend(decodes.then(|| right("latency/token".to_owned())));
-    let attention = points.iter().flat_map(|point| &point.systems).any(|system| system.attention.layers > 0);
-    header.extend(attention.then(|| right("attention/layer".to_owned())));
-    if decodes {
-        header.extend(["tokens/s", "exposed", "busy"].map(|name| right(name.to_owned())));
-    }
-    let with_error = points.iter().flat_map(|point| &point.systems).any(|system| system.accuracy.is_some());
-    header.extend(with_error.then(|| right("error".to_owned())));
-    table.set_header(header);
-    for point in points {
-        for system in &point.systems {
-            let value =
-                |key: &&str| point.keys.iter().find(|(k, _)| k == key).map_or_else(String::new, |(_, v)| plain(v));
-            let mut row: Vec<Cell> = keys.iter().map(|key| Cell::new(shortened(&value(key), 40))).collect();
-            let partial = if system.stopped.is_some() { " (partial)" } else { "" };
-            row.push(Cell::new(shortened(&system.name, 40) + partial));
-            if prefill {
-                row.push(right(system.prefill.as_ref().map_or("-".to_owned(), |p| p.latency().to_string())));
-            }
-            if clustering {
-                let cell = |value: &dyn Fn(&Clustering) -> String| {
-                    right(system.prefill.as_ref().map_or("-".to_owned(), |p| p.clustering_cell(value)))
-                };
-                row.push(cell(&|c| c.gpu_layer().to_string()));
-                row.push(cell(&|c| c.layer().to_string()));
-                row.push(cell(&|c| signed(c.margin())));
-                row.push(cell(&|c| if c.hidden() { "yes" } else { "no" }.to_owned()));
-            }
-            if decodes {
-                row.push(right(system.latency_per_token().to_string()));
-            }
-            if attention {
-                row.push(right(system.attention.per_layer().to_string()));
-            }
-            if decodes {
-                row.push(right(significant(system.tokens_per_second())));
-                row.push(right(percent(system.breakdown.communication_share())));
-                row.push(right(percent(system.communication_busy_share())));
-            }
-            if with_error {
-                let error = system.accuracy.as_ref().map(|accuracy| percent(accuracy.error));
-                row.push(right(error.unwrap_or_else(|| "-".to_owned())));
-            }
-            table.add_row(row);
-        }
-    }
-    let legend =
-        if decodes { "exposed: communication on the critical path; busy: any transfer under way\n" } else { "" };
+    let shares = columns.iter().any(|column| column.name == "exposed");
+    let legend = if shares { format!("{}\n", sweep::SHARES) } else { String::new() };
     format!("{}{legend}", rendered(&table))
 }
 

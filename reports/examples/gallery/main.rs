@@ -80,10 +80,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let many: Vec<_> = run.points.iter().flat_map(|point| point.systems.clone()).collect();
     let breakdown = figure::breakdown::svg(&many)?;
     let share = figure::share::svg(&run.points)?;
-    let figures = html::Figures { breakdown: Some(&breakdown), share: Some(&share), ..html::Figures::default() };
+    let latency = figure::latency::svg(&run.points)?;
+    let figures = html::Figures {
+        breakdown: Some(&breakdown),
+        latency: latency.as_deref(),
+        share: share.as_deref(),
+        ..html::Figures::default()
+    };
     files::write_text(&directory.join("sweep.html"), &html::page(&run, &figures))?;
     files::write_text(&directory.join("many.svg"), &breakdown)?;
-    files::write_text(&directory.join("share.svg"), &share)?;
+    files::write_text(&directory.join("share.svg"), &share.unwrap_or_default())?;
+    files::write_text(&directory.join("latency.svg"), &latency.unwrap_or_default())?;
     println!("{}", table::table(&run));
     Ok(())
 }

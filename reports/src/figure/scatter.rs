@@ -4,8 +4,8 @@
 //! the plot says what the numbers are.
 
 use super::canvas::{Anchor, Canvas, Font, SMALL, cut, draw, few, text_width, tick_label, ticks};
+use super::lines::marker;
 use super::palette::{GRID, INK, LINES};
-use super::share::marker;
 use crate::error::ReportError;
 
 /// A point.

@@ -44,8 +44,9 @@ fn can_a_name_break_out_of_a_figure_or_the_page() {
     let points = vec![PointReport { keys: vec![(NASTY.to_owned(), json!(NASTY))], systems: vec![report.clone()] }];
     let breakdown = figure::breakdown::svg(std::slice::from_ref(&report)).unwrap();
     let timeline = figure::timeline::svg(&[(&input, &report)]).unwrap();
-    let share = figure::share::svg(&points).unwrap();
-    for svg in [&breakdown, &timeline, &share] {
+    let share = figure::share::svg(&points).unwrap().unwrap();
+    let latency = figure::latency::svg(&points).unwrap().unwrap();
+    for svg in [&breakdown, &timeline, &share, &latency] {
         check_markup(svg, &[]);
     }
     let run = RunReport {
@@ -60,6 +61,7 @@ fn can_a_name_break_out_of_a_figure_or_the_page() {
         breakdown: Some(&breakdown),
         timeline: Some(&timeline),
         share: Some(&share),
+        latency: Some(&latency),
         ..html::Figures::default()
     };
     let page = html::page(&run, &figures);
@@ -82,7 +84,10 @@ fn is_a_figure_drawn_for_any_number_of_systems_and_points() {
             .into_iter()
             .map(|system| PointReport { keys: vec![("x".to_owned(), json!(system.name))], systems: vec![system] })
             .collect();
-        check_markup(&figure::share::svg(&points).unwrap(), &[]);
+        for svg in [figure::share::svg(&points).unwrap(), figure::latency::svg(&points).unwrap()] {
+            assert_eq!(svg.is_some(), count > 0);
+            check_markup(&svg.unwrap_or_else(|| "<svg></svg>".to_owned()), &[]);
+        }
     }
 }
 
