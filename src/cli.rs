@@ -8,6 +8,7 @@ mod list;
 mod progress;
 mod quantize;
 mod run;
+mod sweep;
 mod trace;
 mod validate;
 
@@ -33,6 +34,10 @@ struct Arguments {
 enum Command {
     /// Run every system of a scenario: prints the breakdown table and writes the reports
     Run(run::Arguments),
+    /// Run the points of a scenario's sweep side by side; what is finished is kept
+    Sweep(sweep::Arguments),
+    /// Put the shards of a sweep together
+    Merge(sweep::Merge),
     /// Recompute reference tables: prints cases and errors, exit code 1 where a bound does not hold
     Validate(validate::Arguments),
     /// Measure what KV codecs do to a model's own keys and values: error of attention against bits
@@ -56,6 +61,9 @@ enum Failure {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Run(Box<RunError>),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Sweep(Box<crate::sweep::SweepError>),
     #[error(transparent)]
     Report(#[from] reports::ReportError),
     #[error("{message}")]
@@ -82,8 +90,9 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Run(error) if !error.is_input() => 1,
+            Self::Sweep(error) if !error.is_input() => 1,
             Self::Report(reports::ReportError::LawBroken { .. }) => 1,
-            Self::Run(_) | Self::Report(_) | Self::Input { .. } => 2,
+            Self::Run(_) | Self::Sweep(_) | Self::Report(_) | Self::Input { .. } => 2,
             Self::Interrupted => INTERRUPTED,
             Self::Closed => 0,
         }
@@ -128,6 +137,8 @@ pub fn main() -> ExitCode {
     };
     let done = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Merge(arguments) => sweep::merge(&arguments),
         Command::Validate(arguments) => return validate::validate(&arguments),
         Command::Quantize(arguments) => quantize::quantize(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),

@@ -1,7 +1,8 @@
 //! Where does the time of a generated token go, and what would another memory system change?
 //!
 //! [`scenario`] reads and checks a scenario file against the [`catalogue`], [`system`] assembles and runs each of its
-//! systems as actors that exchange timed messages, [`mod@run`] goes through all points and systems and writes the reports.
+//! systems as actors that exchange timed messages, [`mod@run`] goes through all points and systems and writes the reports,
+//! [`mod@sweep`] does so side by side.
 //! The binary is [`cli`] and nothing else.
 //!
 //! ```
@@ -33,6 +34,7 @@ mod parallel;
 pub mod quantize;
 pub mod run;
 pub mod scenario;
+pub mod sweep;
 pub mod system;
 pub mod tensors;
 pub mod threads;

@@ -154,7 +154,7 @@ pub fn simulate_within(
 }
 
 /// The keys of a point of a sweep, for people.
-fn written(keys: &[(String, serde_json::Value)]) -> String {
+pub(crate) fn written(keys: &[(String, serde_json::Value)]) -> String {
     let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
     keys.join(" ")
 }
@@ -383,15 +383,48 @@ pub fn run_to_files_within(
     let reports: Vec<&SystemReport> =
         run.systems.iter().chain(run.points.iter().flat_map(|point| &point.systems)).collect();
     let systems: Vec<(&SystemInput, &SystemReport)> = kept.iter().zip(reports).collect();
+    if outputs.trace {
+        output.write("trace.json", |out| reports::perfetto::write(out, &systems))?;
+    }
+    let drawn: &[_] = if loaded.sweep.is_empty() { &systems } else { &[] };
+    write_reports(&mut output, &run, drawn)?;
+    if let Some(info) = describe(&executed) {
+        output.write_text("run.json", &reports::run_info::to_json(&info))?;
+    }
+    output.commit(&OPTIONAL)?;
+    Ok((run, executed))
+}
+
+/// The files that not every run has. What an earlier run left of them and this one does not write would not belong to its
+/// summary.json.
+pub(crate) const OPTIONAL: [&str; 10] = [
+    "breakdown.svg",
+    "latency.svg",
+    "share.svg",
+    "timeline.svg",
+    "prefill.svg",
+    "prefill-timeline.svg",
+    "accuracy.svg",
+    "results.csv",
+    "trace.json",
+    "spans-open.csv",
+];
+
+/// Writes what follows from the reports of all systems; `drawn` are those whose timelines are shown.
+pub(crate) fn write_reports(
+    output: &mut Output,
+    run: &RunReport,
+    drawn: &[(&SystemInput, &SystemReport)],
+) -> Result<(), ReportError> {
     let decodes = run.systems.iter().any(SystemReport::decodes);
     let breakdown = decodes.then(|| reports::figure::breakdown::svg(&run.systems)).transpose()?;
     let share = reports::figure::share::svg(&run.points)?;
     let latency = reports::figure::latency::svg(&run.points)?;
-    let drawn = loaded.sweep.is_empty() && !systems.is_empty();
-    let timeline = (drawn && decodes).then(|| reports::figure::timeline::svg(&systems)).transpose()?;
+    let timeline = (!drawn.is_empty() && decodes).then(|| reports::figure::timeline::svg(drawn)).transpose()?;
     let prompts = run.systems.iter().any(|system| system.prefill.is_some());
     let prefill = prompts.then(|| reports::figure::breakdown::prefill_svg(&run.systems)).transpose()?;
-    let prefill_timeline = (prompts && drawn).then(|| reports::figure::timeline::prefill_svg(&systems)).transpose()?;
+    let prompts_drawn = prompts && !drawn.is_empty();
+    let prefill_timeline = prompts_drawn.then(|| reports::figure::timeline::prefill_svg(drawn)).transpose()?;
     let accuracy = reports::figure::accuracy::svg(&run.scenario, &run.systems, &run.points)?;
     let figures = Figures {
         breakdown: breakdown.as_deref(),
@@ -402,9 +435,9 @@ pub fn run_to_files_within(
         prefill_timeline: prefill_timeline.as_deref(),
         accuracy: accuracy.as_deref(),
     };
-    let page = reports::html::page(&run, &figures);
-
-    let pictures = [
+    let page = reports::html::page(run, &figures);
+    let results = (!run.points.is_empty()).then(|| reports::results::to_csv(&run.points));
+    let optional = [
         ("breakdown.svg", &breakdown),
         ("latency.svg", &latency),
         ("share.svg", &share),
@@ -412,24 +445,15 @@ pub fn run_to_files_within(
         ("prefill.svg", &prefill),
         ("prefill-timeline.svg", &prefill_timeline),
         ("accuracy.svg", &accuracy),
+        ("results.csv", &results),
     ];
-    for (name, text) in pictures {
+    for (name, text) in optional {
         if let Some(text) = text {
             output.write_text(name, text)?;
         }
     }
     output.write_text("report.html", &page)?;
-    if outputs.trace {
-        output.write("trace.json", |out| reports::perfetto::write(out, &systems))?;
-    }
-    output.write_text("summary.json", &reports::summary::to_json(&run))?;
-    if let Some(info) = describe(&executed) {
-        output.write_text("run.json", &reports::run_info::to_json(&info))?;
-    }
-    // What an earlier run left here and this one does not write would not belong to summary.json.
-    let pictures = pictures.map(|(name, _)| name);
-    output.commit(&[&pictures[..], &["trace.json", "spans-open.csv"]].concat())?;
-    Ok((run, executed))
+    output.write_text("summary.json", &reports::summary::to_json(run))
 }
 
 fn output_error(outputs: &Outputs, name: &str, source: std::io::Error) -> ReportError {

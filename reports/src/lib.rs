@@ -52,6 +52,7 @@ mod lanes;
 pub mod laws;
 pub mod perfetto;
 pub mod prefill;
+pub mod results;
 pub mod run_info;
 pub mod stopped;
 pub mod summary;

@@ -56,19 +56,24 @@ pub(crate) fn clustering(system: &SystemReport) -> Option<&Clustering> {
 }
 
 /// Whether it is a run of tokens.
-fn tokens(system: &SystemReport) -> bool {
+pub(crate) fn tokens(system: &SystemReport) -> bool {
     system.decodes() && system.kernel.is_none()
 }
 
-/// The columns, and a row for each point and system.
-pub(crate) fn table(points: &[PointReport]) -> (Vec<Column>, Vec<Vec<String>>) {
-    // Points may differ in their keys: a system can have keys that another does not.
+/// The keys of all points. They may differ: a system can have keys that another does not.
+pub(crate) fn keys(points: &[PointReport]) -> Vec<&str> {
     let mut keys: Vec<&str> = Vec::new();
     for (key, _) in points.iter().flat_map(|point| &point.keys) {
         if !keys.contains(&key.as_str()) {
             keys.push(key);
         }
     }
+    keys
+}
+
+/// The columns, and a row for each point and system.
+pub(crate) fn table(points: &[PointReport]) -> (Vec<Column>, Vec<Vec<String>>) {
+    let keys = keys(points);
     let systems = || points.iter().flat_map(|point| &point.systems);
     let figures: Vec<_> = FIGURES.iter().filter(|(_, _, cell)| systems().any(|s| cell(s).is_some())).collect();
     let mut columns: Vec<Column> = keys.iter().map(|key| Column::words(&printable(key))).collect();

@@ -40,6 +40,8 @@ pub(super) struct Line {
     system: (usize, Duration),
     /// State: when the line was last written.
     last: Duration,
+    /// State: of a sweep, how many points were there at the beginning, and when that was.
+    first: Option<(usize, Duration)>,
 }
 
 impl Line {
@@ -47,7 +49,7 @@ impl Line {
     pub(super) fn new(wanted: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         let log = std::env::var_os("RUST_LOG").is_some();
-        Self { wanted: wanted && terminal && !log, system: (0, Duration::ZERO), last: Duration::ZERO }
+        Self { wanted: wanted && terminal && !log, system: (0, Duration::ZERO), last: Duration::ZERO, first: None }
     }
 
     /// Writes the line over the one before, `elapsed` after the run began.
@@ -63,6 +65,33 @@ impl Line {
             put(&format!("\r\x1b[?7l{text}\x1b[K\x1b[?7h"));
         }
     }
+}
+
+impl Line {
+    /// The same of a sweep: how many points are there, of how many.
+    pub(super) fn points(&mut self, done: usize, all: usize, elapsed: Duration) {
+        if done == 0 || self.first.is_none() {
+            self.first = Some((done, elapsed));
+        }
+        if self.wanted && elapsed >= PATIENCE && elapsed.saturating_sub(self.last) >= PERIOD {
+            self.last = elapsed;
+            let (first, begun) = self.first.unwrap_or_default();
+            SHOWN.store(true, Ordering::Relaxed);
+            put(&format!("\r\x1b[?7l{}\x1b[K\x1b[?7h", bar(done, all, done - first, elapsed.saturating_sub(begun))));
+        }
+    }
+}
+
+/// The line of a sweep of which `fresh` points were run in `elapsed`.
+fn bar(done: usize, all: usize, fresh: usize, elapsed: Duration) -> String {
+    const CELLS: usize = 30;
+    let filled = done * CELLS / all.max(1);
+    let mut text = format!("[{}{}] {done} of {all} points", "#".repeat(filled), ".".repeat(CELLS - filled));
+    if fresh > 0 {
+        let left = elapsed.as_secs_f64() * (all - done) as f64 / fresh as f64;
+        let _ = write!(text, "  {} left", words(left.round() as u64));
+    }
+    text
 }
 
 /// The line of a system that has been running for `elapsed`.
@@ -114,5 +143,14 @@ mod tests {
         check("", 1, 30, &format!("{start}0.5 %  1.0 M events/s  1 h 39 min left"));
         let point = "gpu\u{fffd} workload.context=4096 (2 of 4)  1.500 ms  50.0 %  0.5 M events/s  1 min 00 s left";
         check("workload.context=4096", 100, 60, point);
+    }
+
+    #[test]
+    fn a_sweep_says_how_many_points_are_there() {
+        let sixty = Duration::from_mins(1);
+        assert_eq!(bar(0, 40, 0, sixty), "[..............................] 0 of 40 points");
+        // Ten were there already.
+        assert_eq!(bar(20, 40, 10, sixty), "[###############...............] 20 of 40 points  2 min 00 s left");
+        assert_eq!(bar(40, 40, 40, sixty), "[##############################] 40 of 40 points  0 s left");
     }
 }

@@ -17,5 +17,6 @@ mod prefill;
 mod quantize;
 mod quickstart;
 mod scenarios;
+mod sweep;
 mod threads;
 mod trace;
