@@ -16,6 +16,7 @@ mod mixed;
 mod oracle;
 mod power;
 mod pq;
+mod presets;
 mod program;
 mod random;
 mod refresh;
