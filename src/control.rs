@@ -52,6 +52,8 @@ pub struct Control<'a> {
     pub max_events: Option<u64>,
     /// The most threads for each system; `None` is one.
     pub threads: Option<NonZeroUsize>,
+    /// Whether the commands of PIM channels are kept.
+    pub commands: bool,
     /// Stops the run from outside.
     pub brake: Brake,
     /// Hears how far it is: when a system begins and every 65,536 messages, or after every window of several threads.
@@ -60,9 +62,14 @@ pub struct Control<'a> {
 
 impl fmt::Debug for Control<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { until, max_events, threads, brake, watch } = self;
+        let Self { until, max_events, threads, commands, brake, watch } = self;
         let mut debug = f.debug_struct("Control");
-        debug.field("until", until).field("max_events", max_events).field("threads", threads).field("brake", brake);
+        debug
+            .field("until", until)
+            .field("max_events", max_events)
+            .field("threads", threads)
+            .field("commands", commands);
+        debug.field("brake", brake);
         debug.field("watch", &watch.is_some()).finish()
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use miette::Diagnostic;
+use reports::commands::CommandWriter;
 use reports::csv::SpanWriter;
 use reports::html::Figures;
 use reports::run_info::{Executed, RunInfo};
@@ -282,7 +283,7 @@ impl Runner<'_, '_> {
     fn one(&mut self, name: &str, at: &str, simulate: &mut Simulate<'_>) -> Result<SystemReport, RunError> {
         self.place.0 += 1;
         let limits = self.control.limits(self.events);
-        let conduct = Conduct { limits: &limits, threads: self.control.threads() };
+        let conduct = Conduct { limits: &limits, threads: self.control.threads(), commands: self.control.commands };
         let (control, place) = (&mut *self.control, self.place);
         let mut progress = |tasks, progress| {
             control.tell(&Standing { system: name, point: at, place, tasks, progress });
@@ -356,6 +357,12 @@ pub fn run_to_files_within(
     let no_spans = |source| output_error(outputs, "spans.csv", source);
     let file = output.create("spans.csv").map_err(no_spans)?;
     let mut writer = SpanWriter::new(std::io::BufWriter::new(file)).map_err(no_spans)?;
+    let no_commands = |source| output_error(outputs, "commands.csv", source);
+    let mut commands = None;
+    if control.commands {
+        let file = output.create("commands.csv").map_err(no_commands)?;
+        commands = Some(CommandWriter::new(std::io::BufWriter::new(file)).map_err(no_commands)?);
+    }
 
     // All spans are kept where they are drawn: a run's own, and a traced sweep's.
     let keep = loaded.sweep.is_empty() || outputs.trace;
@@ -363,9 +370,13 @@ pub fn run_to_files_within(
     let mut executed = Vec::new();
     let run = simulate_within(loaded, control, &mut |point, input, _| {
         writer.system(point, &input.name, &input.actors, &input.spans).map_err(no_spans)?;
+        if let Some(writer) = &mut commands {
+            writer.system(point, &input.name, &input.actors, &input.commands.rows).map_err(no_commands)?;
+        }
         let (system, point_of) = (input.name.clone(), point.to_owned());
         let execution = input.execution.clone();
-        executed.push(Executed { system, point: point_of, events: input.events, execution });
+        let (events, commands_left_out) = (input.events, input.commands.left_out);
+        executed.push(Executed { system, point: point_of, events, execution, commands_left_out });
         if input.stopped.is_some() {
             output.write("spans-open.csv", |out| {
                 let mut open = SpanWriter::new(out)?;
@@ -379,6 +390,9 @@ pub fn run_to_files_within(
         Ok(())
     })?;
     writer.finish().map_err(no_spans)?;
+    if let Some(writer) = commands {
+        writer.finish().map_err(no_commands)?;
+    }
 
     let reports: Vec<&SystemReport> =
         run.systems.iter().chain(run.points.iter().flat_map(|point| &point.systems)).collect();
@@ -397,7 +411,7 @@ pub fn run_to_files_within(
 
 /// The files that not every run has. What an earlier run left of them and this one does not write would not belong to its
 /// summary.json.
-pub(crate) const OPTIONAL: [&str; 10] = [
+pub(crate) const OPTIONAL: [&str; 11] = [
     "breakdown.svg",
     "latency.svg",
     "share.svg",
@@ -407,6 +421,7 @@ pub(crate) const OPTIONAL: [&str; 10] = [
     "accuracy.svg",
     "results.csv",
     "trace.json",
+    "commands.csv",
     "spans-open.csv",
 ];
 

@@ -81,6 +81,8 @@ pub struct Conduct<'a> {
     pub limits: &'a Limits,
     /// The most threads.
     pub threads: usize,
+    /// Whether the commands of PIM channels are kept.
+    pub commands: bool,
 }
 
 /// Runs one system. `progress` hears how many tasks there are, once before the run and every now and
@@ -101,7 +103,10 @@ pub fn simulate(
         assumptions.extend(prefill::assumptions());
     }
     let mut machine = Machine::build(&figures, &placement, job, seed)?;
-    let Conduct { limits, threads } = conduct;
+    if conduct.commands {
+        machine.record();
+    }
+    let Conduct { limits, threads, .. } = conduct;
     let stop = || limits.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
     let compiled = dispatch::plan(&figures, &placement, &machine, job, prefill.as_ref(), &stop)?;
     let tasks = compiled.graph.node_count() as u64;
@@ -125,6 +130,7 @@ pub fn simulate(
         actors: run.names,
         spans: run.spans,
         open: run.open,
+        commands: run.commands,
         stopped: run.stopped.map(|(at, _)| at),
         meters: run.meters,
         memory: Memory {

@@ -23,7 +23,7 @@ use crate::energy::{self, Energy};
 use crate::kernel::ordinary;
 use crate::program::Program;
 
-use engine::{Engine, ExecutionMode};
+use engine::{Engine, ExecutionMode, Issued};
 
 /// A program to run.
 #[derive(Clone, Debug)]
@@ -75,6 +75,19 @@ pub struct Controller {
     counts: CommandCounts,
     bytes_read: u64,
     busy: Time,
+    /// State: the commands so far, where they are recorded.
+    record: Option<Record>,
+}
+
+/// The commands of a channel.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// The job, and what was issued for it, in the order of jobs and cycles.
+    pub commands: Vec<(SpanId, Issued)>,
+    /// Configuration: how many are kept.
+    most: usize,
+    /// How many more there were.
+    pub left_out: u64,
 }
 
 impl Controller {
@@ -92,7 +105,26 @@ impl Controller {
             counts: CommandCounts::default(),
             bytes_read: 0,
             busy: Time::ZERO,
+            record: None,
         }
+    }
+
+    /// The same, which keeps the first `most` commands that one of its channels issues and counts the others. Execution
+    /// is command by command then.
+    pub fn with_record(mut self, most: usize) -> Self {
+        self.engine.record();
+        self.record = Some(Record { most, ..Record::default() });
+        self
+    }
+
+    /// When a cycle of its clock begins.
+    pub fn time_of(&self, cycle: u64) -> Time {
+        self.device.timing.clock.edge(Cycles(cycle))
+    }
+
+    /// What was recorded; nothing without [`Self::with_record`].
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
     }
 
     /// The same, executing programs as `mode` says.
@@ -191,6 +223,12 @@ impl Controller {
             cause: arrival.cause,
             held_by: self.before.filter(|_| arrival.ready < now).map(|(span, _)| span),
         });
+        if let Some(record) = &mut self.record {
+            let issued = self.engine.take_trace();
+            let kept = issued.len().min(record.most.saturating_sub(record.commands.len()));
+            record.left_out += (issued.len() - kept) as u64;
+            record.commands.extend(issued.into_iter().take(kept).map(|issued| (span, issued)));
+        }
         let bytes_read = program.bytes_read();
         self.running = Some(Running { begun: now, duration, commands: execution.commands, bytes_read });
         context.wake(duration, ProgramDone { task, span });

@@ -5,6 +5,7 @@ use sim_core::{Bytes, Category, Meter, Span, Time};
 
 use crate::attention::{self, AttentionView};
 use crate::breakdown::{Breakdown, share};
+use crate::commands::Commands;
 use crate::critical_path::{Segment, critical_path};
 use crate::error::ReportError;
 use crate::laws;
@@ -32,6 +33,8 @@ pub struct SystemInput {
     /// What the actors did, ordered by (end, actor, number). A span of kind `token` and step i marks the end of token i,
     /// step 0 that of the prefill.
     pub spans: Vec<Span>,
+    /// Commands of the PIM channels, where they were asked for.
+    pub commands: Commands,
     /// Where the run was stopped: the jobs that were under way, ordered by (actor, number), without an end.
     pub open: Vec<Span>,
     /// Where the run was stopped: the simulated time, which every job of `spans` ended before. `None` for a whole run.

@@ -42,6 +42,7 @@ pub mod analyse;
 mod attention;
 pub mod breakdown;
 pub mod clustering;
+pub mod commands;
 pub mod critical_path;
 pub mod csv;
 pub mod error;

@@ -39,6 +39,8 @@ pub struct Executed {
     pub events: u64,
     /// How.
     pub execution: Execution,
+    /// Commands of its PIM channels that commands.csv has no room for.
+    pub commands_left_out: u64,
 }
 
 /// How the simulation of one system was executed.
@@ -89,7 +91,7 @@ pub fn to_json(info: &RunInfo) -> String {
 }
 
 fn system(executed: &Executed) -> Value {
-    let Executed { system, point, events, execution } = executed;
+    let Executed { system, point, events, execution, .. } = executed;
     let threads: Vec<Value> = execution.threads.iter().map(thread).collect();
     json!({
         "name": system,

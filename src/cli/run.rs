@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// Write trace.json for Perfetto or chrome://tracing
     #[arg(long)]
     trace: bool,
+    /// Write commands.csv: every command of the PIM channels, executed one by one
+    #[arg(long)]
+    trace_commands: bool,
     /// Stop at this simulated time and write what there is, marked as partial: --until '1.5 ms'
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
@@ -82,7 +85,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             continue;
         }
         let outputs = Outputs { directory, trace: arguments.trace };
-        let report = one(loaded, &outputs, arguments.quiet, begun, (until, max_events, threads), &brake)?;
+        let commands = arguments.trace_commands;
+        let control = Control { until, max_events, threads, commands, brake: brake.clone(), watch: None };
+        let report = one(loaded, &outputs, arguments.quiet, begun, control)?;
         stopped = report.stopped.as_ref().map(|stopped| stopped.why);
         let printed = if arguments.quiet { Ok(()) } else { show(&report, &outputs) };
         // The exit code of an interrupt says more than that nobody reads the output.
@@ -102,15 +107,15 @@ fn one(
     outputs: &Outputs,
     quiet: bool,
     command_begun: Instant,
-    (until, max_events, threads): (Option<Time>, Option<u64>, Option<NonZeroUsize>),
-    brake: &Brake,
+    control: Control<'static>,
 ) -> Result<RunReport, Failure> {
     let before = command_begun.elapsed();
     let cpu_before = cpu_time();
     let wall = || command_begun.elapsed().saturating_sub(before);
     let mut line = Line::new(!quiet);
     let mut watch = |standing: &Standing<'_>| line.show(standing, wall());
-    let mut control = Control { until, max_events, threads, brake: brake.clone(), watch: Some(&mut watch) };
+    let (threads, traced) = (control.threads, control.commands);
+    let mut control = Control { watch: Some(&mut watch), ..control };
     let describe = |executed: &[Executed]| {
         let first_thread = cpu_time().zip(cpu_before).map(|(now, before)| now.saturating_sub(before).as_secs_f64());
         // The first thread of each system is this one.
@@ -136,6 +141,13 @@ fn one(
         for (why, systems) in one_thread(&executed) {
             eprintln!("note: {} on one thread: {why}", systems.join(", "));
         }
+    }
+    if traced && !loaded.kernels.is_empty() {
+        eprintln!("note: --trace-commands: kernels of their own are not traced; commands.csv is empty");
+    }
+    for Executed { system, point, commands_left_out, .. } in executed.iter().filter(|e| e.commands_left_out > 0) {
+        let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
+        eprintln!("note: commands.csv has no room for the last {commands_left_out} commands of {system}{at}");
     }
     if let Some(stopped) = &report.stopped {
         let cause = match stopped.why {

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use host_gpu::{Driver, Ports, Shared, Stream, Worker};
 use interconnect::topology::Place;
 use interconnect::{Chunk, DmaEngine, DmaSpec, Endpoint, HostPort, Link, RouteId, Routes, Stage, Switch, Topology};
+use pim_device::controller::engine::Issued;
 use pim_device::energy::{self, Energy, Parts};
+use pim_device::organisation::Level;
 use pim_device::{Command, Controller, DeviceSpec};
+use reports::commands::{CommandRow, Commands};
 use sim_core::{
     ActorKey, Board, Category, End, Limits, Meter, ParallelReport, Plan, Port, Progress, Signal, Simulation,
     SimulationError, Span, Stop, TaskIndex, Time, Watch,
@@ -25,6 +28,8 @@ use crate::threads;
 pub const DMA_WINDOW: u64 = 4 << 20;
 /// The largest chunk of a copy. Assumption: finer chunks change a layer's fetch by less than 1 %.
 pub const DMA_CHUNK: u64 = 1 << 20;
+/// Commands of a system that are kept where they are traced: some 60 MB of memory and of commands.csv.
+const MOST_COMMANDS: usize = 1_000_000;
 
 type Key<A> = ActorKey<A, Message>;
 
@@ -93,6 +98,8 @@ pub struct Run {
     pub stopped: Option<(Time, Stop)>,
     /// Totals of the resources.
     pub meters: Vec<(String, Meter)>,
+    /// Commands of the PIM channels, where they were recorded.
+    pub commands: Commands,
     /// When it ended.
     pub end: Time,
     /// What the PIM stacks took; `None` where there are none.
@@ -357,6 +364,13 @@ impl Machine {
         deal::deal(&work, threads)
     }
 
+    /// Keeps the commands of all PIM channels; of very many the first ones of each.
+    pub fn record(&mut self) {
+        let each = MOST_COMMANDS / self.pim.len().max(1);
+        let with = |seat: Seat<Controller>| Seat { actor: seat.actor.with_record(each), ..seat };
+        self.pim = std::mem::take(&mut self.pim).into_iter().map(with).collect();
+    }
+
     /// Runs to the end, or until a limit stops it, on at most so many threads. Their number does not change the result.
     pub fn run(
         self,
@@ -406,6 +420,7 @@ impl Machine {
             End::Stopped { at, why } => (at, Some((at, why)), simulation.meters_at(at)),
         };
         let pim_energy = channels.map(|channels| pim_energy(simulation.nodes(), channels, end));
+        let commands = commands(simulation.nodes(), end);
         let names = simulation.names().to_vec();
         let spans = simulation.take_spans();
         let mut open = if stopped.is_some() { spans.unfinished().to_vec() } else { Vec::new() };
@@ -416,12 +431,50 @@ impl Machine {
             open,
             stopped,
             meters,
+            commands,
             end,
             pim_energy,
             events: simulation.events(),
             threads,
             one_thread,
         })
+    }
+}
+
+/// The commands that were recorded, up to `end`: a program's are known at its begin.
+fn commands<'a>(nodes: impl Iterator<Item = &'a Node>, end: Time) -> Commands {
+    let mut all = Commands::default();
+    for node in nodes {
+        let Node::Pim(controller) = node else { continue };
+        let Some(record) = controller.record() else { continue };
+        all.left_out += record.left_out;
+        let rows = record.commands.iter().map(|&(span, issued)| CommandRow {
+            span,
+            cycle: issued.cycle,
+            at: controller.time_of(issued.cycle),
+            command: issued.command.mnemonic(),
+            place: place(issued),
+        });
+        all.rows.extend(rows.filter(|row| row.at <= end));
+    }
+    all
+}
+
+/// Pseudo-channel, rank, bank group, bank and row, as far as a command is about one.
+fn place(issued: Issued) -> [Option<u32>; 5] {
+    let Issued { command, address, .. } = issued;
+    let row = Some(address.row);
+    match command {
+        Command::ActAb => [None, None, None, None, row],
+        // To all bank groups at once.
+        Command::WrGb | Command::MvBc => [None; 5],
+        command if command.scope() == Level::Channel => [None; 5],
+        _ => {
+            let [pseudo_channel, rank, group, bank] =
+                [address.pseudo_channel, address.rank, address.bank_group, address.bank]
+                    .map(|level| Some(level.into()));
+            [pseudo_channel, rank, group, bank, row]
+        }
     }
 }
 

@@ -197,7 +197,7 @@ fn what_does_the_command_line_say() {
     assert!(code == Some(0) && error.is_empty(), "{error}");
     assert!(out.contains("Reports are in out/two: open report.html; results.csv has a row for each."), "{out}");
     let rows = fs::read_to_string(directory.path().join("out/two/results.csv")).unwrap();
-    let first: Vec<&str> = rows.lines().map(|row| row.split(",").take(2).last().unwrap()).collect();
+    let first: Vec<&str> = rows.lines().map(|row| row.split(',').take(2).last().unwrap()).collect();
     assert_eq!(
         first,
         ["system", "gpu", "gpu-offload", "cpu-attention", "attacc", "gpu", "gpu-offload", "cpu-attention", "attacc"]

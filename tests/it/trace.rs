@@ -1,5 +1,6 @@
 //! Do the log and `pimscope trace` tell the same story as the files?
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -249,4 +250,48 @@ fn is_the_critical_path_of_a_gpu_alone_its_stream() {
     let all = parse(&trace(&["--actor", "gpu0.stream"]));
     // Without transfers every kernel is on the path.
     assert_eq!(lines.len(), all[0].1.len());
+}
+
+#[test]
+fn are_the_commands_those_that_the_summary_counts() {
+    let (directory, _) = run();
+    let directory = directory.path();
+    let output = pimscope(directory, &["run", "small.toml", "--trace-commands", "--out", "commands", "-q"], None);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let read = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap();
+    // Executed one by one it is the same run.
+    assert_eq!(read("commands/summary.json"), read("run/summary.json"));
+    assert_eq!(read("commands/spans.csv"), read("run/spans.csv"));
+
+    let spans = read("run/spans.csv");
+    let mut jobs = BTreeMap::new();
+    for row in spans.lines().skip(1) {
+        let cells: Vec<&str> = row.split(',').collect();
+        let time = |column: usize| cells[column].parse::<u64>().unwrap();
+        jobs.insert((cells[1], cells[3], cells[4]), (cells[6], time(10), time(11)));
+    }
+    let commands = read("commands/commands.csv");
+    let mut counts = BTreeMap::<&str, u64>::new();
+    let mut programs = BTreeSet::new();
+    for row in commands.lines().skip(1) {
+        let cells: Vec<&str> = row.split(',').collect();
+        let (system, actor, number, command) = (cells[1], cells[3], cells[4], cells[7]);
+        let (category, start, end) = jobs[&(system, actor, number)];
+        assert!(category == "compute.pim" || category == "communication.hbm", "{row}");
+        // A refresh of idle time before the program belongs to it.
+        let time: u64 = cells[6].parse().unwrap();
+        assert!(time < end && (time >= start || command == "REFab"), "{row}: {start} to {end}");
+        // The actor stands for as many channels as its name says.
+        let copies: u64 = cells[2].rsplit_once('x').unwrap().1.parse().unwrap();
+        *counts.entry(command).or_default() += copies;
+        programs.insert((actor, number));
+    }
+    assert!(programs.len() > 60, "30 layers of two tokens");
+    let summary: serde_json::Value = serde_json::from_str(&read("run/summary.json")).unwrap();
+    let counted = summary["systems"][3]["pim_commands"].as_object().unwrap();
+    for (name, entry) in counted.iter().filter(|(name, _)| *name != "REFab") {
+        assert_eq!(counts.get(name.as_str()).copied(), entry["count"].as_u64(), "{name}");
+    }
+    let issued: BTreeSet<&str> = counts.keys().copied().filter(|name| *name != "REFab").collect();
+    assert!(issued.iter().all(|name| counted.contains_key(*name)), "{issued:?}");
 }

@@ -101,6 +101,7 @@ fn what_is_in_run_json() {
         peak_memory_bytes: None,
         systems: vec![
             Executed {
+                commands_left_out: 0,
                 system: "attacc".to_owned(),
                 point: "kv.prefetch=1".to_owned(),
                 events: 900,
@@ -121,6 +122,7 @@ fn what_is_in_run_json() {
                 },
             },
             Executed {
+                commands_left_out: 0,
                 system: "gpu".to_owned(),
                 point: String::new(),
                 events: 100,
