@@ -187,7 +187,7 @@ impl Page {
             let error = |s: &SystemReport| s.accuracy.as_ref().map_or("–".to_owned(), |a| percent(a.error));
             self.row("", "error of attention's output", systems.iter().map(error));
             let codec = |s: &SystemReport| s.accuracy.as_ref().map_or("–".to_owned(), |a| a.codec.clone());
-            self.row("", "measured with", systems.iter().map(codec));
+            self.row("long", "measured with", systems.iter().map(codec));
         }
         self.put("</tbody></table></div>\n");
     }
@@ -382,6 +382,7 @@ tbody tr:hover{background:var(--stripe)}
 th[scope=row]{text-align:left;font-weight:400}
 th.text,td.text{text-align:left}
 td.value{white-space:normal;max-width:14rem}
+.long td{white-space:normal;overflow-wrap:anywhere;min-width:8rem;max-width:14rem}
 td.prose{text-align:left;white-space:normal;min-width:18rem;max-width:40rem}
 thead th:first-child,.points thead th,.points td{text-align:left}
 tr.strong th,tr.strong td{font-weight:600}

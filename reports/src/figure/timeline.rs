@@ -175,7 +175,7 @@ impl<'a> Panel<'a> {
             canvas.text(&label, (x, rows - 14), Anchor::Middle, Font::QUIET);
         }
         let right = MARGIN + NAMES - 26;
-        canvas.text(&format!("{unit} since the token's start"), (right + 4, rows - 14), Anchor::Right, Font::QUIET);
+        canvas.text(&format!("{unit} since the start"), (right + 4, rows - 14), Anchor::Right, Font::QUIET);
         for i in 0..=few(self.rows.len()) {
             let y = rows + ROW * i;
             canvas.path(&[(MARGIN + NAMES, y), (MARGIN + NAMES + PLOT, y)], GRID, 1);
