@@ -315,6 +315,8 @@ impl Engine {
         if !self.all_closed() {
             return Err(ProgramError::RowLeftOpen);
         }
+        // So that they count for this program however it was executed.
+        self.catch_up(rows.ready);
         self.slots.clear();
         self.blackouts.clear();
         // The last command of a stream need not be the last to be done: softmax takes long, and a stream can end waiting.
@@ -333,9 +335,19 @@ impl Engine {
         if self.due > cycle { 0 } else { ((cycle - self.due) / self.refresh_interval + 1).unsigned_abs() }
     }
 
-    /// Does the refreshes of an idle channel on time, up to `cycle`.
+    /// Does the refreshes of an idle channel that are due up to `cycle`, each as soon as it can be.
     pub(super) fn idle_until(&mut self, cycle: i64) {
-        while self.due <= cycle {
+        self.idle(cycle, i64::MAX);
+    }
+
+    /// Does the refreshes of an idle channel that can be done before `end`; those that are due and have to wait stay due.
+    pub(super) fn idle_before(&mut self, end: i64) {
+        self.idle(end - 1, end);
+    }
+
+    /// Does the refreshes that are due up to `cycle` and can be done before `end`.
+    fn idle(&mut self, cycle: i64, end: i64) {
+        while self.due <= cycle && self.refresh_possible() < end {
             let due = self.due;
             let issued = self.refresh();
             // Once a refresh is on time all later ones are: count them in one step, unless each is recorded.
@@ -359,9 +371,29 @@ impl Engine {
         self.open == 0 && self.ordinary == 0
     }
 
+    /// When a refresh could be, due or not: all banks are closed.
+    fn refresh_possible(&self) -> i64 {
+        self.ready(Self::to_all(Command::RefAb)).max(self.row_bus + 1)
+    }
+
+    /// Does the refreshes that an idle row stream has let pass: no command of it comes before `now`.
+    ///
+    /// They come before its next command in any case, and nothing that is issued until then can move them. Done at once,
+    /// they leave a state of which only what counts from `now` on matters.
+    pub(super) fn catch_up(&mut self, now: i64) {
+        while self.all_closed() && self.refresh_possible() < now {
+            if self.due >= now {
+                self.watch.due_after(now - 1);
+                break;
+            }
+            self.watch.due_until(now - 1);
+            self.refresh();
+        }
+    }
+
     /// The oldest refresh that is due, as soon as it can be: all banks are closed.
     pub(super) fn refresh(&mut self) -> i64 {
-        let possible = self.ready(Self::to_all(Command::RefAb)).max(self.row_bus + 1);
+        let possible = self.refresh_possible();
         let cycle = possible.max(self.due);
         let deadline = self.deadline();
         self.watch.refreshes_at(possible, self.due);

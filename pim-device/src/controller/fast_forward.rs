@@ -231,6 +231,7 @@ impl Engine {
         if self.memo.states.len() > STATES {
             self.memo.forget();
         }
+        self.catch_up(rows.ready);
         if self.describe(rows, moves, stop).is_none() {
             self.memo.recording = None;
             return;

@@ -133,7 +133,15 @@ impl<'d> Oracle<'d> {
                 self.open[set] = Some(row);
                 self.reopen.pop_front();
             }
-            return true;
+            // The row bus is the refresh's until all are open; a column command waits for its own row only.
+            return match head {
+                Some(Instruction::Mac { set, sets, .. }) => {
+                    let set = usize::from(*set) + (self.macs % u32::from(*sets)) as usize;
+                    self.open[set].is_none()
+                }
+                Some(Instruction::Column { .. }) => self.open[0].is_none(),
+                _ => true,
+            };
         }
         let closing = matches!(head, Some(Instruction::Close(_) | Instruction::CloseAll));
         if self.overdue() && self.open.iter().any(Option::is_some) && !closing {
@@ -393,6 +401,14 @@ pub(crate) fn check(device: &DeviceSpec, program: &Program) {
 fn attention_is_the_same_cycle_by_cycle() {
     check(&device(), &attention(&device(), 128, &units(&[2_048], 2)));
     check(&device(), &attention(&device(), 64, &units(&[4_000, 100], 2)));
+}
+
+/// Long enough for refreshes that cannot be postponed: 32 rows are opened again behind each, and MACs go on in those that are
+/// open.
+#[test]
+fn attention_on_the_buffer_die_is_the_same_cycle_by_cycle() {
+    let device = DeviceSpec::by_name("hbm3-pim-buffer").unwrap();
+    check(&device, &attention(&device, 128, &units(&[6_000], 1)));
 }
 
 #[test]
