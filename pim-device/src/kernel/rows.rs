@@ -27,6 +27,9 @@ struct Cycles {
     ranks: u64,
 }
 
+/// A pass but for its first row: MACs, group, queries and post.
+type Pass = (u64, u64, u32, Token);
+
 /// Builds the row stream.
 pub(crate) struct Rows {
     pub(crate) code: Vec<Instruction>,
@@ -44,8 +47,8 @@ pub(crate) struct Rows {
     changes: VecDeque<(u64, Instruction)>,
     opened: Vec<u64>,
     clock: u64,
-    /// Passes so far: MACs, group, queries and post, and where their code is.
-    passes: Vec<((u64, u64, u32, Token), Range<usize>)>,
+    /// Passes so far, and where their code is.
+    passes: Vec<(Pass, Range<usize>)>,
 }
 
 impl Rows {
