@@ -136,11 +136,6 @@ pub struct Engine {
     /// State: a bit for each open set, and their rows.
     pub(super) open: u64,
     pub(super) open_rows: Vec<u32>,
-    /// State: a bit for each set that had a MAC since it was opened, how many MACs went round the sets in order, and the
-    /// set that comes next then.
-    pub(super) warm: u64,
-    pub(super) streak: usize,
-    pub(super) next_set: usize,
     /// State: a bit for each bank that an ordinary command has opened.
     pub(super) ordinary: u64,
     pub(super) row_bus: i64,
@@ -217,9 +212,6 @@ impl Engine {
             open: 0,
             open_rows: vec![0; sets.len()],
             sets,
-            warm: 0,
-            streak: 0,
-            next_set: 0,
             ordinary: 0,
             row_bus: -1,
             column_bus: -1,
@@ -283,7 +275,7 @@ impl Engine {
         let begin = i64::try_from(arrival).unwrap_or(i64::MAX / 2).max(self.end);
         self.counts = CommandCounts::default();
         self.mode_switch = 0;
-        self.idle_until(begin);
+        self.idle_before(begin);
         let (row_bodies, move_bodies) = if self.fast() { self.memo.bodies(program) } else { (Vec::new(), Vec::new()) };
         let mut rows = Cursor::new(program.row_stream(), row_bodies, begin);
         let mut moves = Cursor::new(program.move_stream(), move_bodies, begin);
@@ -315,6 +307,8 @@ impl Engine {
         if !self.all_closed() {
             return Err(ProgramError::RowLeftOpen);
         }
+        // So that they count for this program however it was executed.
+        self.catch_up(rows.ready);
         self.slots.clear();
         self.blackouts.clear();
         // The last command of a stream need not be the last to be done: softmax takes long, and a stream can end waiting.
@@ -333,9 +327,11 @@ impl Engine {
         if self.due > cycle { 0 } else { ((cycle - self.due) / self.refresh_interval + 1).unsigned_abs() }
     }
 
-    /// Does the refreshes of an idle channel on time, up to `cycle`.
-    pub(super) fn idle_until(&mut self, cycle: i64) {
-        while self.due <= cycle {
+    /// Does the refreshes of an idle channel, each as soon as it can be, that are done before `end`. Those that are due and have
+    /// to wait stay due: requests see that they wait, and a program's first row command comes behind them.
+    pub(super) fn idle_before(&mut self, end: i64) {
+        let cycle = end - 1;
+        while self.due <= cycle && self.refresh_possible() <= cycle {
             let due = self.due;
             let issued = self.refresh();
             // Once a refresh is on time all later ones are: count them in one step, unless each is recorded.
@@ -359,9 +355,29 @@ impl Engine {
         self.open == 0 && self.ordinary == 0
     }
 
+    /// When a refresh could be, due or not: all banks are closed.
+    fn refresh_possible(&self) -> i64 {
+        self.ready(Self::to_all(Command::RefAb)).max(self.row_bus + 1)
+    }
+
+    /// Does the refreshes that an idle row stream has let pass: no command of it comes before `now`.
+    ///
+    /// They come before its next command in any case, and nothing that is issued until then can move them. Done at once,
+    /// they leave a state of which only what counts from `now` on matters.
+    pub(super) fn catch_up(&mut self, now: i64) {
+        while self.all_closed() && self.refresh_possible() < now {
+            if self.due >= now {
+                self.watch.due_after(now - 1);
+                break;
+            }
+            self.watch.due_until(now - 1);
+            self.refresh();
+        }
+    }
+
     /// The oldest refresh that is due, as soon as it can be: all banks are closed.
     pub(super) fn refresh(&mut self) -> i64 {
-        let possible = self.ready(Self::to_all(Command::RefAb)).max(self.row_bus + 1);
+        let possible = self.refresh_possible();
         let cycle = possible.max(self.due);
         let deadline = self.deadline();
         self.watch.refreshes_at(possible, self.due);
@@ -404,7 +420,6 @@ impl Engine {
                 break;
             }
         }
-        self.warm = 0;
         let activate = self.device.pe.commands().activate;
         for set in (first..self.sets.len()).filter(|&set| self.open & (1 << set) != 0).collect::<Vec<_>>() {
             let place = self.to_set(OnSet::Activate, set);

@@ -231,6 +231,7 @@ impl Engine {
         if self.memo.states.len() > STATES {
             self.memo.forget();
         }
+        self.catch_up(rows.ready);
         if self.describe(rows, moves, stop).is_none() {
             self.memo.recording = None;
             return;
@@ -497,8 +498,6 @@ impl Engine {
             token.clear();
             token.extend((0..word()).map(|_| cycle(word())));
         }
-        // What a run of MACs may count on is found anew.
-        (self.warm, self.streak) = (0, 0);
         let rest = words.as_slice();
         self.readiness.restore(rest.chunks_exact(2).map(|pair| (pair[0] as u32, cycle(pair[1]))));
     }

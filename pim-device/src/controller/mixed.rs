@@ -325,9 +325,10 @@ impl MixedChannel {
         (self.closing, self.begun) = (false, 0);
         // Also a program without commands has the channel for a cycle.
         self.locked_until = i64::try_from(execution.end).unwrap_or(i64::MAX / 4).max(begin + 1);
-        // Refreshes that fall due while its last moves are under way.
+        // Refreshes that are done while its last moves are under way. Those that fall due then and have to wait are done in
+        // cycles that requests see.
         let before = self.engine.counts[Command::RefAb];
-        self.engine.idle_until(self.locked_until - 1);
+        self.engine.idle_before(self.locked_until);
         self.counts[Command::RefAb] += self.engine.counts[Command::RefAb] - before;
         done(Done::Program(tag, Box::new(execution)));
         Ok(self.locked_until)

@@ -150,7 +150,6 @@ impl Engine {
             return Err(ProgramError::BankState { command, cycle: cursor.ready.unsigned_abs() });
         }
         self.open |= 1 << set;
-        self.warm &= !(1 << set);
         self.open_rows[set] = row;
         Ok(())
     }
@@ -176,64 +175,68 @@ impl Engine {
             all if all == self.sets.len() => self.round_gap,
             _ => None,
         };
-        let spots = self.column_spots(command);
+        let spots = self.column_spots(command) + first;
         let (mut done, mut at) = (0, 0);
         while done < count {
-            let set = first + at;
             let mut start;
             loop {
-                start = self.ready_at(spots + set).max(cursor.ready).max(self.column_bus + 1);
+                start = self.ready_at(spots + at).max(cursor.ready).max(self.column_bus + 1);
                 // Rows are open.
                 if start < self.deadline() {
                     break;
                 }
                 self.forced_refresh()?;
             }
-            self.watch.due_after(start - self.postponed());
-            let left = i64::from(count - done);
-            // Once every set has had a MAC, and as many as there are sets came in order, they wait for nothing but each
-            // other, until a refresh can be postponed no more.
-            let steady = sets == 1 || (self.warm & needed == needed && self.streak >= sets && self.next_set == set);
-            let run = match gap {
-                Some(gap) if steady => left.min(((self.deadline() - start + gap - 1) / gap).max(1)),
-                _ => 1,
-            };
-            if run == 1 {
-                self.note_at(spots + set, start);
-            }
             let step = gap.unwrap_or(1);
-            let last = start + (run - 1) * step;
-            if run > 1 {
-                if run == left {
-                    self.watch.due_after(last - self.postponed());
-                } else {
-                    self.watch.spoil();
-                }
+            let free = gap.map_or(1, |gap| self.unhindered(spots, (at, sets), (start, gap), count - done));
+            // A refresh can be postponed no more.
+            let run = match free {
+                1 => 1,
+                free => i64::from(free).min((self.deadline() - start + step - 1) / step) as u32,
+            };
+            let last = start + i64::from(run - 1) * step;
+            self.watch.due_after(last - self.postponed());
+            if run < free {
+                self.watch.spoil();
+            }
+            if sets == 1 {
+                self.note_at(spots, last);
+            } else {
                 let turn = sets.min(run as usize);
-                let mut set = (at + run as usize - turn) % sets;
+                let mut set = (at + (run as usize - turn)) % sets;
                 for back in (0..turn as u32).rev() {
-                    self.note_at(spots + first + set, last - i64::from(back) * step);
+                    self.note_at(spots + set, last - i64::from(back) * step);
                     set = if set + 1 == sets { 0 } else { set + 1 };
                 }
+                at = set;
             }
             self.take_slots(Slots { start, gap: step as u32, last });
-            self.counts[command] += run.unsigned_abs();
-            self.counts.mac_queries += run.unsigned_abs() * u64::from(queries);
             cursor.ready = last;
-            cursor.result = last + self.results_of(command);
-            done += run as u32;
-            at = if run == 1 { at + 1 } else { (at + run as usize) % sets };
-            if at == sets {
-                at = 0;
-            }
-            self.warm |= 1 << set;
-            self.streak = if self.next_set == set { self.streak + 1 } else { 1 };
-            self.next_set = if sets == 1 { set + 1 } else { first + at };
-            if self.next_set == self.sets.len() {
-                self.next_set = 0;
-            }
+            done += run;
+        }
+        if count > 0 {
+            cursor.result = cursor.ready + self.results_of(command);
+            self.counts[command] += u64::from(count);
+            self.counts.mac_queries += u64::from(count) * u64::from(queries);
         }
         Ok(())
+    }
+
+    /// How many of `left` MACs, the first of them at `start`, wait for nothing but the one before: each comes a gap behind
+    /// that one.
+    ///
+    /// All that other commands demand is in the history by now. Once each set has had a MAC of this run, only the run itself
+    /// can hold back a MAC, and within a run nothing demands more than the gap, see [`super::readiness::Readiness::gap`].
+    fn unhindered(&self, spots: usize, (at, sets): (usize, usize), (start, gap): (i64, i64), left: u32) -> u32 {
+        let (mut set, mut cycle) = (at, start);
+        for done in 1..left.min(sets as u32) {
+            set = if set + 1 == sets { 0 } else { set + 1 };
+            cycle += gap;
+            if self.ready_at(spots + set) > cycle {
+                return done;
+            }
+        }
+        left
     }
 
     /// The same, each MAC by itself: what the table says of it, behind the one before.

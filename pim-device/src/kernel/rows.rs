@@ -10,6 +10,7 @@
 //! could be issued, so that none holds back the next.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::device::{DeviceSpec, PeLevel};
 use crate::program::{Instruction, Token};
@@ -25,6 +26,9 @@ struct Cycles {
     faw: u64,
     ranks: u64,
 }
+
+/// A pass but for its first row: MACs, group, queries and post.
+type Pass = (u64, u64, u32, Token);
 
 /// Builds the row stream.
 pub(crate) struct Rows {
@@ -43,6 +47,8 @@ pub(crate) struct Rows {
     changes: VecDeque<(u64, Instruction)>,
     opened: Vec<u64>,
     clock: u64,
+    /// Passes so far, and where their code is.
+    passes: Vec<(Pass, Range<usize>)>,
 }
 
 impl Rows {
@@ -68,6 +74,7 @@ impl Rows {
             changes: VecDeque::new(),
             opened: Vec::new(),
             clock: 0,
+            passes: Vec::new(),
         }
     }
 
@@ -79,6 +86,18 @@ impl Rows {
     /// `macs` MACs from the row `row` on, with `post` after every `group` of them and after the last, then closes.
     pub(crate) fn pass(&mut self, row: u64, macs: u64, group: u64, queries: u32, post: Token) {
         self.code.push(Instruction::Row(row as u32));
+        // Passes that differ in nothing but their first row have the same code. It is never taken out again.
+        let pass = (macs, group, queries, post);
+        if let Some((_, code)) = self.passes.iter().find(|(known, _)| *known == pass) {
+            self.code.extend_from_within(code.clone());
+            return;
+        }
+        let begin = self.code.len();
+        self.build(macs, group, queries, post);
+        self.passes.push((pass, begin..self.code.len()));
+    }
+
+    fn build(&mut self, macs: u64, group: u64, queries: u32, post: Token) {
         (self.next, self.left, self.queries) = (0, macs, queries);
         let group = group.max(1);
         // Groups and rows begin together every so many MACs. The first such period has nothing before it and the last

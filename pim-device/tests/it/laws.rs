@@ -33,6 +33,29 @@ pub(crate) fn mixed(lengths: &[(u32, u32)]) -> Program {
     Program::new(&device(), row_stream, move_stream).unwrap()
 }
 
+/// A refresh falls due while the row stream waits with its rows closed; then comes a loop that is jumped. The state in which
+/// it is jumped forgets when the rows were closed, and the refresh was as late as the jump.
+#[test]
+fn a_refresh_in_a_wait_before_an_empty_loop_is_on_time() {
+    let token = pim_device::Token(0);
+    let row_stream = vec![
+        Instruction::Row(0),
+        Instruction::Open(0),
+        Instruction::Mac { set: 0, sets: 1, count: 1, queries: 1 },
+        Instruction::Close(0),
+        Instruction::Wait(token),
+        Instruction::Loop { times: 5, length: 1 },
+        Instruction::Row(7),
+    ];
+    let move_stream = vec![Instruction::Move { command: Command::MvSb, count: 200 }, Instruction::Post(token)];
+    let program = Program::new(&device(), row_stream, move_stream).unwrap();
+    let (fast, single, trace) = both(&program, 4_700);
+    assert_eq!(fast, single);
+    let refreshes = trace.iter().filter(|issued| issued.command == Command::RefAb);
+    assert_eq!(refreshes.map(|issued| issued.cycle).collect::<Vec<_>>(), [5_070]);
+    assert!(fast[0].end > 5_070 + 19 && fast[0].commands[Command::RefAb] == 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
