@@ -481,7 +481,8 @@ impl Engine {
         self.open = u64::from(word() as u32) | u64::from(word() as u32) << 32;
         rows.ready = at.now;
         rows.result = cycle(word());
-        moves.ready = cycle(word());
+        // A move stream that is done is as far as it was, and may have waited for what comes after all else.
+        moves.ready = moves.ready.max(cycle(word()));
         let _ = word();
         moves.result = at.result.unwrap_or(moves.result);
         self.row_bus = cycle(word());

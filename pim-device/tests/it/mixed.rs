@@ -297,7 +297,7 @@ fn seeds_that_once_failed() {
     for seed in [1531, 4509, 9597, 15927, 27947, 29830, 30691, 34791, 1_015_723] {
         assert_eq!(compare(seed, Broken::Nothing), Ok(()), "{seed}");
     }
-    for seed in [5361, 32331] {
+    for seed in [5361, 32331, 2_021_638] {
         assert_eq!(both_modes(seed), Ok(()), "{seed}");
     }
 }
