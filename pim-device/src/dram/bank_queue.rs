@@ -5,16 +5,16 @@
 //! queue that is ready. Its row stays open while requests for it wait, up to a number of hits. Writes are
 //! acknowledged when they are offered. When a refresh is due nothing else is issued.
 
-use std::collections::VecDeque;
+#![allow(clippy::inline_always, reason = "asked for each kind of command at every look")]
 
 use super::Tick;
 use super::bank::{BankState, Banks};
 use super::bank_set::{BankSet, CAPACITY};
 use super::config::DramError;
+use super::queue::{self, Entries, Key, NONE, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{CommandBus, Place, RuleTable};
-use super::times::{self, Times};
-use super::wheel::SetWheel;
+use super::times::{ACT, COMMANDS, PRE, RD, Times, WR};
 use crate::command::Command::{self, Act, Pre, Rd, RefAb, Wr};
 use crate::constraint::{Constraint, Latency, at, sum};
 use crate::organisation::Level::{Bank, BankGroup, Rank};
@@ -46,7 +46,7 @@ pub const RULES: &[Constraint] = &[
     at(Rank, &[RefAb], &[Act], sum(&[P::Rfc])),
 ];
 
-const COMMANDS: &[Command] = &[Act, Pre, Rd, Wr, RefAb];
+const SENT: &[Command] = &[Act, Pre, Rd, Wr, RefAb];
 const READ_LATENCY: Latency = sum(&[P::Cl, P::Bl]);
 
 /// Configuration of a [`BankQueueChannel`].
@@ -68,25 +68,26 @@ pub struct BankQueueConfig {
     pub idle_writes: usize,
 }
 
-/// A request that waits.
+/// A read that is answered with another one.
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
+struct Follower {
     request: Request,
     arrived: Tick,
     bank: usize,
 }
 
-impl Waiting {
-    fn is_at(&self, bank: usize, other: &Request) -> bool {
-        let mine = &self.request;
-        self.bank == bank && mine.address.row == other.address.row && mine.column == other.column
-    }
+/// Whether two requests of a bank are for the same granule.
+#[inline]
+fn is_same(one: &Request, other: &Request) -> bool {
+    one.address.row == other.address.row && one.column == other.column
 }
 
 /// State of one bank's queue.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Lane {
-    commands: VecDeque<Waiting>,
+    first: Key,
+    last: Key,
+    len: usize,
     /// Of these, reads and writes of the open row.
     row_hits: [u32; 2],
     /// Accesses to the open row.
@@ -110,36 +111,45 @@ impl Granules {
     }
 }
 
-type Set = u128;
+/// What a bank's queue would send.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    bank: usize,
+    /// The request, and the one before it in the queue.
+    key: Key,
+    before: Key,
+    command: Command,
+}
 
-/// One channel with a command queue for each bank. The first tick is 0.
+/// A channel whose banks go into one set.
 #[derive(Clone, Debug)]
-pub struct BankQueueChannel {
+struct Inner<S> {
     // Configuration.
     config: BankQueueConfig,
     read_latency: Tick,
     refresh_interval: Tick,
     rank: Place,
+    /// The banks whose turn comes after each bank's, up to the last.
+    later: Vec<S>,
     // State.
-    times: Times<Set>,
+    times: Times<S>,
     banks: Banks,
+    entries: Entries,
     lanes: Vec<Lane>,
-    /// Lanes in which a command may be ready; of the others that have commands the wheel knows when.
-    due: Set,
-    wheel: SetWheel<Set>,
-    /// By command, numbered as in [`times`], the lanes that could use it.
-    wants: [Set; times::COMMANDS],
+    /// Banks whose queues are full.
+    full: S,
+    /// By command the banks that could use it.
+    wants: [S; COMMANDS],
+    /// A tick before which no bank has a command that is ready, unless one is woken or its queue changes.
+    from: Tick,
     /// Commands in all lanes.
     queued: usize,
-    /// Transactions by kind of access, and how many of the first have no place in their bank's queue, but for those of
-    /// banks that have got a place since.
-    transactions: [VecDeque<Waiting>; 2],
-    stuck: [usize; 2],
-    unstuck: [Set; 2],
+    /// Transactions by kind of access.
+    transactions: [Queue<S>; 2],
     /// Granules with a read, and with a write, that waits.
     granules: [Granules; 2],
     /// Reads of a granule with an earlier one that waits: both are answered by one command.
-    followers: Vec<Waiting>,
+    followers: Vec<Follower>,
     /// Reads that are not answered.
     reads: usize,
     /// Writes that still go before reads.
@@ -152,6 +162,29 @@ pub struct BankQueueChannel {
     now: Tick,
     refused: Option<Access>,
     freed: bool,
+}
+
+/// By the number of banks.
+#[derive(Clone, Debug)]
+enum Size {
+    UpTo64(Box<Inner<u64>>),
+    UpTo128(Box<Inner<u128>>),
+}
+
+/// Does the same with a channel of either size.
+macro_rules! sized {
+    ($size:expr, $channel:ident => $do:expr) => {
+        match $size {
+            Size::UpTo64($channel) => $do,
+            Size::UpTo128($channel) => $do,
+        }
+    };
+}
+
+/// One channel with a command queue for each bank. The first tick is 0.
+#[derive(Clone, Debug)]
+pub struct BankQueueChannel {
+    size: Size,
 }
 
 impl BankQueueChannel {
@@ -172,27 +205,82 @@ impl BankQueueChannel {
         figure("the transaction queue", config.transactions as u64, 4_096, "1 to 4096")?;
         figure("the command queue", config.commands as u64, 4_096, "1 to 4096")?;
         figure("nREFI", config.timing.get(P::Refi).into(), u64::MAX, "at least 1")?;
+        let size = if banks > 64 {
+            Size::UpTo128(Box::new(Inner::new(config)))
+        } else {
+            Size::UpTo64(Box::new(Inner::new(config)))
+        };
+        Ok(Self { size })
+    }
+
+    /// The tick that runs next.
+    pub const fn now(&self) -> Tick {
+        sized!(&self.size, channel => channel.now)
+    }
+
+    /// Offers a request before the next tick. A write is done in the tick after.
+    ///
+    /// # Errors
+    /// [`DramError::Address`] where the address is not in the channel.
+    #[inline]
+    pub fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
+        sized!(&mut self.size, channel => channel.offer(request, observer))
+    }
+
+    /// Runs the ticks before `tick`.
+    pub fn advance(&mut self, tick: Tick, observer: &mut impl Observer) {
+        sized!(&mut self.size, channel => {
+            while channel.now < tick {
+                channel.step(tick, observer);
+            }
+        });
+    }
+
+    /// Runs until a place has become free in the queue that refused the last offer. Only to be called after a refusal.
+    pub fn advance_to_place(&mut self, observer: &mut impl Observer) {
+        sized!(&mut self.size, channel => {
+            channel.freed = false;
+            while !channel.freed {
+                channel.step(Tick::MAX, observer);
+            }
+        });
+    }
+
+    /// Runs until no read waits.
+    pub fn drain_reads(&mut self, observer: &mut impl Observer) {
+        sized!(&mut self.size, channel => {
+            while channel.reads > 0 {
+                channel.step(Tick::MAX, observer);
+            }
+        });
+    }
+}
+
+impl<S: BankSet> Inner<S> {
+    fn new(config: &BankQueueConfig) -> Self {
+        let organisation = &config.organisation;
         let bus = CommandBus { lengths: &[], two_buses: config.two_buses };
         let parameter = |parameter| config.timing.get(parameter);
-        let rules = RuleTable::new(organisation, RULES, COMMANDS, bus, parameter);
-        let banks = organisation.nodes(Level::Bank);
+        let rules = RuleTable::new(organisation, RULES, SENT, bus, parameter);
+        let banks = organisation.nodes(Level::Bank) as usize;
         let granules = || Granules(Box::new([0; BUCKETS]));
         let refresh_interval = config.timing.get(P::Refi).into();
-        Ok(Self {
+        let transactions = || Queue::new(config.transactions as u32);
+        Self {
             config: config.clone(),
             read_latency: READ_LATENCY.cycles(parameter).into(),
             refresh_interval,
             rank: rules.node(Level::Rank, 0),
-            times: Times::new(rules),
+            later: (0..banks).map(|bank| S::range(bank + 1..banks)).collect(),
+            times: Times::new(rules, [0; COMMANDS]),
             banks: Banks::new(organisation),
-            lanes: vec![Lane::default(); banks as usize],
-            due: 0,
-            wheel: SetWheel::new(),
-            wants: [0; times::COMMANDS],
+            entries: Entries::new(2 * config.transactions + banks * config.commands),
+            lanes: vec![Lane { first: NONE, last: NONE, len: 0, row_hits: [0; 2], hits: 0 }; banks],
+            full: S::EMPTY,
+            wants: [S::EMPTY; COMMANDS],
+            from: 0,
             queued: 0,
-            transactions: [VecDeque::new(), VecDeque::new()],
-            stuck: [0; 2],
-            unstuck: [0; 2],
+            transactions: [transactions(), transactions()],
             granules: [granules(), granules()],
             followers: Vec::new(),
             reads: 0,
@@ -203,22 +291,13 @@ impl BankQueueChannel {
             now: 0,
             refused: None,
             freed: false,
-        })
+        }
     }
 
-    /// The tick that runs next.
-    pub const fn now(&self) -> Tick {
-        self.now
-    }
-
-    /// Offers a request before the next tick. A write is done in the tick after.
-    ///
-    /// # Errors
-    /// [`DramError::Address`] where the address is not in the channel.
-    pub fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
+    #[inline]
+    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         let organisation = &self.config.organisation;
         let (address, arrived) = (request.address, self.now);
-        let bank = organisation.node(Level::Bank, address) as usize;
         let outside = u32::from(address.bank_group) >= organisation.bank_groups
             || u32::from(address.bank) >= organisation.banks
             || address.row >= organisation.rows
@@ -228,12 +307,13 @@ impl BankQueueChannel {
         if outside {
             return Err(DramError::outside(request, organisation));
         }
-        if self.transactions[request.access as usize].len() >= self.config.transactions {
+        let queue = &self.transactions[request.access as usize];
+        if queue.len >= queue.capacity {
             self.refused = Some(request.access);
             return Ok(Offered::Refused);
         }
         self.refused = None;
-        let waiting = Waiting { request: *request, arrived, bank };
+        let bank = organisation.node(Level::Bank, address) as usize;
         let written = self.waits(Access::Write, bank, request);
         let at_once = Completion { request: *request, arrived, done: arrived + 1 };
         match request.access {
@@ -244,7 +324,7 @@ impl BankQueueChannel {
             Access::Read => {
                 self.reads += 1;
                 if self.waits(Access::Read, bank, request) {
-                    self.followers.push(waiting);
+                    self.followers.push(Follower { request: *request, arrived, bank });
                     return Ok(Offered::Coalesced);
                 }
             }
@@ -256,7 +336,8 @@ impl BankQueueChannel {
             }
         }
         *self.granules[request.access as usize].bucket(bank, request) += 1;
-        self.transactions[request.access as usize].push_back(waiting);
+        let key = self.entries.add(request, bank, arrived);
+        self.transactions[request.access as usize].push(&mut self.entries, key, bank, address.row, None);
         Ok(Offered::Queued)
     }
 
@@ -268,30 +349,21 @@ impl BankQueueChannel {
 
     #[inline(never)]
     fn finds(&self, access: Access, bank: usize, request: &Request) -> bool {
-        let waiting = self.transactions[access as usize].iter().chain(&self.lanes[bank].commands);
-        waiting.into_iter().any(|waiting| waiting.request.access == access && waiting.is_at(bank, request))
+        self.transactions[access as usize].holds(&self.entries, bank, request.address.row, request.column)
+            || self.finds_before(NONE, access, bank, request)
     }
 
-    /// Runs the ticks before `tick`.
-    pub fn advance(&mut self, tick: Tick, observer: &mut impl Observer) {
-        while self.now < tick {
-            self.step(tick, observer);
+    /// Whether one of this kind to the same granule waits in the bank's queue, before `key`.
+    fn finds_before(&self, key: Key, access: Access, bank: usize, request: &Request) -> bool {
+        let mut earlier = self.lanes[bank].first;
+        while earlier != key {
+            let entry = self.entries.get(earlier);
+            if entry.request.access == access && is_same(&entry.request, request) {
+                return true;
+            }
+            earlier = entry.next;
         }
-    }
-
-    /// Runs until a place has become free in the queue that refused the last offer. Only to be called after a refusal.
-    pub fn advance_to_place(&mut self, observer: &mut impl Observer) {
-        self.freed = false;
-        while !self.freed {
-            self.step(Tick::MAX, observer);
-        }
-    }
-
-    /// Runs until no read waits.
-    pub fn drain_reads(&mut self, observer: &mut impl Observer) {
-        while self.reads > 0 {
-            self.step(Tick::MAX, observer);
-        }
+        false
     }
 
     /// Runs the next tick in which something can happen, or goes to `limit`.
@@ -302,25 +374,39 @@ impl BankQueueChannel {
             self.refreshing = true;
             self.next_refresh += self.refresh_interval;
         }
-        self.due |= self.wheel.wake(tick);
+        if self.times.next() <= tick {
+            self.times.wake(tick);
+            self.from = tick;
+        }
         let mut busy = false;
         let mut wake = Tick::MAX;
         if self.refreshing {
             (busy, wake) = self.refresh(tick, observer);
-        } else if let Some((bank, place, command)) = self.turn(tick, &mut wake) {
+        } else if self.from <= tick
+            && let Some(choice) = self.turn(tick)
+        {
             busy = true;
-            self.issue(bank, place, command, tick, observer);
-            if self.config.two_buses
-                && let Some((bank, place, second)) = self.turn(tick, &mut wake)
-                && second.bus() != command.bus()
-            {
-                self.issue(bank, place, second, tick, observer);
+            self.issue(&choice, tick, observer);
+            if self.config.two_buses && self.from <= tick {
+                self.second(&choice, tick, observer);
             }
         } else {
-            wake = wake.min(self.wheel.next());
+            wake = self.from.min(self.times.next());
         }
-        busy |= self.transfer();
+        busy |= self.transfer(tick);
         self.now = if busy { tick + 1 } else { wake.max(tick + 1).min(self.next_refresh).min(limit) };
+    }
+
+    /// The second command of a tick, where it goes on the other bus.
+    #[inline(never)]
+    fn second(&mut self, first: &Choice, tick: Tick, observer: &mut impl Observer) {
+        if let Some(second) = self.turn(tick) {
+            if second.command.bus() == first.command.bus() {
+                self.from = tick;
+            } else {
+                self.issue(&second, tick, observer);
+            }
+        }
     }
 
     /// A refresh is due: precharges whatever can be, then refreshes. Says whether something was issued, and when
@@ -331,11 +417,11 @@ impl BankQueueChannel {
             if self.banks.state(bank) == BankState::Closed {
                 continue;
             }
-            let ready = self.times.ready(times::PRE, bank);
+            let ready = self.times.ready(PRE, bank);
             if ready <= tick {
-                self.times.issue(times::PRE, bank, tick);
+                self.times.issue(PRE, bank, tick);
                 observer.issued(tick, Pre, Target::Refresh(self.times.place(bank)));
-                self.close(bank);
+                self.close(bank, tick);
                 return (true, tick);
             }
             wake = wake.min(ready);
@@ -343,172 +429,193 @@ impl BankQueueChannel {
         if !self.banks.all_closed(&self.rank) {
             return (false, wake);
         }
-        let ready = self.times.ready_for_other(RefAb, &self.rank);
+        let rank = self.rank;
+        let ready = self.times.ready_for_other(RefAb, &rank);
         if ready > tick {
             return (false, ready);
         }
-        let rank = self.rank;
         self.times.issue_at(RefAb, &rank, tick);
         observer.issued(tick, RefAb, Target::Refresh(&self.rank));
         self.refreshing = false;
+        self.from = tick;
         (true, tick)
     }
 
     #[inline]
-    fn close(&mut self, bank: usize) {
+    fn close(&mut self, bank: usize, tick: Tick) {
         self.banks.close(bank);
         let lane = &mut self.lanes[bank];
         (lane.hits, lane.row_hits) = (0, [0; 2]);
-        self.changed(bank);
+        let waits = lane.len > 0;
+        for command in [RD, WR, PRE] {
+            self.wants[command].remove(bank);
+        }
+        if waits {
+            self.want(ACT, bank, tick);
+        }
     }
 
-    /// Notes what a lane could use after it has changed.
+    /// Notes what a lane of an open bank could use after it has changed.
     #[inline]
-    fn changed(&mut self, bank: usize) {
-        let lane = &self.lanes[bank];
-        let mut wants = [false; times::COMMANDS];
-        if let Some(head) = lane.commands.front() {
-            if let Some(row) = self.banks.open_row(bank) {
-                let hits = lane.row_hits;
-                wants[times::RD] = hits[0] > 0;
-                wants[times::WR] = hits[1] > 0;
-                wants[times::PRE] =
-                    head.request.address.row != row && (hits == [0; 2] || lane.hits >= self.config.most_hits);
+    fn changed(&mut self, bank: usize, tick: Tick) {
+        let (lane, row) = (&self.lanes[bank], self.banks.open_row(bank));
+        let hits = lane.row_hits;
+        let close = lane.len > 0
+            && (hits == [0; 2] || lane.hits >= self.config.most_hits)
+            && Some(self.entries.get(lane.first).request.address.row) != row;
+        for (command, wanted) in [(RD, hits[0] > 0), (WR, hits[1] > 0), (PRE, close)] {
+            if wanted {
+                self.want(command, bank, tick);
             } else {
-                wants[times::ACT] = true;
+                self.wants[command].remove(bank);
             }
         }
-        let bank = Set::of(bank);
-        for (lanes, wanted) in self.wants.iter_mut().zip(wants) {
-            *lanes = if wanted { *lanes | bank } else { *lanes & !bank };
-        }
-        self.due |= bank;
     }
 
-    /// The next bank in turn that has a command that is ready. Otherwise lowers `wake` to when one may be, as far as the
-    /// wheel does not say it.
+    /// Notes that a lane could use a command.
     #[inline]
-    fn turn(&mut self, tick: Tick, wake: &mut Tick) -> Option<(usize, usize, Command)> {
-        let mut banks = Set::EMPTY;
-        for command in 0..times::COMMANDS {
-            let wanted = self.due & self.wants[command];
-            if wanted.is_empty() {
-                continue;
-            }
-            let free = self.times.channel_ready(command);
-            if free > tick {
-                *wake = free.min(*wake);
-            } else {
-                banks |= wanted;
+    fn want(&mut self, command: usize, bank: usize, tick: Tick) {
+        if !self.wants[command].contains(bank) {
+            self.wants[command].insert(bank);
+            if self.times.expect(command, bank, tick) {
+                self.from = tick;
             }
         }
-        if banks.is_empty() {
-            return None;
+    }
+
+    /// The banks that could use a command and are allowed to by the channel. Lowers `next` to when others may be.
+    #[inline(always)]
+    fn open(&self, command: usize, tick: Tick, next: &mut Tick) -> S {
+        let wanted = self.times.due(command, self.wants[command]);
+        if wanted.is_empty() {
+            return S::EMPTY;
         }
-        // Those after the last one first, then from the beginning.
-        let begun = Set::MAX.unbounded_shl(self.turn as u32 + 1);
-        for mut banks in [banks & begun, banks & !begun] {
-            while !banks.is_empty() {
-                let bank = banks.first();
-                match self.first_ready(bank, tick) {
-                    Ok((place, command)) => {
-                        self.turn = bank;
-                        return Some((bank, place, command));
-                    }
-                    Err(next) => {
-                        self.due.remove(bank);
-                        if next < Tick::MAX {
-                            self.wheel.insert(bank, next);
-                        }
-                    }
-                }
-                banks = banks.without_first();
+        let free = self.times.channel_ready(command);
+        if free > tick {
+            *next = free.min(*next);
+            return S::EMPTY;
+        }
+        wanted
+    }
+
+    /// The next bank in turn that has a command that is ready.
+    #[inline]
+    fn turn(&mut self, tick: Tick) -> Option<Choice> {
+        let mut next = Tick::MAX;
+        let open: [S; COMMANDS] = std::array::from_fn(|command| self.open(command, tick, &mut next));
+        let mut banks = open[ACT] | open[PRE] | open[RD] | open[WR];
+        while !banks.is_empty() {
+            // Those after the last one first, then from the beginning.
+            let later = banks & self.later[self.turn];
+            let bank = if later.is_empty() { banks.first() } else { later.first() };
+            if let Some(choice) = self.first_ready(bank, &open, tick) {
+                self.turn = bank;
+                banks.remove(bank);
+                // Where others are left, one of them may go in the next tick.
+                self.from = if banks.is_empty() { next } else { tick };
+                return Some(choice);
             }
+            banks.remove(bank);
         }
+        self.from = next;
         None
     }
 
-    /// The first command of a bank's queue that is ready, or when one will be.
+    /// The first command of a bank's queue that is ready, of those that the channel allows these banks.
     #[inline]
-    fn first_ready(&self, bank: usize, tick: Tick) -> Result<(usize, Command), Tick> {
-        let wanted = |command: usize| {
-            if self.wants[command].contains(bank) { self.times.ready(command, bank) } else { Tick::MAX }
-        };
-        let close = wanted(times::PRE).min(wanted(times::ACT));
-        if close <= tick {
-            return Ok((0, if self.wants[times::ACT].contains(bank) { Act } else { Pre }));
+    fn first_ready(&mut self, bank: usize, open: &[S; COMMANDS], tick: Tick) -> Option<Choice> {
+        let mut ready = |command: usize| open[command].contains(bank) && self.times.is_ready(command, bank, tick);
+        let first = self.lanes[bank].first;
+        if ready(ACT) {
+            return Some(Choice { bank, key: first, before: NONE, command: Act });
         }
-        let access = [wanted(times::RD), wanted(times::WR)];
-        let Some(row) = self.banks.open_row(bank).filter(|_| access[0].min(access[1]) <= tick) else {
-            return Err(close.min(access[0]).min(access[1]));
-        };
-        let commands = &self.lanes[bank].commands;
-        for (place, waiting) in commands.iter().enumerate() {
-            let kind = waiting.request.access;
-            if waiting.request.address.row != row || access[kind as usize] > tick {
-                continue;
+        if ready(PRE) {
+            return Some(Choice { bank, key: first, before: NONE, command: Pre });
+        }
+        let access = [ready(RD), ready(WR)];
+        if access == [false; 2] {
+            return None;
+        }
+        let row = self.banks.open_row(bank)?;
+        let (mut key, mut before) = (first, NONE);
+        while key != NONE {
+            let entry = self.entries.get(key);
+            let (request, kind) = (&entry.request, entry.request.access);
+            if request.address.row == row && access[kind as usize] {
+                // A write stays behind an earlier read of the same granule.
+                let after_read = kind == Access::Write
+                    && self.wants[RD].contains(bank)
+                    && self.finds_before(key, Access::Read, bank, request);
+                if !after_read {
+                    return Some(Choice { bank, key, before, command: [Rd, Wr][kind as usize] });
+                }
             }
-            // A write stays behind an earlier read of the same granule.
-            let after_read = kind == Access::Write
-                && access[0] < Tick::MAX
-                && commands
-                    .iter()
-                    .take(place)
-                    .any(|earlier| earlier.request.access == Access::Read && earlier.is_at(bank, &waiting.request));
-            if !after_read {
-                return Ok((place, [Rd, Wr][kind as usize]));
-            }
+            (before, key) = (key, entry.next);
         }
         // All writes that could go wait for reads.
-        Err(close.min(access[0]).max(tick + 1))
+        None
     }
 
     #[inline]
-    fn issue(&mut self, bank: usize, place: usize, command: Command, tick: Tick, observer: &mut impl Observer) {
-        let lane = &mut self.lanes[bank];
-        let Some(waiting) = lane.commands.get(place) else { return };
-        let request = waiting.request;
-        observer.issued(tick, command, Target::Request(&request));
-        match command {
+    fn issue(&mut self, choice: &Choice, tick: Tick, observer: &mut impl Observer) {
+        let bank = choice.bank;
+        let entry = self.entries.get(choice.key);
+        observer.issued(tick, choice.command, Target::Request(&entry.request));
+        match choice.command {
             Act => {
-                let row = request.address.row;
-                self.times.issue(times::ACT, bank, tick);
+                let row = entry.request.address.row;
+                self.times.issue(ACT, bank, tick);
                 self.banks.open(bank, row);
-                lane.row_hits = [0; 2];
-                for waiting in lane.commands.iter().filter(|waiting| waiting.request.address.row == row) {
-                    lane.row_hits[waiting.request.access as usize] += 1;
+                let mut row_hits = [0; 2];
+                let mut key = self.lanes[bank].first;
+                while key != NONE {
+                    let Request { address, access, .. } = &self.entries.get(key).request;
+                    row_hits[*access as usize] += u32::from(address.row == row);
+                    key = self.entries.get(key).next;
                 }
-                self.changed(bank);
+                self.lanes[bank].row_hits = row_hits;
+                self.wants[ACT].remove(bank);
+                self.changed(bank, tick);
             }
             Pre => {
-                self.times.issue(times::PRE, bank, tick);
-                self.close(bank);
+                self.times.issue(PRE, bank, tick);
+                self.close(bank, tick);
             }
-            _ => {
-                let (arrived, access) = (waiting.arrived, request.access as usize);
-                if lane.commands.len() >= self.config.commands {
-                    self.unstuck[0].insert(bank);
-                    self.unstuck[1].insert(bank);
-                }
-                if place == 0 {
-                    lane.commands.pop_front();
-                } else {
-                    lane.commands.remove(place);
-                }
-                lane.hits += 1;
-                lane.row_hits[access] -= 1;
-                self.queued -= 1;
-                *self.granules[access].bucket(bank, &request) -= 1;
-                self.times.issue(times::RD + access, bank, tick);
-                self.changed(bank);
-                if command == Rd {
-                    let done = tick + self.read_latency;
-                    self.reads -= 1;
-                    observer.completed(&Completion { request, arrived, done });
-                    if !self.followers.is_empty() {
-                        self.answer_followers(bank, &request, done, observer);
-                    }
-                }
+            _ => self.access(choice, tick, observer),
+        }
+    }
+
+    /// Issues an access and ends it.
+    #[inline]
+    fn access(&mut self, choice: &Choice, tick: Tick, observer: &mut impl Observer) {
+        let Choice { bank, key, before, .. } = *choice;
+        let (entry, lane) = (*self.entries.get(key), &mut self.lanes[bank]);
+        if before == NONE {
+            lane.first = entry.next;
+        } else {
+            self.entries.link(before, entry.next);
+        }
+        if entry.next == NONE {
+            lane.last = before;
+        }
+        let (request, access) = (&entry.request, entry.request.access as usize);
+        lane.len -= 1;
+        lane.hits += 1;
+        lane.row_hits[access] -= 1;
+        self.full.remove(bank);
+        self.queued -= 1;
+        *self.granules[access].bucket(bank, request) -= 1;
+        self.entries.release(key);
+        self.times.issue(RD + access, bank, tick);
+        // The bank may have more that is ready.
+        self.from = tick;
+        self.changed(bank, tick);
+        if access == Access::Read as usize {
+            let done = tick + self.read_latency;
+            self.reads -= 1;
+            observer.completed(&Completion { request: *request, arrived: entry.arrived, done });
+            if !self.followers.is_empty() {
+                self.answer_followers(bank, request, done, observer);
             }
         }
     }
@@ -517,7 +624,7 @@ impl BankQueueChannel {
     fn answer_followers(&mut self, bank: usize, request: &Request, done: Tick, observer: &mut impl Observer) {
         let Self { followers, reads, .. } = self;
         followers.retain(|read| {
-            let answered = read.is_at(bank, request);
+            let answered = read.bank == bank && is_same(&read.request, request);
             if answered {
                 *reads -= 1;
                 observer.completed(&Completion { request: read.request, arrived: read.arrived, done });
@@ -526,58 +633,56 @@ impl BankQueueChannel {
         });
     }
 
-    /// The first transaction for whose bank there is a place.
+    /// Moves one transaction into its bank's queue: the first for whose bank there is a place.
     #[inline]
-    fn first_with_place(&mut self, queue: usize) -> Option<usize> {
-        let (transactions, stuck) = (&self.transactions[queue], &mut self.stuck[queue]);
-        let full = |waiting: &Waiting| self.lanes[waiting.bank].commands.len() >= self.config.commands;
-        if !self.unstuck[queue].is_empty() {
-            let unstuck = transactions.iter().take(*stuck).position(|waiting| !full(waiting));
-            if unstuck.is_some() {
-                return unstuck;
-            }
-            self.unstuck[queue] = Set::EMPTY;
-        }
-        while transactions.get(*stuck).is_some_and(full) {
-            *stuck += 1;
-        }
-        (*stuck < transactions.len()).then_some(*stuck)
-    }
-
-    /// Moves one transaction into its bank's queue.
-    #[inline]
-    fn transfer(&mut self) -> bool {
-        let writes = self.transactions[1].len();
+    fn transfer(&mut self, tick: Tick) -> bool {
+        let writes = self.transactions[1].len as usize;
         if self.draining == 0
             && (writes >= self.config.transactions || (writes > self.config.idle_writes && self.queued == 0))
         {
             self.draining = writes;
         }
-        let queue = usize::from(self.draining > 0);
-        let Some(place) = self.first_with_place(queue) else { return false };
-        let waiting = self.transactions[queue][place];
-        let (bank, request) = (waiting.bank, &waiting.request);
+        let queue = &mut self.transactions[usize::from(self.draining > 0)];
+        let key = queue::oldest(&queue.lanes.first, queue.waiting.without(self.full));
+        if key == NONE {
+            return false;
+        }
+        let request = self.entries.get(key).request;
+        let bank = usize::from(self.entries.get(key).bank);
         if self.draining > 0 {
             // A read of the same granule goes first.
-            if self.waits(Access::Read, bank, request) {
+            if self.waits(Access::Read, bank, &request) {
+                // It is decided anew in the next tick.
                 self.draining = 0;
-                return false;
+                return true;
             }
             self.draining -= 1;
         }
-        if place == 0 {
-            self.transactions[queue].pop_front();
-        } else {
-            self.transactions[queue].remove(place);
-        }
-        if place < self.stuck[queue] {
-            self.stuck[queue] -= 1;
-        }
+        self.transactions[request.access as usize].take_first(&mut self.entries, bank);
+        self.entries.link(key, NONE);
         let lane = &mut self.lanes[bank];
-        lane.row_hits[request.access as usize] += u32::from(self.banks.is_open(bank, request.address.row));
-        lane.commands.push_back(waiting);
+        if lane.len == 0 {
+            lane.first = key;
+        } else {
+            self.entries.link(lane.last, key);
+        }
+        lane.last = key;
+        lane.len += 1;
+        if lane.len >= self.config.commands {
+            self.full.insert(bank);
+        }
+        let alone = lane.len == 1;
         self.queued += 1;
-        self.changed(bank);
+        match self.banks.open_row(bank) {
+            None => self.want(ACT, bank, tick),
+            Some(row) if row == request.address.row => {
+                lane.row_hits[request.access as usize] += 1;
+                self.changed(bank, tick);
+            }
+            // Otherwise the first one says what is needed.
+            Some(_) if alone => self.want(PRE, bank, tick),
+            Some(_) => {}
+        }
         self.freed |= self.refused == Some(request.access);
         true
     }

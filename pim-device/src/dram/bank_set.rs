@@ -1,14 +1,14 @@
 //! Sets of banks of a channel, as bits.
 
 use std::fmt::Debug;
-use std::ops::{BitAnd, BitAndAssign, BitOrAssign, Not, Range};
+use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, Not, Range};
 
 /// As many banks as a set can hold: the largest organisations (HBM of 16 dies) have so many in a channel.
 pub(super) const CAPACITY: usize = 128;
 
 /// A set of banks of a channel, by number: 64 bits where they are enough, which is what nearly all channels need.
 pub(super) trait BankSet:
-    Copy + Debug + Eq + BitAnd<Output = Self> + Not<Output = Self> + BitAndAssign + BitOrAssign
+    Copy + Debug + Eq + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self> + BitAndAssign + BitOrAssign
 {
     /// No bank.
     const EMPTY: Self;

@@ -1,6 +1,6 @@
 //! What all controllers of a channel share: state of timing and banks, queues, refresh, and the choice among requests.
 
-#![allow(clippy::inline_always, reason = "without it a random read takes a quarter more instructions (callgrind)")]
+#![allow(clippy::inline_always, reason = "asked for each kind of command at every look")]
 
 use std::collections::VecDeque;
 
@@ -9,10 +9,10 @@ use super::bank::{BankState, Banks};
 use super::bank_set::BankSet;
 use super::config::{ChannelConfig, DramError, Refresh};
 use super::edges::Edges;
-use super::queue::{Entries, Key, NONE, Queue};
+use super::queue::{self, Entries, Key, NONE, News, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
-use super::times::{ACT, ACT2, CAS_RD, CAS_WR, PRE, RD, Times, WR};
+use super::times::{ACT, ACT2, ACTIVATIONS, CAS_RD, CAS_WR, COLUMNS, KINDS, PRE, PRECHARGES, RD, Times, WR};
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 
@@ -35,6 +35,14 @@ pub(super) struct RefreshPick {
     pub(super) command: Command,
 }
 
+/// Banks in which a queue may go on, by what they need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offers<S> {
+    pub(super) columns: S,
+    pub(super) activations: S,
+    pub(super) precharges: S,
+}
+
 /// What would be issued for a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pick {
@@ -42,26 +50,6 @@ pub(super) struct Pick {
     key: Key,
     pub(super) bank: u16,
     pub(super) command: Command,
-}
-
-impl Pick {
-    /// Nothing: any request goes before it.
-    pub(super) const NONE: Self = Self { key: NONE, bank: 0, command: Command::Act };
-
-    #[inline]
-    pub(super) const fn found(self) -> Option<Self> {
-        if self.key == NONE { None } else { Some(self) }
-    }
-
-    /// Another request goes if it is older.
-    #[inline]
-    fn or(&mut self, other: Option<(Key, usize)>, command: Command) {
-        if let Some((key, bank)) = other
-            && key < self.key
-        {
-            *self = Self { key, bank: bank as u16, command };
-        }
-    }
 }
 
 /// The request for which a bank was activated.
@@ -102,6 +90,11 @@ pub(super) struct Core<S> {
     /// Banks that wait for their own refresh: nothing new is begun in them.
     refreshing: S,
     write_mode: bool,
+    /// Whether the queues have changed since that was decided.
+    changed: bool,
+    /// By kind of command a tick before which none of it can go, as long as only ticks of the rules and banks in the wheel
+    /// change: whatever else does sets it back.
+    from: [Tick; KINDS],
     pub(super) refreshes: VecDeque<RefreshRequest>,
     next_refresh: Tick,
     next_bank: u32,
@@ -138,6 +131,9 @@ impl<S: BankSet> Core<S> {
         let refresh_nodes = (0..organisation.nodes(level)).map(|node| rules.node(level, node)).collect();
         let split = standard.commands.contains(&Command::Act1);
         let refresh_interval = config.refresh_interval();
+        // On half clocks only precharges begin on the edge between.
+        let halves = Tick::from(standard.two_buses && standard.ticks_per_clock > 1);
+        let odd = [halves, 0, halves, halves];
         let queues = &config.queues;
         let capacity = (queues.read + queues.write + banks) as usize;
         Ok(Self {
@@ -149,7 +145,7 @@ impl<S: BankSet> Core<S> {
             refresh_nodes,
             write_high: queues.write_high,
             write_low: queues.write_low,
-            times: Times::new(rules),
+            times: Times::new(rules, odd),
             banks: Banks::new(&organisation),
             entries: Entries::new(capacity),
             queues: [Queue::new(queues.read), Queue::new(queues.write)],
@@ -158,6 +154,8 @@ impl<S: BankSet> Core<S> {
             owned: [S::EMPTY; 2],
             refreshing: S::EMPTY,
             write_mode: false,
+            changed: true,
+            from: [0; KINDS],
             refreshes: VecDeque::new(),
             next_refresh: refresh_interval,
             next_bank: 0,
@@ -182,7 +180,7 @@ impl<S: BankSet> Core<S> {
     }
 
     /// Takes a request between two ticks.
-    #[inline]
+    #[inline(always)]
     pub(super) fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         self.check(request)?;
         let address = request.address;
@@ -204,7 +202,17 @@ impl<S: BankSet> Core<S> {
         }
         self.refused = None;
         let key = self.entries.add(request, bank, self.now);
-        queue.push(&mut self.entries, key, bank, address.row, self.banks.open_row(bank));
+        let new = queue.push(&mut self.entries, key, bank, address.row, self.banks.open_row(bank));
+        self.changed = true;
+        if let Some((kind, command)) = match new {
+            News::None => None,
+            News::Waits => Some((ACTIVATIONS, ACT)),
+            News::Hit => Some((COLUMNS, RD + request.access as usize)),
+            News::Miss => Some((PRECHARGES, PRE)),
+        } && !self.times.due(command, S::of(bank)).is_empty()
+        {
+            self.from[kind] = 0;
+        }
         self.outstanding += 1;
         Ok(Offered::Queued)
     }
@@ -216,16 +224,37 @@ impl<S: BankSet> Core<S> {
         self.last_answer
     }
 
-    /// Whether writes are served: decided anew whenever the queues are looked at.
+    /// Whether writes are served: decided anew whenever the queues are looked at. Without a change of the queues it would
+    /// be decided the same again.
     #[inline]
     pub(super) fn mode(&mut self) -> usize {
-        let (reads, writes) = (self.queues[READ].len, self.queues[WRITE].len);
-        if self.write_mode {
-            self.write_mode = !(writes <= self.write_low && reads > 0);
-        } else {
-            self.write_mode = writes >= self.write_high || reads == 0;
+        if self.changed {
+            self.decide();
         }
-        if self.write_mode { WRITE } else { READ }
+        usize::from(self.write_mode)
+    }
+
+    /// Decides whether writes are served; says whether it stays as it was.
+    #[inline]
+    pub(super) fn mode_stays(&mut self) -> bool {
+        let before = self.write_mode;
+        self.mode();
+        self.write_mode == before
+    }
+
+    #[inline]
+    fn decide(&mut self) {
+        self.changed = false;
+        let (reads, writes) = (self.queues[READ].len, self.queues[WRITE].len);
+        let on = if self.write_mode {
+            writes > self.write_low || reads == 0
+        } else {
+            writes >= self.write_high || reads == 0
+        };
+        if on != self.write_mode {
+            self.write_mode = on;
+            self.from = [0; KINDS];
+        }
     }
 
     /// Pushes the refreshes of a tick.
@@ -239,6 +268,7 @@ impl<S: BankSet> Core<S> {
     #[cold]
     fn push_refreshes(&mut self) {
         self.next_refresh += self.refresh_interval;
+        self.from = [0; KINDS];
         for node in &self.refresh_nodes {
             match self.refresh {
                 Refresh::None => {}
@@ -266,65 +296,215 @@ impl<S: BankSet> Core<S> {
     #[inline]
     pub(super) fn go_to(&mut self, tick: Tick) {
         self.now = tick;
-        self.times.wake(tick);
+        if self.times.next() <= tick {
+            let woken = self.times.wake(tick);
+            for (kind, banks) in [(COLUMNS, woken[RD] | woken[WR]), (ACTIVATIONS, woken[ACT]), (PRECHARGES, woken[PRE])]
+            {
+                if !banks.is_empty() {
+                    self.from[kind] = 0;
+                }
+            }
+        }
     }
 
-    /// The owner that is served at `tick`: the oldest that is ready. Otherwise lowers `next` to when one may be, as the
-    /// functions below do too.
-    #[inline(always)]
-    pub(super) fn active(&mut self, tick: Tick, next: &mut Tick) -> Option<Pick> {
-        let owners = &self.owners;
-        let age = |bank: usize| owners[bank].age;
-        let read = self.times.oldest(RD, self.owned[READ], tick, next, age);
-        let write = self.times.oldest(WR, self.owned[WRITE], tick, next, age);
-        let (queue, bank) = match (read, write) {
-            (None, None) => return None,
-            (Some((read, _)), Some((write, bank))) if write < read => (WRITE, bank),
-            (Some((_, bank)), _) => (READ, bank),
-            (None, Some((_, bank))) => (WRITE, bank),
+    /// Whether a command of a kind may go at `tick`, as far as is known.
+    #[inline]
+    pub(super) fn may(&self, kind: usize, tick: Tick) -> bool {
+        self.from[kind] <= tick
+    }
+
+    /// The same for columns, which the channel may still forbid.
+    #[inline]
+    pub(super) fn may_access(&mut self, tick: Tick) -> bool {
+        if !self.may(COLUMNS, tick) {
+            return false;
+        }
+        let floor = self.times.floor(COLUMNS);
+        if floor > tick {
+            self.from[COLUMNS] = floor;
+        }
+        floor <= tick
+    }
+
+    /// Where it is known that nothing can go at `tick`: the next tick that has to be looked at. The queues are looked at even
+    /// so.
+    #[inline]
+    pub(super) fn is_quiet(&mut self, tick: Tick, edges: &impl Edges<S>) -> Option<Tick> {
+        let first = edges.first(&self.from, tick);
+        if first > tick && self.refreshes.is_empty() && self.mode_stays() {
+            Some(first.min(self.times.next()))
+        } else {
+            None
+        }
+    }
+
+    /// The first tick after `tick` that has to be looked at, where nothing was found in it and refresh goes at `refresh` at
+    /// the earliest.
+    #[inline]
+    pub(super) fn after(&self, tick: Tick, edges: &impl Edges<S>, refresh: Tick) -> Tick {
+        let first = if self.refresh_waits() {
+            edges.column(self.from[COLUMNS].max(tick + 1))
+        } else {
+            edges.first(&self.from, tick + 1)
         };
-        Some(Pick { key: owners[bank].key, bank: bank as u16, command: COLUMN[queue] })
+        first.min(self.times.next()).min(refresh)
     }
 
-    /// Puts the oldest hit of a queue that is ready into `best`, where it is older.
-    #[inline(always)]
-    pub(super) fn columns(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
-        let from = &self.queues[queue];
-        let hits = from.hits.without(self.refreshing);
-        best.or(self.times.oldest(RD + queue, hits, tick, next, |bank| from.hit(bank)), COLUMN[queue]);
+    /// An access that was found may go in a later tick.
+    #[inline]
+    pub(super) fn put_off(&mut self, tick: Tick) {
+        self.from[COLUMNS] = tick;
     }
 
-    /// The same for activations.
+    /// A command of a kind has been issued: the next one waits.
+    #[inline]
+    fn sent(&mut self, kind: usize) {
+        self.from[kind] = self.from[kind].max(self.times.floor(kind));
+    }
+
+    /// The owner that is served at `tick`: the oldest that is ready. To be asked where columns [`may`](Self::may) go.
+    #[inline]
+    pub(super) fn active(&mut self, tick: Tick) -> Option<Pick> {
+        let reads = self.times.due(RD, self.owned[READ]);
+        let writes = self.times.due(WR, self.owned[WRITE]);
+        self.from[COLUMNS] = Tick::MAX;
+        if (reads | writes).is_empty() { None } else { self.oldest_owner(reads, writes, tick) }
+    }
+
+    #[inline]
+    fn oldest_owner(&mut self, reads: S, writes: S, tick: Tick) -> Option<Pick> {
+        let mut next = Tick::MAX;
+        let reads = self.times.open(RD, reads, tick, &mut next);
+        let writes = self.times.open(WR, writes, tick, &mut next);
+        let mut owners = reads | writes;
+        while !owners.is_empty() {
+            let mut bank = owners.first();
+            let mut others = owners.without_first();
+            while !others.is_empty() {
+                let other = others.first();
+                if self.owners[other].age < self.owners[bank].age {
+                    bank = other;
+                }
+                others = others.without_first();
+            }
+            let queue = usize::from(writes.contains(bank));
+            if self.times.is_ready(RD + queue, bank, tick) {
+                owners.remove(bank);
+                let hits = self.times.due(RD, self.queues[READ].hits) | self.times.due(WR, self.queues[WRITE].hits);
+                self.from[COLUMNS] = if (owners | hits).is_empty() { next } else { tick };
+                return Some(Pick { key: self.owners[bank].key, bank: bank as u16, command: COLUMN[queue] });
+            }
+            owners.remove(bank);
+        }
+        self.from[COLUMNS] = next;
+        None
+    }
+
+    /// The banks of a queue whose oldest hit can be served at `tick`, but for what [`Self::pick`] finds. To be asked after
+    /// [`Self::active`] has found none.
     #[inline(always)]
-    pub(super) fn activations(&mut self, queue: usize, tick: Tick, best: &mut Pick, next: &mut Tick) {
-        let from = &self.queues[queue];
-        let closed = (from.waiting & self.closed).without(self.refreshing);
-        best.or(self.times.oldest(ACT, closed, tick, next, |bank| from.first(bank)), self.activate);
+    pub(super) fn columns(&mut self, queue: usize, tick: Tick) -> S {
+        let hits = self.times.due(RD + queue, self.queues[queue].hits).without(self.refreshing);
+        self.times.open(RD + queue, hits, tick, &mut self.from[COLUMNS])
+    }
+
+    /// The same for activations, at any time.
+    #[inline(always)]
+    pub(super) fn activations(&mut self, queue: usize, tick: Tick) -> S {
+        if !self.may(ACTIVATIONS, tick) {
+            return S::EMPTY;
+        }
+        let floor = self.times.floor(ACTIVATIONS);
+        if floor > tick {
+            self.from[ACTIVATIONS] = floor;
+            return S::EMPTY;
+        }
+        let closed = self.times.due(ACT, self.queues[queue].waiting & self.closed).without(self.refreshing);
+        let mut next = Tick::MAX;
+        let closed = self.times.open(ACT, closed, tick, &mut next);
+        self.from[ACTIVATIONS] = next;
+        closed
     }
 
     /// The same for precharges.
     #[inline(always)]
-    pub(super) fn precharges(
-        &mut self,
-        queue: usize,
-        tick: Tick,
-        edges: &impl Edges<S>,
-        best: &mut Pick,
-        next: &mut Tick,
-    ) {
-        let from = &self.queues[queue];
-        let mut misses = from.misses.without(self.owned[READ]).without(self.owned[WRITE]).without(self.refreshing);
+    pub(super) fn precharges(&mut self, queue: usize, tick: Tick, edges: &impl Edges<S>) -> S {
+        if !self.may(PRECHARGES, tick) {
+            return S::EMPTY;
+        }
+        let floor = self.times.floor(PRECHARGES);
+        if floor > tick {
+            self.from[PRECHARGES] = floor;
+            return S::EMPTY;
+        }
+        let kept = self.owned[READ] | self.owned[WRITE] | self.refreshing;
+        let mut misses = self.times.due(PRE, self.queues[queue].misses).without(kept);
+        let mut next = Tick::MAX;
         let shut_out = misses & edges.shut_out(tick);
         if !shut_out.is_empty() {
-            *next = (tick + 1).min(*next);
+            next = tick + 1;
             misses = misses.without(shut_out);
         }
-        best.or(self.times.oldest(PRE, misses, tick, next, |bank| from.miss(bank)), Command::Pre);
+        let misses = self.times.open(PRE, misses, tick, &mut next);
+        self.from[PRECHARGES] = next;
+        misses
+    }
+
+    /// The oldest request of a queue that is ready, of those that these banks offer.
+    #[inline(always)]
+    pub(super) fn pick(&mut self, queue: usize, tick: Tick, banks: Offers<S>) -> Option<Pick> {
+        let Offers { mut columns, mut activations, mut precharges } = banks;
+        if (columns | activations | precharges).is_empty() {
+            return None;
+        }
+        let lanes = &*self.queues[queue].lanes;
+        let mut hit = queue::oldest(&lanes.hit, columns);
+        let mut first = queue::oldest(&lanes.first, activations);
+        let mut miss = queue::oldest(&lanes.miss, precharges);
+        loop {
+            let key = hit.min(first).min(miss);
+            if key == NONE {
+                return None;
+            }
+            let bank = self.entries.get(key).bank;
+            let (number, command) = if key == first {
+                (ACT, self.activate)
+            } else if key == miss {
+                (PRE, Command::Pre)
+            } else {
+                (RD + queue, COLUMN[queue])
+            };
+            let at = usize::from(bank);
+            if self.times.is_ready(number, at, tick) {
+                // What is left may go in the next tick.
+                let picked = S::of(at);
+                for (kind, left) in [(COLUMNS, columns), (ACTIVATIONS, activations), (PRECHARGES, precharges)] {
+                    if !left.without(picked).is_empty() {
+                        self.from[kind] = tick;
+                    }
+                }
+                return Some(Pick { key, bank, command });
+            }
+            match number {
+                ACT => {
+                    activations.remove(at);
+                    first = queue::oldest(&lanes.first, activations);
+                }
+                PRE => {
+                    precharges.remove(at);
+                    miss = queue::oldest(&lanes.miss, precharges);
+                }
+                _ => {
+                    columns.remove(at);
+                    hit = queue::oldest(&lanes.hit, columns);
+                }
+            }
+        }
     }
 
     /// The command of a waiting refresh, and when it may be issued; `None` while a bank of it is owned or being activated.
-    fn pick_refresh(&self, index: usize, tick: Tick, edges: &impl Edges<S>) -> Option<(Tick, Command)> {
-        let refresh = self.refreshes.get(index)?;
+    fn pick_refresh(&mut self, index: usize, tick: Tick, edges: &impl Edges<S>) -> Option<(Tick, Command)> {
+        let refresh = *self.refreshes.get(index)?;
         let place = &refresh.place;
         if self.banks.all_closed(place) {
             let time = self.times.ready_for_other(refresh.command, place).max(tick);
@@ -344,7 +524,7 @@ impl<S: BankSet> Core<S> {
 
     /// The refresh command that goes at `tick`: of all-bank refreshes only the head is looked at, of per-bank ones all.
     #[inline]
-    pub(super) fn refresh(&self, tick: Tick, edges: &impl Edges<S>, next: &mut Tick) -> Option<RefreshPick> {
+    pub(super) fn refresh(&mut self, tick: Tick, edges: &impl Edges<S>, next: &mut Tick) -> Option<RefreshPick> {
         if self.refreshes.is_empty() {
             return None;
         }
@@ -352,7 +532,7 @@ impl<S: BankSet> Core<S> {
     }
 
     #[inline(never)]
-    fn refresh_that_waits(&self, tick: Tick, edges: &impl Edges<S>, next: &mut Tick) -> Option<RefreshPick> {
+    fn refresh_that_waits(&mut self, tick: Tick, edges: &impl Edges<S>, next: &mut Tick) -> Option<RefreshPick> {
         let looked_at = if self.refresh == Refresh::PerBank { self.refreshes.len() } else { 1 };
         for index in 0..looked_at {
             if let Some((time, command)) = self.pick_refresh(index, tick, edges) {
@@ -376,6 +556,7 @@ impl<S: BankSet> Core<S> {
         let Some(refresh) = self.refreshes.get(index).copied() else { return };
         self.times.issue_at(command, &refresh.place, tick);
         observer.issued(tick, command, Target::Refresh(&refresh.place));
+        self.from = [0; KINDS];
         if command == refresh.command {
             self.refreshes.remove(index);
             if command == Command::RefPb {
@@ -390,14 +571,17 @@ impl<S: BankSet> Core<S> {
             return;
         }
         for bank in self.banks.below(&refresh.place) {
-            self.close(bank);
+            self.close(bank, tick);
         }
     }
 
     #[inline]
-    fn close(&mut self, bank: usize) {
+    fn close(&mut self, bank: usize, tick: Tick) {
         self.banks.close(bank);
         self.closed.insert(bank);
+        if self.times.expect(ACT, bank, tick) {
+            self.from[ACTIVATIONS] = 0;
+        }
         for queue in [READ, WRITE] {
             self.queues[queue].closed(bank);
         }
@@ -439,11 +623,17 @@ impl<S: BankSet> Core<S> {
         let entry = self.entries.get(key);
         let (bank, row) = (usize::from(entry.bank), entry.request.address.row);
         self.owners[bank] = Owner { key, age: (entry.arrived, tick) };
-        self.owned[entry.request.access as usize].insert(bank);
+        let access = entry.request.access as usize;
+        self.owned[access].insert(bank);
+        if self.times.expect(RD + access, bank, tick) {
+            self.from[COLUMNS] = 0;
+        }
         self.banks.open(bank, row);
         self.closed.remove(bank);
         for queue in &mut self.queues {
-            queue.opened(&self.entries, bank, row);
+            if queue.waiting.contains(bank) && queue.opened(&self.entries, bank, row) {
+                self.from[COLUMNS] = 0;
+            }
         }
     }
 
@@ -451,6 +641,7 @@ impl<S: BankSet> Core<S> {
     #[inline]
     fn take_first(&mut self, queue: usize, bank: usize) -> Key {
         self.freed |= self.refused == Some(queue);
+        self.changed = true;
         self.queues[queue].take_first(&mut self.entries, bank)
     }
 
@@ -467,8 +658,13 @@ impl<S: BankSet> Core<S> {
     /// Issues a hit of a queue and ends it.
     #[inline]
     pub(super) fn serve_hit(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        let key = self.queues[queue].take_hit(&mut self.entries, usize::from(pick.bank));
+        let bank = usize::from(pick.bank);
+        let key = self.queues[queue].take_hit(&mut self.entries, bank);
+        if self.queues[queue].hits.contains(bank) {
+            self.put_off(tick);
+        }
         self.freed |= self.refused == Some(queue);
+        self.changed = true;
         self.serve(queue, key, tick, observer);
     }
 
@@ -476,6 +672,12 @@ impl<S: BankSet> Core<S> {
     #[inline]
     fn serve(&mut self, queue: usize, key: Key, tick: Tick, observer: &mut impl Observer) {
         self.send(tick, (RD + queue, COLUMN[queue]), key, observer);
+        self.sent(COLUMNS);
+        let bank = usize::from(self.entries.get(key).bank);
+        let misses = self.queues[READ].misses | self.queues[WRITE].misses;
+        if misses.contains(bank) && self.times.expect(PRE, bank, tick) {
+            self.from[PRECHARGES] = 0;
+        }
         self.outstanding -= 1;
         let done = if queue == READ { self.answer(tick + self.read_latency) } else { tick };
         let entry = self.entries.get(key);
@@ -492,6 +694,7 @@ impl<S: BankSet> Core<S> {
             Command::Act => {
                 let key = self.take_first(queue, bank);
                 self.send(tick, (ACT, Command::Act), key, observer);
+                self.sent(ACTIVATIONS);
                 self.open(key, tick);
             }
             _ => self.serve_hit(queue, pick, tick, observer),
@@ -502,7 +705,8 @@ impl<S: BankSet> Core<S> {
     #[inline]
     pub(super) fn precharge(&mut self, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
         self.send(tick, (PRE, Command::Pre), pick.key, observer);
-        self.close(usize::from(pick.bank));
+        self.sent(PRECHARGES);
+        self.close(usize::from(pick.bank), tick);
     }
 
     /// When the bank of an access is ready for it.

@@ -2,6 +2,7 @@
 
 use super::Tick;
 use super::bank_set::BankSet;
+use super::times::{ACTIVATIONS, COLUMNS, KINDS, PRECHARGES};
 
 /// When a kind of command may begin: on every tick, or on rising edges of CK only.
 pub(super) trait Edges<S: BankSet> {
@@ -9,6 +10,13 @@ pub(super) trait Edges<S: BankSet> {
     fn column(&self, tick: Tick) -> Tick;
     /// An activation or a refresh.
     fn row(&self, tick: Tick) -> Tick;
+    /// The first tick from `tick` on in which a command of some kind may begin, where each waits so long.
+    #[inline]
+    fn first(&self, from: &[Tick; KINDS], tick: Tick) -> Tick {
+        let columns = self.column(from[COLUMNS].max(tick));
+        let activations = self.row(from[ACTIVATIONS].max(tick));
+        columns.min(activations).min(from[PRECHARGES].max(tick))
+    }
     /// A precharge of these banks by one command. A bank that is shut out of a tick is not shut out of the next.
     fn precharge(&self, tick: Tick, banks: S) -> Tick {
         tick + Tick::from(!(banks & self.shut_out(tick)).is_empty())
@@ -29,6 +37,10 @@ impl<S: BankSet> Edges<S> for EveryTick {
     #[inline]
     fn row(&self, tick: Tick) -> Tick {
         tick
+    }
+    #[inline]
+    fn first(&self, from: &[Tick; KINDS], tick: Tick) -> Tick {
+        from[COLUMNS].min(from[ACTIVATIONS]).min(from[PRECHARGES]).max(tick)
     }
     #[inline]
     fn shut_out(&self, _: Tick) -> S {

@@ -11,7 +11,8 @@ pub(super) type Key = u64;
 /// No request: it comes after all.
 pub(super) const NONE: Key = Key::MAX;
 
-const SLOT_BITS: u32 = 16;
+/// More slots than any controller has: 128 banks of 4,096 commands and two queues of as many.
+const SLOT_BITS: u32 = 20;
 
 /// The slot of a request.
 #[inline]
@@ -26,7 +27,7 @@ pub(super) struct Entry {
     /// The tick after which it was offered.
     pub(super) arrived: Tick,
     /// The next of its bank in its queue.
-    next: Key,
+    pub(super) next: Key,
     pub(super) bank: u16,
 }
 
@@ -34,7 +35,7 @@ pub(super) struct Entry {
 #[derive(Clone, Debug)]
 pub(super) struct Entries {
     slots: Vec<Entry>,
-    free: Vec<u16>,
+    free: Vec<u32>,
     sequence: u64,
 }
 
@@ -42,7 +43,7 @@ impl Entries {
     pub(super) fn new(capacity: usize) -> Self {
         let empty = Request { access: Access::Read, address: crate::command::Address::default(), column: 0, tag: 0 };
         let empty = Entry { request: empty, arrived: 0, next: NONE, bank: 0 };
-        Self { slots: vec![empty; capacity], free: (0..capacity as u16).rev().collect(), sequence: 0 }
+        Self { slots: vec![empty; capacity], free: (0..capacity as u32).rev().collect(), sequence: 0 }
     }
 
     /// A slot for a request. There is one: queues refuse before slots run out.
@@ -50,192 +51,220 @@ impl Entries {
     pub(super) fn add(&mut self, request: &Request, bank: usize, arrived: Tick) -> Key {
         let slot = self.free.pop().unwrap_or(0);
         self.sequence += 1;
-        self.slots[usize::from(slot)] = Entry { request: *request, arrived, next: NONE, bank: bank as u16 };
+        self.slots[slot as usize] = Entry { request: *request, arrived, next: NONE, bank: bank as u16 };
         self.sequence << SLOT_BITS | u64::from(slot)
     }
 
     #[inline]
     pub(super) fn release(&mut self, key: Key) {
-        self.free.push(slot_of(key) as u16);
+        self.free.push(slot_of(key) as u32);
     }
 
     #[inline]
     pub(super) fn get(&self, key: Key) -> &Entry {
         &self.slots[slot_of(key)]
     }
+
+    /// Has a request followed by another in its list.
+    #[inline]
+    pub(super) fn link(&mut self, key: Key, next: Key) {
+        self.slots[slot_of(key)].next = next;
+    }
 }
 
-/// What waits for one bank.
-#[derive(Clone, Copy, Debug)]
-struct Lane {
-    first: Key,
-    last: Key,
-    /// The oldest for the open row.
-    hit: Key,
-    /// The oldest for another row.
-    miss: Key,
+/// Buckets of [`Queue::rows`].
+const BUCKETS: usize = 1_024;
+
+/// The bucket of a row.
+#[inline]
+const fn bucket(bank: usize, row: u32) -> usize {
+    let mixed = (row ^ (bank as u32) << 20).wrapping_mul(0x9E37_79B1);
+    (mixed >> 22) as usize % BUCKETS
+}
+
+/// By bank, requests that wait for it.
+#[derive(Clone, Debug)]
+pub(super) struct Lanes {
+    pub(super) first: [Key; CAPACITY],
+    last: [Key; CAPACITY],
+    /// The oldest for the open row of a bank in [`Queue::hits`].
+    pub(super) hit: [Key; CAPACITY],
+    /// The oldest for another row of a bank in [`Queue::misses`].
+    pub(super) miss: [Key; CAPACITY],
+}
+
+/// The oldest of some banks' requests.
+#[inline]
+pub(super) fn oldest<S: BankSet>(requests: &[Key; CAPACITY], mut banks: S) -> Key {
+    let mut oldest = NONE;
+    while !banks.is_empty() {
+        oldest = oldest.min(requests[banks.first() % CAPACITY]);
+        banks = banks.without_first();
+    }
+    oldest
+}
+
+/// What a bank has got with a request that it had not before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    None,
+    /// A request, while it is closed.
+    Waits,
+    /// A hit.
+    Hit,
+    /// A miss.
+    Miss,
 }
 
 /// State: requests of one kind that wait.
 #[derive(Clone, Debug)]
 pub(super) struct Queue<S> {
-    lanes: Box<[Lane; CAPACITY]>,
+    pub(super) lanes: Box<Lanes>,
     /// Banks with requests.
     pub(super) waiting: S,
     /// Open banks with requests for the open row.
     pub(super) hits: S,
     /// Open banks with requests for another row.
     pub(super) misses: S,
+    /// How many requests there are for the rows of each bucket: where there is none nobody has to search.
+    rows: Vec<u16>,
     pub(super) len: u32,
     pub(super) capacity: u32,
 }
 
 impl<S: BankSet> Queue<S> {
     pub(super) fn new(capacity: u32) -> Self {
-        let lane = Lane { first: NONE, last: NONE, hit: NONE, miss: NONE };
+        let none = [NONE; CAPACITY];
         Self {
-            lanes: Box::new([lane; CAPACITY]),
+            lanes: Box::new(Lanes { first: none, last: none, hit: none, miss: none }),
             waiting: S::EMPTY,
             hits: S::EMPTY,
             misses: S::EMPTY,
+            rows: vec![0; BUCKETS],
             len: 0,
             capacity,
         }
     }
 
-    #[inline]
-    fn lane(&self, bank: usize) -> &Lane {
-        &self.lanes[bank % CAPACITY]
-    }
-
-    #[inline]
-    fn lane_mut(&mut self, bank: usize) -> &mut Lane {
-        &mut self.lanes[bank % CAPACITY]
-    }
-
-    /// The oldest request for a bank that has some.
-    #[inline]
-    pub(super) fn first(&self, bank: usize) -> Key {
-        self.lane(bank).first
-    }
-
-    /// The oldest request for the open row of a bank in [`Self::hits`].
-    #[inline]
-    pub(super) fn hit(&self, bank: usize) -> Key {
-        self.lane(bank).hit
-    }
-
-    /// The oldest request for another row of a bank in [`Self::misses`].
-    #[inline]
-    pub(super) fn miss(&self, bank: usize) -> Key {
-        self.lane(bank).miss
-    }
-
     /// Adds a request; `open` is the row that its bank holds.
     #[inline]
-    pub(super) fn push(&mut self, entries: &mut Entries, key: Key, bank: usize, row: u32, open: Option<u32>) {
-        let lane = &mut self.lanes[bank % CAPACITY];
-        if lane.first == NONE {
-            lane.first = key;
+    pub(super) fn push(&mut self, entries: &mut Entries, key: Key, bank: usize, row: u32, open: Option<u32>) -> News {
+        let lanes = &mut *self.lanes;
+        let lane = bank % CAPACITY;
+        let alone = lanes.first[lane] == NONE;
+        if alone {
+            lanes.first[lane] = key;
             self.waiting.insert(bank);
         } else {
-            entries.slots[slot_of(lane.last)].next = key;
+            entries.slots[slot_of(lanes.last[lane])].next = key;
         }
-        lane.last = key;
+        lanes.last[lane] = key;
         self.len += 1;
-        if let Some(open) = open {
-            if row == open {
-                if lane.hit == NONE {
-                    lane.hit = key;
-                    self.hits.insert(bank);
-                }
-            } else if lane.miss == NONE {
-                lane.miss = key;
-                self.misses.insert(bank);
+        self.rows[bucket(bank, row)] += 1;
+        match open {
+            None if alone => return News::Waits,
+            Some(open) if row == open && !self.hits.contains(bank) => {
+                lanes.hit[lane] = key;
+                self.hits.insert(bank);
+                return News::Hit;
             }
+            Some(open) if row != open && !self.misses.contains(bank) => {
+                lanes.miss[lane] = key;
+                self.misses.insert(bank);
+                return News::Miss;
+            }
+            _ => {}
         }
+        News::None
     }
 
     /// Takes a request out. What it was to its bank (hit or miss) is put right by [`Self::take_hit`] or
     /// [`Self::opened`].
     #[inline]
     fn unlink(&mut self, entries: &mut Entries, bank: usize, key: Key) {
-        let next = entries.get(key).next;
+        let Entry { request, next, .. } = entries.get(key);
+        let next = *next;
         self.len -= 1;
-        let lane = self.lane_mut(bank);
-        if lane.first == key {
-            lane.first = next;
+        self.rows[bucket(bank, request.address.row)] -= 1;
+        let lanes = &mut *self.lanes;
+        let lane = bank % CAPACITY;
+        if lanes.first[lane] == key {
+            lanes.first[lane] = next;
             if next == NONE {
-                lane.last = NONE;
                 self.waiting.remove(bank);
             }
             return;
         }
-        let mut before = lane.first;
+        let mut before = lanes.first[lane];
         while entries.get(before).next != key {
             before = entries.get(before).next;
         }
         entries.slots[slot_of(before)].next = next;
         if next == NONE {
-            lane.last = before;
+            lanes.last[lane] = before;
         }
     }
 
     /// Takes the oldest hit of a bank out.
     #[inline]
     pub(super) fn take_hit(&mut self, entries: &mut Entries, bank: usize) -> Key {
-        let key = self.lane(bank).hit;
-        let Entry { request, mut next, .. } = *entries.get(key);
-        while next != NONE && entries.get(next).request.address.row != request.address.row {
+        let lane = bank % CAPACITY;
+        let key = self.lanes.hit[lane];
+        let entry = entries.get(key);
+        let (row, mut next) = (entry.request.address.row, entry.next);
+        self.unlink(entries, bank, key);
+        if self.rows[bucket(bank, row)] == 0 {
+            next = NONE;
+        }
+        while next != NONE && entries.get(next).request.address.row != row {
             next = entries.get(next).next;
         }
-        self.lane_mut(bank).hit = next;
+        self.lanes.hit[lane] = next;
         if next == NONE {
             self.hits.remove(bank);
         }
-        self.unlink(entries, bank, key);
         key
     }
 
     /// Takes the oldest request of a bank out.
     #[inline]
     pub(super) fn take_first(&mut self, entries: &mut Entries, bank: usize) -> Key {
-        let key = self.lane(bank).first;
+        let key = self.lanes.first[bank % CAPACITY];
         self.unlink(entries, bank, key);
         key
     }
 
-    /// A row has been opened in a bank that was closed.
+    /// A row has been opened in a bank of [`Self::waiting`] that was closed. Says whether there is a hit.
     #[inline]
-    pub(super) fn opened(&mut self, entries: &Entries, bank: usize, row: u32) {
-        let lane = &mut self.lanes[bank % CAPACITY];
-        let mut key = lane.first;
-        while key != NONE {
+    pub(super) fn opened(&mut self, entries: &Entries, bank: usize, row: u32) -> bool {
+        let lanes = &mut *self.lanes;
+        let lane = bank % CAPACITY;
+        let mut key = lanes.first[lane];
+        if self.rows[bucket(bank, row)] == 0 {
+            lanes.miss[lane] = key;
+            self.misses.insert(bank);
+            return false;
+        }
+        let (mut hit, mut miss) = (NONE, NONE);
+        while key != NONE && (hit == NONE || miss == NONE) {
             let entry = entries.get(key);
-            if entry.request.address.row == row {
-                if lane.hit == NONE {
-                    lane.hit = key;
-                    self.hits.insert(bank);
-                    if lane.miss != NONE {
-                        return;
-                    }
-                }
-            } else if lane.miss == NONE {
-                lane.miss = key;
-                self.misses.insert(bank);
-                if lane.hit != NONE {
-                    return;
-                }
-            }
+            let found = if entry.request.address.row == row { &mut hit } else { &mut miss };
+            *found = (*found).min(key);
             key = entry.next;
         }
+        (lanes.hit[lane], lanes.miss[lane]) = (hit, miss);
+        if hit != NONE {
+            self.hits.insert(bank);
+        }
+        if miss != NONE {
+            self.misses.insert(bank);
+        }
+        hit != NONE
     }
 
     /// A bank has been closed.
     #[inline]
     pub(super) fn closed(&mut self, bank: usize) {
-        let lane = self.lane_mut(bank);
-        (lane.hit, lane.miss) = (NONE, NONE);
         self.hits.remove(bank);
         self.misses.remove(bank);
     }
@@ -243,7 +272,7 @@ impl<S: BankSet> Queue<S> {
     /// Whether a request for the same granule waits.
     #[inline]
     pub(super) fn holds(&self, entries: &Entries, bank: usize, row: u32, column: u32) -> bool {
-        let mut key = self.lane(bank).first;
+        let mut key = self.lanes.first[bank % CAPACITY];
         while key != NONE {
             let entry = entries.get(key);
             if entry.request.address.row == row && entry.request.column == column {

@@ -2,13 +2,17 @@
 //!
 //! [`TimingState`] answers for any command at any node. A controller asks the same few questions again and again, so
 //! here everything is looked up once: which ticks a command at a bank moves and by how much, folded to four levels, and
-//! which banks are known to be ready. The others lie in a wheel and are woken when they may be.
+//! which banks are known to be ready. The others lie in a wheel and are woken when they are.
+//!
+//! What only refresh asks for is noted as the last tick of each command at each bank, and worked out when it is asked.
 
-#![allow(clippy::inline_always, reason = "without it a random read takes a quarter more instructions (callgrind)")]
+#![allow(clippy::inline_always, reason = "asked for each kind of command at every look")]
+
+use std::ops::Range;
 
 use super::Tick;
 use super::bank_set::{BankSet, CAPACITY};
-use super::rules::{Place, RuleTable, WindowRule};
+use super::rules::{Effects, Place, RuleTable, WindowRule};
 use super::state::TimingState;
 use super::wheel::Wheel;
 use crate::command::Command;
@@ -24,7 +28,15 @@ pub(super) const COMMANDS: usize = 4;
 pub(super) const ACT2: usize = 4;
 pub(super) const CAS_RD: usize = 5;
 pub(super) const CAS_WR: usize = 6;
-const SENT: usize = 7;
+const SENT: usize = 8;
+
+/// Kinds of commands that requests need: accesses, activations, precharges.
+pub(super) const COLUMNS: usize = 0;
+pub(super) const ACTIVATIONS: usize = 1;
+pub(super) const PRECHARGES: usize = 2;
+pub(super) const KINDS: usize = 3;
+/// The kind of each of the four commands.
+const KIND: [usize; COMMANDS] = [ACTIVATIONS, PRECHARGES, COLUMNS, COLUMNS];
 
 /// Nodes of a level, at most.
 const NODES: usize = CAPACITY;
@@ -35,28 +47,14 @@ const GROUP: usize = COMMANDS * NODES;
 const RANK: usize = 2 * COMMANDS * NODES;
 const CHANNEL: usize = 3 * COMMANDS * NODES;
 const ENTRIES: usize = 4 * COMMANDS * NODES;
+/// By kind what the channel allows no command of it before, in the row behind the channel's.
+const FLOOR: usize = CHANNEL + NODES;
 
-/// A tick that a command moves, and below that where it stands: the first that is allowed is so much later than the
-/// command.
+/// A tick that a command moves: it is so much later than the command.
 #[derive(Clone, Copy, Debug)]
-struct Move(u64);
-
-const ENTRY_BITS: u32 = ENTRIES.trailing_zeros();
-
-impl Move {
-    fn new(entry: usize, latency: u32) -> Self {
-        Self(u64::from(latency) << ENTRY_BITS | entry as u64)
-    }
-
-    #[inline]
-    const fn entry(self) -> usize {
-        self.0 as usize % ENTRIES
-    }
-
-    #[inline]
-    const fn latency(self) -> Tick {
-        self.0 >> ENTRY_BITS
-    }
+struct Move {
+    entry: u32,
+    latency: u32,
 }
 
 /// The same from the n-th last command; it moves several ticks.
@@ -82,8 +80,19 @@ struct Effect {
 #[derive(Clone, Debug, Default)]
 struct More {
     windows: Vec<WindowMove>,
-    /// What moves in `others`; `None` where that is more than moves.
+    /// What moves in `others`, see [`Noted::AtOnce`]; `None` where that is more than moves.
     others: Option<Vec<(u32, u32)>>,
+}
+
+/// How it is noted what commands at banks forbid to those that only refresh sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noted {
+    /// Nothing is refreshed.
+    Never,
+    /// The last tick of each command at each bank counts, and is worked out when somebody asks: all-bank refresh.
+    Later,
+    /// With each command: refresh bank by bank asks all the time, and windows have to see every command.
+    AtOnce,
 }
 
 /// Configuration and state: a channel's timing as its controller sees it.
@@ -94,9 +103,9 @@ pub(super) struct Times<S> {
     table: RuleTable,
     places: Vec<Place>,
     commands: [Command; COMMANDS],
-    sent: [Command; SENT],
+    sent: [Command; SENT - 1],
     /// By command and bank.
-    effects: Vec<Effect>,
+    effects: Box<[Effect; SENT * NODES]>,
     moves: Vec<Move>,
     more: Vec<More>,
     /// Bank group and rank of each bank.
@@ -110,10 +119,16 @@ pub(super) struct Times<S> {
     history: Vec<Tick>,
     /// All other commands: precharge of all banks, refresh.
     others: TimingState,
+    noted: Noted,
+    /// By command and bank the last tick, and by command the banks for which it has not been worked out.
+    last: Box<[Tick; SENT * NODES]>,
+    later: [S; SENT],
     /// By command the banks whose own ticks, and their groups', were reached when last looked at. A bank is here or in
     /// the wheel.
     due: [S; COMMANDS],
-    wheel: Wheel<{ COMMANDS * NODES }>,
+    wheel: Wheel<S, COMMANDS>,
+    /// 1 for commands that begin on odd ticks only.
+    odd: [Tick; COMMANDS],
 }
 
 /// Notes a command in the memory of a window; says when the oldest of the window stops counting.
@@ -128,8 +143,8 @@ fn slide(memory: &mut [Tick], tick: Tick) -> Tick {
 }
 
 impl<S: BankSet> Times<S> {
-    /// The times of a channel with these rules.
-    pub(super) fn new(table: RuleTable) -> Self {
+    /// The times of a channel with these rules; by command 1 where it begins on odd ticks only.
+    pub(super) fn new(table: RuleTable, odd: [Tick; COMMANDS]) -> Self {
         let organisation = *table.organisation();
         let activate = if table.has(Command::Act1) { Command::Act1 } else { Command::Act };
         let commands = [activate, Command::Pre, Command::Rd, Command::Wr];
@@ -143,12 +158,21 @@ impl<S: BankSet> Times<S> {
             ranks[bank as usize] = (bank / per_rank) as u8;
             banks_of[(bank / per_rank) as usize].insert(bank as usize);
         }
+        let others = table.without_following(&commands);
+        let follows = |effects: &Effects| !(effects.own.is_empty() && effects.siblings.is_empty());
+        let noted = if table.has(Command::RefPb) || others.effects.iter().any(|effects| !effects.windows.is_empty()) {
+            Noted::AtOnce
+        } else if others.effects.iter().any(follows) {
+            Noted::Later
+        } else {
+            Noted::Never
+        };
         let mut times = Self {
             organisation,
             places: (0..banks).map(|bank| table.node(Level::Bank, bank)).collect(),
             commands,
             sent,
-            effects: vec![Effect::default(); SENT * NODES],
+            effects: Box::new([Effect::default(); SENT * NODES]),
             moves: Vec::new(),
             more: vec![More::default(); SENT * NODES],
             groups,
@@ -157,9 +181,13 @@ impl<S: BankSet> Times<S> {
             one_rank: organisation.nodes(Level::Rank) == 1,
             ready: Box::new([0; ENTRIES]),
             history: vec![0; table.history as usize],
-            others: TimingState::new(table.without_following(&commands)),
+            others: TimingState::new(others),
+            noted,
+            last: Box::new([0; SENT * NODES]),
+            later: [S::EMPTY; SENT],
             due: [S::range(0..banks as usize); COMMANDS],
             wheel: Wheel::new(),
+            odd,
             table,
         };
         for (number, command) in sent.into_iter().enumerate() {
@@ -179,9 +207,10 @@ impl<S: BankSet> Times<S> {
         let effects = &self.table.effects[self.table.id(command)];
         let mut add = |level: u8, node: u32, following: u8, latency: u32| {
             for entry in self.entries(level, node, following).into_iter().flatten() {
-                match moves.iter_mut().find(|known| known.entry() == entry) {
-                    Some(known) => known.0 = known.0.max(Move::new(entry, latency).0),
-                    None => moves.push(Move::new(entry, latency)),
+                let entry = entry as u32;
+                match moves.iter_mut().find(|known| known.entry == entry) {
+                    Some(known) => known.latency = known.latency.max(latency),
+                    None => moves.push(Move { entry, latency }),
                 }
             }
         };
@@ -206,17 +235,34 @@ impl<S: BankSet> Times<S> {
                 });
             }
         }
-        let others = self.others.moves(command, &place);
+        Self::fold(&mut moves);
         let index = number * NODES + bank;
         let begin = self.moves.len() as u32;
-        let more = !windows.is_empty() || others.as_ref().is_none_or(|moves| !moves.is_empty());
+        let more = !windows.is_empty() || self.noted == Noted::AtOnce;
         self.effects[index] = Effect { begin, end: begin + moves.len() as u32, more };
         self.moves.extend(moves);
-        self.more[index] = More { windows, others };
+        self.more[index] = More { windows, others: self.others.moves(command, &place) };
+    }
+
+    /// What the channel allows no command of a kind before moves as one tick.
+    fn fold(moves: &mut Vec<Move>) {
+        for kind in 0..KINDS {
+            let commands = (0..COMMANDS).filter(|command| KIND[*command] == kind);
+            let at = |command: usize| moves.iter().find(|of| of.entry as usize == CHANNEL + command);
+            let least = commands.map(|command| at(command).map_or(0, |of| of.latency)).min().unwrap_or(0);
+            if least > 0 {
+                let folded = |of: &Move| {
+                    let command = (of.entry as usize).wrapping_sub(CHANNEL);
+                    command < COMMANDS && KIND[command] == kind && of.latency == least
+                };
+                moves.retain(|of| !folded(of));
+                moves.push(Move { entry: (FLOOR + kind) as u32, latency: least });
+            }
+        }
     }
 
     /// Where the ticks of a node for a command stand; `None` for a command that is left to `others`.
-    fn entries(&self, level: u8, node: u32, following: u8) -> Option<std::ops::Range<usize>> {
+    fn entries(&self, level: u8, node: u32, following: u8) -> Option<Range<usize>> {
         let command = self.commands.iter().position(|&command| self.table.id(command) == usize::from(following))?;
         let node = node as usize;
         let (begin, nodes) = match Level::ALL[usize::from(level)] {
@@ -245,33 +291,51 @@ impl<S: BankSet> Times<S> {
     pub(super) fn ready(&self, command: usize, bank: usize) -> Tick {
         let row = command * NODES;
         let rank = self.ready[RANK + row + usize::from(self.ranks[bank % NODES]) % NODES];
-        self.narrow(command, bank).max(rank).max(self.ready[CHANNEL + command])
+        self.narrow(command, bank).max(rank).max(self.channel_ready(command))
+    }
+
+    /// The tick before which the channel allows no command of a kind.
+    #[inline]
+    pub(super) fn floor(&self, kind: usize) -> Tick {
+        self.ready[FLOOR + kind]
     }
 
     /// When the channel is ready for one of the four commands.
     #[inline]
     pub(super) fn channel_ready(&self, command: usize) -> Tick {
-        self.ready[CHANNEL + command]
+        self.ready[CHANNEL + command].max(self.floor(KIND[command % COMMANDS]))
     }
 
     /// When a place is ready for another command.
-    pub(super) fn ready_for_other(&self, command: Command, place: &Place) -> Tick {
+    pub(super) fn ready_for_other(&mut self, command: Command, place: &Place) -> Tick {
+        self.work_out();
         self.others.ready_at(command, place)
     }
 
-    /// What a bank and its group allow.
-    #[inline]
-    fn narrow(&self, command: usize, bank: usize) -> Tick {
-        let row = command * NODES;
-        let group = usize::from(self.groups[bank % NODES]) % NODES;
-        self.ready[(BANK + row + bank % NODES) % ENTRIES].max(self.ready[(GROUP + row + group) % ENTRIES])
+    /// Works out what has been noted for later. Ticks of a node only rise, so the order of commands does not count.
+    fn work_out(&mut self) {
+        for (number, (command, noted)) in self.sent.iter().zip(&mut self.later).enumerate() {
+            while !noted.is_empty() {
+                let bank = noted.first();
+                *noted = noted.without_first();
+                self.others.issue(*command, &self.places[bank], self.last[number * NODES + bank]);
+            }
+        }
     }
 
-    /// Goes to a tick. Ticks never go back.
     #[inline]
-    pub(super) fn wake(&mut self, tick: Tick) {
-        let due = &mut self.due;
-        self.wheel.wake(tick, |node| due[node / NODES % COMMANDS].insert(node % NODES));
+    fn narrow(&self, command: usize, bank: usize) -> Tick {
+        narrow(&self.ready, &self.groups, command, bank)
+    }
+
+    /// Goes to a tick; ticks never go back. Says by command which banks may be ready from then on that were not known to be.
+    #[inline]
+    pub(super) fn wake(&mut self, tick: Tick) -> [S; COMMANDS] {
+        let woken = self.wheel.wake(tick);
+        for (due, woken) in self.due.iter_mut().zip(woken) {
+            *due |= woken;
+        }
+        woken
     }
 
     /// The first tick after the one that was gone to at which a bank may become ready that is not known to be.
@@ -280,92 +344,76 @@ impl<S: BankSet> Times<S> {
         self.wheel.next()
     }
 
-    /// The oldest of `banks` that is ready for a command at `tick`, which was gone to, and its age. Otherwise lowers `next`
-    /// to a tick before which none of them is, as far as [`Self::next`] does not say it.
+    /// The banks of a set whose own ticks for a command were reached when they were last looked at.
+    #[inline]
+    pub(super) fn due(&self, command: usize, banks: S) -> S {
+        self.due[command] & banks
+    }
+
+    /// Those of some banks that are [`due`](Self::due) whose channel and rank are ready for a command at `tick`. Lowers
+    /// `next` to when others may be.
     #[inline(always)]
-    pub(super) fn oldest<A: Ord + Copy>(
-        &mut self,
-        command: usize,
-        banks: S,
-        tick: Tick,
-        next: &mut Tick,
-        age: impl Fn(usize) -> A,
-    ) -> Option<(A, usize)> {
-        let mut rest = self.due[command] & banks;
-        if rest.is_empty() {
-            return None;
+    pub(super) fn open(&self, command: usize, banks: S, tick: Tick, next: &mut Tick) -> S {
+        if banks.is_empty() {
+            return S::EMPTY;
         }
         let channel = self.ready[CHANNEL + command];
         if channel > tick {
             *next = channel.min(*next);
-            return None;
+            return S::EMPTY;
         }
-        if self.one_rank {
-            return self.oldest_of(command, rest, tick, &age);
-        }
-        let mut best: Option<(A, usize)> = None;
+        if self.one_rank { banks } else { self.open_ranks(command, banks, tick, next) }
+    }
+
+    #[inline]
+    fn open_ranks(&self, command: usize, mut banks: S, tick: Tick, next: &mut Tick) -> S {
+        let mut rest = banks;
         while !rest.is_empty() {
             let rank = usize::from(self.ranks[rest.first() % NODES]) % NODES;
-            let banks = rest & self.banks_of[rank];
-            rest = rest.without(banks);
+            let of_rank = self.banks_of[rank];
+            rest = rest.without(of_rank);
             let wide = self.ready[RANK + command * NODES + rank];
             if wide > tick {
                 *next = wide.min(*next);
-            } else if let Some(oldest) = self.oldest_of(command, banks, tick, &age)
-                && best.is_none_or(|(age, _)| oldest.0 < age)
-            {
-                best = Some(oldest);
+                banks = banks.without(of_rank);
             }
         }
-        best
+        banks
     }
 
-    /// The oldest of banks that were due whose own ticks, and their groups', are reached.
-    #[inline(always)]
-    fn oldest_of<A: Ord + Copy>(
-        &mut self,
-        command: usize,
-        mut banks: S,
-        tick: Tick,
-        age: &impl Fn(usize) -> A,
-    ) -> Option<(A, usize)> {
-        loop {
-            let mut oldest = (age(banks.first()), banks.first());
-            let mut others = banks.without_first();
-            while !others.is_empty() {
-                let other = age(others.first());
-                if other < oldest.0 {
-                    oldest = (other, others.first());
-                }
-                others = others.without_first();
-            }
-            let bank = oldest.1;
-            let narrow = self.narrow(command, bank);
-            if narrow <= tick {
-                return Some(oldest);
-            }
-            // The bank, or its group, has got another command since it became due.
-            banks.remove(bank);
-            self.due[command].remove(bank);
-            self.wheel.insert(command * NODES + bank, narrow);
-            if banks.is_empty() {
-                return None;
-            }
+    /// Whether the bank and its group are ready for a command at `tick`. Where they are not the bank is due no longer, but
+    /// in the wheel.
+    #[inline]
+    pub(super) fn is_ready(&mut self, command: usize, bank: usize, tick: Tick) -> bool {
+        let narrow = self.narrow(command, bank);
+        if narrow <= tick {
+            return true;
         }
+        self.due[command].remove(bank);
+        self.wheel.insert(command, bank, narrow | self.odd[command], tick);
+        false
+    }
+
+    /// Puts a bank into the wheel that waits for a command from now on; says whether it need not wait.
+    #[inline]
+    pub(super) fn expect(&mut self, command: usize, bank: usize, tick: Tick) -> bool {
+        self.due[command].contains(bank) && self.is_ready(command, bank, tick)
     }
 
     /// Notes that a command, one of the numbers above, is issued to a bank.
     #[inline]
     pub(super) fn issue(&mut self, number: usize, bank: usize, tick: Tick) {
-        let effect = self.effects[number * NODES + bank % NODES];
+        let effect = &self.effects[(number * NODES + bank % NODES) % (SENT * NODES)];
         for of in &self.moves[effect.begin as usize..effect.end as usize] {
-            let (ready, moved) = (&mut self.ready[of.entry()], tick + of.latency());
-            if *ready < moved {
-                *ready = moved;
-            }
+            let ready = &mut self.ready[of.entry as usize % ENTRIES];
+            *ready = (*ready).max(tick + Tick::from(of.latency));
         }
         if effect.more {
             self.issue_more(number, bank, tick);
+        }
+        if self.noted == Noted::Later {
+            self.last[(number * NODES + bank % NODES) % (SENT * NODES)] = tick;
+            self.later[number % SENT].insert(bank);
         }
     }
 
@@ -373,22 +421,31 @@ impl<S: BankSet> Times<S> {
     fn issue_more(&mut self, number: usize, bank: usize, tick: Tick) {
         let more = &self.more[number * NODES + bank % NODES];
         for rule in &more.windows {
-            let memory = rule.history as usize..(rule.history + rule.window) as usize + 1;
-            let free = slide(&mut self.history[memory], tick + Tick::from(rule.latency));
-            for entry in rule.entry..rule.entry + rule.entries {
-                let ready = &mut self.ready[usize::from(entry) % ENTRIES];
+            let begin = rule.history as usize;
+            let memory = &mut self.history[begin..=begin + rule.window as usize];
+            let free = slide(memory, tick + Tick::from(rule.latency));
+            let mut entry = usize::from(rule.entry);
+            loop {
+                let ready = &mut self.ready[entry % ENTRIES];
                 *ready = (*ready).max(free);
+                entry += 1;
+                if entry >= usize::from(rule.entry + rule.entries) {
+                    break;
+                }
             }
         }
-        match &more.others {
-            Some(moves) => self.others.issue_moves(moves, tick),
-            None => self.others.issue(self.sent[number % SENT], &self.places[bank], tick),
+        if self.noted == Noted::AtOnce {
+            match &more.others {
+                Some(moves) => self.others.issue_moves(moves, tick),
+                None => self.others.issue(self.sent[number], &self.places[bank], tick),
+            }
         }
     }
 
     /// Notes that a command is issued to a place.
     #[cold]
     pub(super) fn issue_at(&mut self, command: Command, place: &Place, tick: Tick) {
+        self.work_out();
         self.others.issue(command, place, tick);
         let effects = self.table.effects[self.table.id(command)].clone();
         for rule in &effects.own {
@@ -417,8 +474,16 @@ impl<S: BankSet> Times<S> {
     }
 }
 
+/// What a bank and its group allow.
+#[inline]
+fn narrow(ready: &[Tick; ENTRIES], groups: &[u8; NODES], command: usize, bank: usize) -> Tick {
+    let row = command * NODES;
+    let group = usize::from(groups[bank % NODES]) % NODES;
+    ready[(BANK + row + bank % NODES) % ENTRIES].max(ready[(GROUP + row + group) % ENTRIES])
+}
+
 /// The memory of a window at a node.
-fn memory_of(rule: &WindowRule, node: u32) -> std::ops::Range<usize> {
+fn memory_of(rule: &WindowRule, node: u32) -> Range<usize> {
     let length = usize::from(rule.window) + 1;
     let begin = rule.history as usize + node as usize * length;
     begin..begin + length

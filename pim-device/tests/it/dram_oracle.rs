@@ -5,7 +5,8 @@ mod controller;
 
 use controller::{Broken, Log, Oracle};
 use pim_device::dram::{
-    Access, ChannelConfig, Completion, DramChannel, Observer, Offered, Queues, Refresh, Request, Target,
+    Access, BankQueueChannel, BankQueueConfig, ChannelConfig, Completion, DramChannel, Observer, Offered, Queues,
+    Refresh, Request, Target,
 };
 use pim_device::timing::standard::{STANDARDS, Standard};
 use pim_device::{Address, Command, Level, Parameter};
@@ -244,4 +245,55 @@ fn is_every_broken_rule_seen() {
     }
     check_seen(Broken::OneRefreshPerChannel, &["HBM2", "HBM3", "DDR4"], Refresh::AllBank);
     check_seen(Broken::RefreshBeforeActive, &["HBM2", "DDR4", "LPDDR5"], Refresh::AllBank);
+}
+
+/// A channel with a queue for each bank, of a few rows and columns so that reads and writes meet.
+fn bank_queues(dice: &mut Dice) -> BankQueueConfig {
+    use Parameter as P;
+    let mut config = ChannelConfig::preset("DDR4", "DDR4_8Gb_x8", "DDR4_2400R").unwrap();
+    (config.organisation.rows, config.organisation.columns) = (dice.between(1, 4), dice.between(1, 4));
+    for parameter in [P::Cl, P::Cwl, P::Bl, P::RcdRd, P::RcdWr, P::Rp, P::Ras, P::Rc, P::Wr, P::Rtp, P::CcdS, P::CcdL] {
+        config.timing = config.timing.with(parameter, dice.between(2, 40));
+    }
+    for parameter in [P::RrdS, P::RrdL, P::WtrS, P::WtrL, P::Rtw, P::Faw] {
+        config.timing = config.timing.with(parameter, dice.between(2, 60));
+    }
+    config.timing = config.timing.with(P::Rfc, dice.between(5, 40)).with(P::Refi, dice.between(600, 3_000));
+    BankQueueConfig {
+        organisation: config.organisation,
+        timing: config.timing,
+        two_buses: dice.chance(50),
+        transactions: dice.between(8, 32) as usize,
+        commands: dice.between(1, 8) as usize,
+        most_hits: 4,
+        idle_writes: 4,
+    }
+}
+
+/// The controller that jumps from one tick to the next that counts does what it does when it is asked for every tick.
+#[test]
+fn do_queues_of_banks_do_the_same_tick_by_tick() {
+    for seed in 0..300 {
+        let mut dice = Dice(seed);
+        let config = bank_queues(&mut dice);
+        let drawn = ChannelConfig::preset("DDR4", "DDR4_8Gb_x8", "DDR4_2400R").unwrap();
+        let drawn = ChannelConfig { organisation: config.organisation, ..drawn };
+        let (writes, spread) = (dice.below(101), dice.below(101));
+        let mut jumping = BankQueueChannel::new(&config).unwrap();
+        let mut walking = jumping.clone();
+        let listener = || Listener { banks: Some(config.organisation), ..Listener::default() };
+        let (mut jumped, mut walked) = (listener(), listener());
+        for tag in 0..300 {
+            let asked = request(&drawn, &mut dice, writes, spread, tag);
+            let offered = jumping.offer(&asked, &mut jumped).unwrap();
+            assert_eq!(walking.offer(&asked, &mut walked).unwrap(), offered);
+            let until = jumping.now() + if dice.chance(20) { dice.below(60) } else { dice.below(4) };
+            jumping.advance(until, &mut jumped);
+            while walking.now() < until {
+                walking.advance(walking.now() + 1, &mut walked);
+            }
+        }
+        assert_eq!(jumped.log, walked.log, "seed {seed} {config:?}");
+        assert_eq!(jumped.done, walked.done, "seed {seed}");
+    }
 }

@@ -4,7 +4,7 @@ use super::Scheduler;
 use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
-use crate::dram::core::{Core, Pick};
+use crate::dram::core::{Core, Offers};
 use crate::dram::edges::{Edges, EveryTick};
 use crate::dram::request::Observer;
 
@@ -39,22 +39,27 @@ pub(super) fn step<S: BankSet>(
 ) -> Option<RowCommand<S>> {
     loop {
         core.go_to(tick);
-        let (mut next, mut next_edge) = (Tick::MAX, Tick::MAX);
+        if let Some(next) = core.is_quiet(tick, edges) {
+            tick = next;
+            if tick > horizon {
+                core.now = horizon;
+                return None;
+            }
+            continue;
+        }
         let rising = edges.column(tick) == tick;
-        let issued = rising && column_slot(core, tick, &mut next_edge, observer);
-        if let Some(refresh) = core.refresh(tick, edges, &mut next) {
+        let issued = rising && column_slot(core, tick, observer);
+        let mut refresh = Tick::MAX;
+        if let Some(refresh) = core.refresh(tick, edges, &mut refresh) {
             let issued = row_of_refresh(core, refresh.index, tick, refresh.command);
             core.issue_refresh(refresh.index, tick, refresh.command, observer);
             return issued;
         }
         if !core.refresh_waits() {
             let queue = core.mode();
-            let mut best = Pick::NONE;
-            if edges.row(tick) == tick {
-                core.activations(queue, tick, &mut best, &mut next_edge);
-            }
-            core.precharges(queue, tick, edges, &mut best, &mut next);
-            if let Some(best) = best.found() {
+            let activations = if edges.row(tick) == tick { core.activations(queue, tick) } else { S::EMPTY };
+            let precharges = core.precharges(queue, tick, edges);
+            if let Some(best) = core.pick(queue, tick, Offers { columns: S::EMPTY, activations, precharges }) {
                 core.issue(queue, &best, tick, observer);
                 let shuts_out = S::of(best.bank.into());
                 return Some(RowCommand { tick, command: best.command, shuts_out });
@@ -63,8 +68,7 @@ pub(super) fn step<S: BankSet>(
         if issued {
             return None;
         }
-        // On an edge without column commands nobody has asked for them.
-        tick = if rising { next.min(edges.column(next_edge)).min(core.times.next()) } else { tick + 1 };
+        tick = core.after(tick, edges, refresh);
         if tick > horizon {
             core.now = horizon;
             return None;
@@ -74,8 +78,9 @@ pub(super) fn step<S: BankSet>(
 
 /// The column bus of a tick; says whether something was issued.
 #[inline]
-fn column_slot<S: BankSet>(core: &mut Core<S>, tick: Tick, next: &mut Tick, observer: &mut impl Observer) -> bool {
-    if let Some(active) = core.active(tick, next) {
+fn column_slot<S: BankSet>(core: &mut Core<S>, tick: Tick, observer: &mut impl Observer) -> bool {
+    let columns = core.may_access(tick);
+    if columns && let Some(active) = core.active(tick) {
         core.serve_owner(&active, tick, observer);
         return true;
     }
@@ -83,9 +88,11 @@ fn column_slot<S: BankSet>(core: &mut Core<S>, tick: Tick, next: &mut Tick, obse
         return false;
     }
     let queue = core.mode();
-    let mut best = Pick::NONE;
-    core.columns(queue, tick, &mut best, next);
-    match best.found() {
+    if !columns && !core.may_access(tick) {
+        return false;
+    }
+    let columns = core.columns(queue, tick);
+    match core.pick(queue, tick, Offers { columns, activations: S::EMPTY, precharges: S::EMPTY }) {
         Some(best) => {
             core.serve_hit(queue, &best, tick, observer);
             true

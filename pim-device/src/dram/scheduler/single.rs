@@ -3,7 +3,7 @@
 use super::Scheduler;
 use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
-use crate::dram::core::{Core, Pick};
+use crate::dram::core::{Core, Offers};
 use crate::dram::edges::EveryTick;
 use crate::dram::request::Observer;
 
@@ -14,32 +14,40 @@ pub(in crate::dram) struct Single;
 impl<S: BankSet> Scheduler<S> for Single {
     #[inline]
     fn step(&mut self, core: &mut Core<S>, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
-        // What decides it does not change before something is issued.
-        let mut looked_at = None;
         loop {
             core.go_to(tick);
-            let mut next = Tick::MAX;
-            if let Some(active) = core.active(tick, &mut next) {
+            if let Some(next) = core.is_quiet(tick, &EveryTick) {
+                tick = next;
+                if tick > horizon {
+                    core.now = horizon;
+                    return;
+                }
+                continue;
+            }
+            let columns = core.may_access(tick);
+            if columns && let Some(active) = core.active(tick) {
                 core.serve_owner(&active, tick, observer);
                 return;
             }
             // A tick that refresh takes does not look at the queues.
-            if let Some(refresh) = core.refresh(tick, &EveryTick, &mut next) {
+            let mut refresh = Tick::MAX;
+            if let Some(refresh) = core.refresh(tick, &EveryTick, &mut refresh) {
                 core.issue_refresh(refresh.index, tick, refresh.command, observer);
                 return;
             }
             if !core.refresh_waits() {
-                let queue = *looked_at.get_or_insert_with(|| core.mode());
-                let mut best = Pick::NONE;
-                core.columns(queue, tick, &mut best, &mut next);
-                core.activations(queue, tick, &mut best, &mut next);
-                core.precharges(queue, tick, &EveryTick, &mut best, &mut next);
-                if let Some(best) = best.found() {
+                let queue = core.mode();
+                let offers = Offers {
+                    columns: if columns || core.may_access(tick) { core.columns(queue, tick) } else { S::EMPTY },
+                    activations: core.activations(queue, tick),
+                    precharges: core.precharges(queue, tick, &EveryTick),
+                };
+                if let Some(best) = core.pick(queue, tick, offers) {
                     core.issue(queue, &best, tick, observer);
                     return;
                 }
             }
-            tick = next.min(core.times.next());
+            tick = core.after(tick, &EveryTick, refresh);
             if tick > horizon {
                 core.now = horizon;
                 return;

@@ -5,7 +5,7 @@ use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::config::ChannelConfig;
-use crate::dram::core::{Core, Pick};
+use crate::dram::core::{Core, Offers, Pick};
 use crate::dram::edges::EveryTick;
 use crate::dram::queue::Key;
 use crate::dram::request::Observer;
@@ -86,6 +86,7 @@ impl Split {
         if let Some(half) = self.half
             && half.deadline <= tick + 1
         {
+            core.put_off(tick);
             self.second(core, half, tick, observer);
             return;
         }
@@ -119,22 +120,25 @@ impl Split {
             self.second(core, half, tick, observer);
             return;
         }
-        // It is not asked when more can be issued.
-        let mut next = Tick::MAX;
-        if let Some(active) = core.active(tick, &mut next) {
+        let columns = core.may_access(tick);
+        if columns && let Some(active) = core.active(tick) {
             self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
             return;
         }
-        if let Some(refresh) = core.refresh(tick, &EveryTick, &mut next) {
+        // Something is issued in this tick anyway, so nobody asks when refresh can go.
+        let mut later = Tick::MAX;
+        if let Some(refresh) = core.refresh(tick, &EveryTick, &mut later) {
             core.issue_refresh(refresh.index, tick, refresh.command, observer);
             return;
         }
         if !core.refresh_waits() {
             let queue = core.mode();
-            let mut best = Pick::NONE;
-            core.columns(queue, tick, &mut best, &mut next);
-            core.precharges(queue, tick, &EveryTick, &mut best, &mut next);
-            if let Some(best) = best.found() {
+            let offers = Offers {
+                columns: if columns || core.may_access(tick) { core.columns(queue, tick) } else { S::EMPTY },
+                activations: S::EMPTY,
+                precharges: core.precharges(queue, tick, &EveryTick),
+            };
+            if let Some(best) = core.pick(queue, tick, offers) {
                 match best.command {
                     Command::Pre => core.precharge(&best, tick, observer),
                     _ => self.begin_access(core, Announced { pick: best, queue: Some(queue) }, tick, observer),
@@ -162,32 +166,40 @@ impl<S: BankSet> Scheduler<S> for Split {
             self.between(core, half, tick, observer);
             return;
         }
-        // What decides it does not change before something is issued.
-        let mut looked_at = None;
         loop {
             core.go_to(tick);
-            let mut next = Tick::MAX;
-            if let Some(active) = core.active(tick, &mut next) {
+            if let Some(next) = core.is_quiet(tick, &EveryTick) {
+                tick = next;
+                if tick > horizon {
+                    core.now = horizon;
+                    return;
+                }
+                continue;
+            }
+            let columns = core.may_access(tick);
+            if columns && let Some(active) = core.active(tick) {
                 self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
                 return;
             }
             // A tick that refresh takes does not look at the queues.
-            if let Some(refresh) = core.refresh(tick, &EveryTick, &mut next) {
+            let mut refresh = Tick::MAX;
+            if let Some(refresh) = core.refresh(tick, &EveryTick, &mut refresh) {
                 core.issue_refresh(refresh.index, tick, refresh.command, observer);
                 return;
             }
             if !core.refresh_waits() {
-                let queue = *looked_at.get_or_insert_with(|| core.mode());
-                let mut best = Pick::NONE;
-                core.columns(queue, tick, &mut best, &mut next);
-                core.activations(queue, tick, &mut best, &mut next);
-                core.precharges(queue, tick, &EveryTick, &mut best, &mut next);
-                if let Some(best) = best.found() {
+                let queue = core.mode();
+                let offers = Offers {
+                    columns: if columns || core.may_access(tick) { core.columns(queue, tick) } else { S::EMPTY },
+                    activations: core.activations(queue, tick),
+                    precharges: core.precharges(queue, tick, &EveryTick),
+                };
+                if let Some(best) = core.pick(queue, tick, offers) {
                     self.begin(core, queue, &best, tick, observer);
                     return;
                 }
             }
-            tick = next.min(core.times.next());
+            tick = core.after(tick, &EveryTick, refresh);
             if tick > horizon {
                 core.now = horizon;
                 return;
