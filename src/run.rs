@@ -411,7 +411,7 @@ pub fn run_to_files_within(
 
 /// The files that not every run has. What an earlier run left of them and this one does not write would not belong to its
 /// summary.json.
-pub(crate) const OPTIONAL: [&str; 11] = [
+pub(crate) const OPTIONAL: [&str; 12] = [
     "breakdown.svg",
     "latency.svg",
     "share.svg",
@@ -419,6 +419,7 @@ pub(crate) const OPTIONAL: [&str; 11] = [
     "prefill.svg",
     "prefill-timeline.svg",
     "accuracy.svg",
+    "energy.svg",
     "results.csv",
     "trace.json",
     "commands.csv",
@@ -441,7 +442,9 @@ pub(crate) fn write_reports(
     let prompts_drawn = prompts && !drawn.is_empty();
     let prefill_timeline = prompts_drawn.then(|| reports::figure::timeline::prefill_svg(drawn)).transpose()?;
     let accuracy = reports::figure::accuracy::svg(&run.scenario, &run.systems, &run.points)?;
+    let energy = reports::figure::energy::svg(&run.systems)?;
     let figures = Figures {
+        energy: energy.as_deref(),
         breakdown: breakdown.as_deref(),
         share: share.as_deref(),
         latency: latency.as_deref(),
@@ -460,6 +463,7 @@ pub(crate) fn write_reports(
         ("prefill.svg", &prefill),
         ("prefill-timeline.svg", &prefill_timeline),
         ("accuracy.svg", &accuracy),
+        ("energy.svg", &energy),
         ("results.csv", &results),
     ];
     for (name, text) in optional {

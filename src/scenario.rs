@@ -81,6 +81,7 @@ shipped![
     "aqpim/capacity-wall",
     "aqpim/communication-share",
     "aqpim/decode-latency",
+    "aqpim/energy",
     "aqpim/lookup-rate",
     "aqpim/prefill-clustering",
     "cxl-pim",

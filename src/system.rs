@@ -126,6 +126,7 @@ pub fn simulate(
         lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
         kernel: None,
         energy_pj: energy::parts(&run, &figures),
+        attention_energy_pj: if prefill.is_none() { energy::of_attention(&run, &figures) } else { Vec::new() },
         pim_commands: run.pim_energy.map_or_else(Vec::new, |energy| energy.commands),
         actors: run.names,
         spans: run.spans,

@@ -45,6 +45,9 @@ pub struct SystemInput {
     pub memory: Memory,
     /// Parts of the energy of the whole run, in picojoules, without the total.
     pub energy_pj: Vec<(String, f64)>,
+    /// The same of attention alone, as [`crate::attention`] has its time; empty where part of the run's went elsewhere
+    /// (prompts, a kernel, a run that was stopped).
+    pub attention_energy_pj: Vec<(String, f64)>,
     /// Commands of the PIM stacks: how many, and the picojoules that they took.
     pub pim_commands: Vec<(String, u64, f64)>,
     /// What its KV codec does to attention, where the scenario asks for it.
@@ -186,6 +189,9 @@ pub struct SystemReport {
     pub memory: Memory,
     /// Energy of the whole run in picojoules: `total` first, then the parts.
     pub energy_pj: Vec<(String, f64)>,
+    /// The same of attention alone, `total` first, as [`crate::attention`] has its time; empty where part of the run's went elsewhere
+    /// (prompts, a kernel, a run that was stopped).
+    pub attention_energy_pj: Vec<(String, f64)>,
     /// Commands of the PIM stacks: how many, and the picojoules that they took.
     pub pim_commands: Vec<(String, u64, f64)>,
     /// Resources and the part of their peak that they reached over the whole run, 0 to 1.
@@ -208,6 +214,12 @@ impl SystemReport {
     pub fn energy_per_step(&self) -> Option<f64> {
         let total = self.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
         (self.stopped.is_none() && self.prefill.is_none()).then(|| total / f64::from(self.tokens.max(1)))
+    }
+
+    /// Picojoules of the attention of all layers in a token step; `None` where they are not known apart.
+    pub fn attention_energy_per_step(&self) -> Option<f64> {
+        let (_, total) = self.attention_energy_pj.first()?;
+        Some(total / f64::from(self.tokens.max(1)))
     }
 
     /// The share of the energy that goes to parts whose names begin with `group` and a dot.
@@ -338,8 +350,11 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
     let last = || input.spans.iter().map(|span| span.end).max().unwrap_or_default();
     let elapsed = input.stopped.unwrap_or_else(last);
     let utilisation = input.meters.iter().map(|(name, meter)| (name.clone(), meter.utilisation(elapsed)));
-    let total = input.energy_pj.iter().map(|(_, energy)| energy).sum();
-    let energy_pj = std::iter::once(("total".to_owned(), total)).chain(input.energy_pj.iter().cloned());
+    let with_total = |parts: &[(String, f64)]| -> Vec<(String, f64)> {
+        let total = parts.iter().map(|(_, energy)| energy).sum();
+        std::iter::once(("total".to_owned(), total)).chain(parts.iter().cloned()).collect()
+    };
+    let of_attention = &input.attention_energy_pj;
     Ok(SystemReport {
         name: input.name.clone(),
         batch: input.batch,
@@ -358,7 +373,8 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         critical_path,
         actors: input.actors.clone(),
         memory: input.memory.clone(),
-        energy_pj: energy_pj.collect(),
+        energy_pj: with_total(&input.energy_pj),
+        attention_energy_pj: if of_attention.is_empty() { Vec::new() } else { with_total(of_attention) },
         pim_commands: input.pim_commands.clone(),
         accuracy: input.accuracy.clone(),
         utilisation: utilisation.collect(),

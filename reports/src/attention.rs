@@ -32,8 +32,8 @@ impl AttentionView {
     }
 }
 
-/// The windows of all layers of the tokens whose critical paths are given.
-pub(crate) fn view(spans: &[Span], paths: &[Vec<Segment>]) -> AttentionView {
+/// The time of each layer's attention, by token and layer: from its queries to its output.
+pub fn windows(spans: &[Span]) -> BTreeMap<(u32, u32), (Time, Time)> {
     let mut windows: BTreeMap<(u32, u32), (Option<Time>, Option<Time>)> = BTreeMap::new();
     for span in spans {
         let Some(layer) = span.tag.layer.filter(|_| span.tag.step > 0) else { continue };
@@ -45,9 +45,14 @@ pub(crate) fn view(spans: &[Span], paths: &[Vec<Segment>]) -> AttentionView {
             *end = (*end).max(Some(span.ready));
         }
     }
+    windows.into_iter().filter_map(|(key, (from, to))| Some((key, (from?, to?)))).collect()
+}
+
+/// The windows of all layers of the tokens whose critical paths are given.
+pub(crate) fn view(spans: &[Span], paths: &[Vec<Segment>]) -> AttentionView {
     let mut view = AttentionView::default();
-    for ((step, _), window) in windows {
-        let (Some(path), (Some(from), Some(to))) = (paths.get(step as usize - 1), window) else { continue };
+    for ((step, _), (from, to)) in windows(spans) {
+        let Some(path) = paths.get(step as usize - 1) else { continue };
         view.layers += 1;
         let first = path.partition_point(|segment| segment.to <= from);
         for segment in path[first..].iter().take_while(|segment| segment.from < to) {

@@ -3,6 +3,7 @@
 pub mod accuracy;
 pub mod breakdown;
 mod canvas;
+pub mod energy;
 pub mod error_bits;
 pub mod latency;
 mod lines;

@@ -7,6 +7,7 @@ use sim_core::Category;
 
 use crate::analyse::{PointReport, RunReport, SystemReport};
 use crate::critical_path::{Part, Segment};
+use crate::energy;
 use crate::figure::palette::{self, hex};
 use crate::prefill::PrefillReport;
 use crate::sweep::{self, Column};
@@ -24,6 +25,8 @@ pub struct Figures<'a> {
     pub share: Option<&'a str>,
     /// timeline.svg.
     pub timeline: Option<&'a str>,
+    /// energy.svg.
+    pub energy: Option<&'a str>,
     /// accuracy.svg.
     pub accuracy: Option<&'a str>,
     /// prefill.svg.
@@ -64,6 +67,8 @@ pub fn page(run: &RunReport, figures: &Figures<'_>) -> String {
     }
     page.figure("Where the time of the prefill goes", figures.prefill);
     page.figure("Where the time goes", figures.breakdown);
+    page.figure("Where the energy goes", figures.energy);
+    page.energy(run);
     if !run.points.is_empty() {
         page.points(&run.points);
     }
@@ -190,6 +195,70 @@ impl Page {
             self.row("long", "measured with", systems.iter().map(codec));
         }
         self.put("</tbody></table></div>\n");
+    }
+
+    /// Every part of the energy of a token step, and of attention alone, with the power that is only assumed.
+    fn energy(&mut self, run: &RunReport) {
+        let systems: Vec<&SystemReport> = run.systems.iter().filter(|s| energy::of_step(s).is_some()).collect();
+        let Some(first) = systems.first() else { return };
+        self.put("<h2>Energy by part</h2>\n<div class=\"wide\"><table>\n<thead><tr><td>mJ for each token step</td>");
+        for system in &systems {
+            self.put(&format!("<th scope=\"col\">{}</th>", escape(&system.name)));
+        }
+        self.put("</tr></thead>\n<tbody>\n");
+        let millijoules = |parts: &[(String, f64)], name: &str, tokens: u32| {
+            let found = parts.iter().find(|(part, _)| part == name).map(|(_, energy)| *energy);
+            found
+                .filter(|energy| *energy > 0.0)
+                .map_or_else(|| "–".to_owned(), |energy| significant(energy / 1e9 / f64::from(tokens.max(1))))
+        };
+        for (name, _) in &first.energy_pj {
+            if systems.iter().any(|s| s.energy_pj.iter().any(|(part, energy)| part == name && *energy > 0.0)) {
+                let class = if name == "total" { "strong" } else { "" };
+                self.row(class, &escape(name), systems.iter().map(|s| millijoules(&s.energy_pj, name, s.tokens)));
+            }
+        }
+        let idle = |groups: Option<[f64; energy::GROUPS.len()]>| {
+            groups.map_or_else(|| "–".to_owned(), |groups| percent(energy::idle_share(&groups)))
+        };
+        self.row("", "idle, standby, refresh", systems.iter().map(|s| idle(energy::of_step(s))));
+        if systems.iter().any(|s| energy::of_attention(s).is_some()) {
+            for (name, _) in &first.attention_energy_pj {
+                let of = |s: &&SystemReport| millijoules(&s.attention_energy_pj, name, s.tokens);
+                if systems.iter().any(|s| of(s) != "–") {
+                    let total = name == "total";
+                    let heading =
+                        if total { "attention alone".to_owned() } else { format!("attention: {}", escape(name)) };
+                    self.row(if total { "strong" } else { "" }, &heading, systems.iter().map(of));
+                }
+            }
+            self.row("", "attention: idle, standby, refresh", systems.iter().map(|s| idle(energy::of_attention(s))));
+        }
+        self.put("</tbody></table></div>\n");
+        let idle = [
+            "idle_power",
+            "mem_standby",
+            "mem_refresh",
+            "dram_standby",
+            "dram_refresh",
+            "standby_open",
+            "standby_closed",
+            "energy_refresh",
+        ];
+        let of_idle = |key: &str| key.rsplit('.').next().is_some_and(|last| idle.contains(&last));
+        let mut assumed: Vec<String> = Vec::new();
+        for assumption in run.assumptions.iter().filter(|assumption| of_idle(&assumption.key)) {
+            let text = format!("<code>{}</code> {}", escape(&assumption.key), escape(&plain(&assumption.value)));
+            if !assumed.contains(&text) {
+                assumed.push(text);
+            }
+        }
+        if !assumed.is_empty() {
+            self.put(&format!(
+                "<p class=\"quiet\">Idle power that is an assumption: {}. Reasons below.</p>\n",
+                assumed.join(", ")
+            ));
+        }
     }
 
     /// The rows of the prefill, above those of the tokens.
@@ -408,6 +477,8 @@ such a holder is <code>queue</code>.</dd>
 <dt>compute</dt><dd>Includes reading one's own memory: a GPU its HBM, a PIM device its banks.</dd>
 <dt>attention of a layer</dt><dd>The mean time on the critical path from the end of a layer's QKV projection to the
 output of its attention.</dd>
+<dt>energy of attention alone</dt><dd>What the jobs of a layer between its queries and its attention's output moved and
+computed, and what is taken all the time while any layer's attention is under way.</dd>
 <dt>launch</dt><dd>Dispatch, flags, mode switches and synchronisation.</dd>
 </dl>
 ";

@@ -39,12 +39,13 @@
 //! ```
 
 pub mod analyse;
-mod attention;
+pub mod attention;
 pub mod breakdown;
 pub mod clustering;
 pub mod commands;
 pub mod critical_path;
 pub mod csv;
+pub mod energy;
 pub mod error;
 pub mod figure;
 pub mod files;

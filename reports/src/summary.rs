@@ -115,6 +115,11 @@ pub fn system(report: &SystemReport) -> Value {
     if let Some(kernel) = &report.kernel {
         value["kernel"] = json!(kernel);
     }
+    // Only where attention's share of it is known.
+    if !report.attention_energy_pj.is_empty() {
+        let parts = report.attention_energy_pj.iter().map(|(name, energy)| (name, *energy));
+        value["attention_energy_pj"] = sums(parts, |a, b| a + b);
+    }
     // Only where it was asked for.
     if let (Some(accuracy), Some(map)) = (&report.accuracy, value.as_object_mut()) {
         map.insert("accuracy".to_owned(), of_accuracy(accuracy));
@@ -347,6 +352,10 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
         energy_pj: at.get("energy_pj")?.map(|at| at.float())?,
+        attention_energy_pj: match at.value.get("attention_energy_pj") {
+            Some(_) => at.get("attention_energy_pj")?.map(|at| at.float())?,
+            None => Vec::new(),
+        },
         pim_commands: at
             .get("pim_commands")?
             .map(|at| Ok((at.get("count")?.whole()?, at.get("pj")?.float()?)))?

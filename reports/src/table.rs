@@ -8,6 +8,7 @@ use serde_json::Value;
 use sim_core::Category;
 
 use crate::analyse::{Accuracy, PointReport, RunReport, SystemReport, Use};
+use crate::energy;
 use crate::prefill::PrefillReport;
 use crate::sweep::{self, Column};
 use crate::text::{percent, printable, shortened, significant};
@@ -101,6 +102,7 @@ fn comparison(systems: &[SystemReport]) -> Table {
         row("energy per token step", &|s| {
             s.energy_per_step().map_or_else(|| "-".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
         });
+        energies(&mut row, systems);
     }
     if systems.iter().any(|system| system.memory.kv_tokens_that_fit > 0) {
         row("context that fits", &|s| s.memory.kv_tokens_that_fit.to_string());
@@ -122,6 +124,30 @@ fn comparison(systems: &[SystemReport]) -> Table {
         labels.set_constraint(ColumnConstraint::ContentWidth);
     }
     table
+}
+
+/// The rows of the energy's parts, below that of a whole token step.
+fn energies(row: &mut dyn FnMut(&str, Shown<'_>), systems: &[SystemReport]) {
+    if systems.iter().all(|system| energy::of_step(system).is_none()) {
+        return;
+    }
+    for (label, group) in ENERGY_GROUPS {
+        if systems.iter().any(|system| system.energy_share(group) > 0.0) {
+            row(&format!("  {label}"), &|s| match energy::of_step(s) {
+                Some(_) if s.energy_share(group) > 0.0 => percent(s.energy_share(group)),
+                _ => "-".to_owned(),
+            });
+        }
+    }
+    row("  idle, standby, refresh", &|s| {
+        energy::of_step(s).map_or_else(|| "-".to_owned(), |groups| percent(energy::idle_share(&groups)))
+    });
+    if systems.iter().any(|system| system.attention_energy_per_step().is_some()) {
+        row("energy of its attention", &|s| {
+            let energy = s.attention_energy_per_step();
+            energy.map_or_else(|| "-".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
+        });
+    }
 }
 
 /// What a row shows of a system.

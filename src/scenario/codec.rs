@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pim_device::PqValues;
 use pim_device::kernel::pq::wave_rows;
 use workloads::ModelConfig;
 use workloads::kv::{self, CodecError, HeadShape};
@@ -143,6 +144,17 @@ pub(super) fn served(
         let (Some(pq), Some(device)) = (kv.as_pq(), device) else { return refuse("") };
         if pq.recluster > 0 {
             return refuse(": it does not cluster again after the prompt (recluster)");
+        }
+        // Where the codec's text says how values are put together, the PEs have to do it so; its default does not count.
+        let named = [section.text("codec"), section.text("values").map(|_| "values=")];
+        let asked = named.into_iter().flatten().any(|text| text.contains("values="));
+        let by_device = device.pq.map(|figures| figures.values);
+        let by_codec = match pq.values {
+            kv::Values::Accumulate => PqValues::Accumulate,
+            kv::Values::Reconstruct => PqValues::Reconstruct,
+        };
+        if asked && by_device.is_some_and(|values| values != by_codec) {
+            return refuse(": its `pim.values` puts values together in another way than the codec's `values`");
         }
         let shape = pq_shape(head.head_dim, pq);
         if let Err(error) = wave_rows(&device, &shape, workload.lengths.shortest()) {

@@ -2,12 +2,14 @@
 //!
 //! Which number of which run answers to which claim is data (`validation/claims/readings.toml`). A claim can have several
 //! readings, because papers often leave open what was measured: attention alone or the whole step, one layer or all. Each
-//! reading gives the published value, ours, their ratio, whether the claim comes out, what decides it and the assumptions
-//! that ours rests on.
+//! reading gives the published value, ours, their ratio, whether the claim comes out, the assumptions that ours rests on, and
+//! why, as the run tells it: what is on the critical path of each system (or takes its energy), and what ours becomes when
+//! one figure after the other is set to something else. The one that moves it most decides.
 //!
 //! No bound is put on the ratio, since nothing here is fitted to a claim. Judged is that every reading can be run, and
 //! that it comes out or not as the data say: a change of the models that turns a verdict must be seen and explained.
 
+mod explain;
 mod measure;
 mod published;
 
@@ -32,8 +34,18 @@ const SHIPPED_PATH: &str = "validation/claims/claims.csv";
 const READINGS: &str = include_str!("../../validation/claims/readings.toml");
 
 const COLUMNS: [&str; 4] = ["paper", "claim", "workload", "value"];
-const EXTRA: [&str; 8] =
-    ["reading", "published", "ratio", "verdict", "scenario", "decided_by", "assumptions", "published_unit"];
+const EXTRA: [&str; 10] = [
+    "reading",
+    "published",
+    "ratio",
+    "verdict",
+    "scenario",
+    "decided_by",
+    "assumptions",
+    "published_unit",
+    "spent_on",
+    "varied",
+];
 
 /// A claim comes out where ours is this near to the published number, or to its range, unless the data say another
 /// nearness. Papers give two digits.
@@ -86,8 +98,8 @@ struct Claim {
     within: Option<f64>,
     /// What is published where the claim is an order of its numbers and not one of them.
     published: Option<f64>,
-    /// What decides whether it comes out.
-    decided_by: String,
+    /// What decides whether it comes out, where no run can tell.
+    decided_by: Option<String>,
     /// How it can be read.
     reading: Vec<Reading>,
 }
@@ -108,6 +120,9 @@ struct Reading {
     /// Keys of the run's assumptions on which it rests most.
     #[serde(default)]
     rests_on: Vec<String>,
+    /// What is set to something else, one after the other, to see what decides.
+    #[serde(default)]
+    decides: Vec<String>,
     /// Whether it came out when this was written.
     comes_out: bool,
 }
@@ -154,7 +169,16 @@ fn asked<'a>(table: &'a Table, readings: &'a Readings) -> Result<Vec<Asked<'a>>,
 }
 
 /// A scenario and what is set in it.
-type Asking<'a> = (&'a str, &'a [String]);
+type Asking<'a> = (&'a str, Vec<String>);
+
+impl Reading {
+    /// Its own run, and one for each of `decides`.
+    fn runs(&self) -> Vec<Asking<'_>> {
+        let set = |varied: Option<&'_ String>| -> Vec<String> { self.set.iter().chain(varied).cloned().collect() };
+        let varied = self.decides.iter().map(Some);
+        std::iter::once(None).chain(varied).map(|varied| (self.scenario.as_str(), set(varied))).collect()
+    }
+}
 
 fn run(asking: &Asking<'_>) -> Result<RunReport, String> {
     let (scenario, set) = asking;
@@ -164,20 +188,28 @@ fn run(asking: &Asking<'_>) -> Result<RunReport, String> {
 
 fn compare(table: &Table, readings: &Readings, threads: usize) -> Result<Outcome, ValidateError> {
     let asked = asked(table, readings)?;
-    let mut runs: Vec<Asking<'_>> = asked.iter().map(|a| (a.reading.scenario.as_str(), &a.reading.set[..])).collect();
+    let mut runs: Vec<Asking<'_>> = asked.iter().flat_map(|a| a.reading.runs()).collect();
     runs.sort_unstable();
     runs.dedup();
     let reports = in_parallel(runs.len(), threads, &|index| run(&runs[index]));
-    let reports: BTreeMap<Asking<'_>, Result<RunReport, String>> = runs.iter().copied().zip(reports).collect();
+    let reports: BTreeMap<Asking<'_>, Result<RunReport, String>> = runs.iter().cloned().zip(reports).collect();
     let (mut cases, mut notes, mut turned) = (Vec::new(), Vec::new(), 0_usize);
     for Asked { row, claim, reading, published, all } in &asked {
         let defect = |problem: String| {
             let remedy = "this is a defect of pimscope's data on claims: please report it";
             table.wrong(row, "claim", 0, format!("\"{}\": {problem}", reading.what), remedy)
         };
-        let report = reports[&(reading.scenario.as_str(), &reading.set[..])].as_ref();
-        let report = report.map_err(|error| defect(error.clone()))?;
-        let ours = reading.measure.take(report, all).map_err(defect)?;
+        let mut taken = reading.runs().into_iter().map(|asking| {
+            let report = reports[&asking].as_ref().map_err(Clone::clone)?;
+            Ok((report, reading.measure.take(report, all)?))
+        });
+        let (report, ours) = taken.next().unwrap_or_else(|| Err("it has no run".to_owned())).map_err(defect)?;
+        let varied: Result<Vec<(&str, f64)>, String> =
+            reading.decides.iter().zip(taken).map(|(set, taken)| Ok((set.as_str(), taken?.1))).collect();
+        let varied = varied.map_err(defect)?;
+        let spent = explain::spent_on(&reading.measure, report);
+        let by_run = explain::largest(ours, &varied).map(|(set, value)| format!("{set}: {}", digits(value)));
+        let decided_by = by_run.into_iter().chain(claim.decided_by.clone()).collect::<Vec<_>>().join("; ");
         let assumptions = rests_on(&report.assumptions, &reading.rests_on).map_err(defect)?;
         let reference = published.nearest(ours);
         let near = (ours - reference).abs() <= claim.within.unwrap_or(NEAR) * reference.abs();
@@ -187,12 +219,14 @@ fn compare(table: &Table, readings: &Readings, threads: usize) -> Result<Outcome
             notes.push(format!("{}:{}: the verdict has turned: {}", table.name(), row.line(), reading.what));
         }
         let shown = range(*published);
+        let mut why = vec![decided_by.clone(), spent.clone()];
+        why.retain(|text| !text.is_empty());
         notes.push(format!(
             "{}: {}: published {shown} {unit}, here {} {unit}: {verdict} ({})",
             claim.paper,
             reading.what,
             digits(ours),
-            claim.decided_by,
+            why.join("; "),
             unit = claim.unit,
         ));
         cases.push(Case {
@@ -210,9 +244,11 @@ fn compare(table: &Table, readings: &Readings, threads: usize) -> Result<Outcome
                     .chain(reading.set.iter().map(String::as_str))
                     .collect::<Vec<_>>()
                     .join(" "),
-                claim.decided_by.clone(),
+                decided_by,
                 assumptions,
                 claim.unit.clone(),
+                spent,
+                varied.iter().map(|(set, value)| format!("{set}: {}", digits(*value))).collect::<Vec<_>>().join("; "),
             ],
         });
     }

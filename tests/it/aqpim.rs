@@ -7,7 +7,7 @@ use pimscope::scenario::{Format, Scenario};
 use pimscope::system::SystemError;
 use reports::{Category, Span, SystemInput, Time};
 
-use crate::common::{Run, load, load_text, of_kind, shipped, try_run};
+use crate::common::{Run, SystemRun, load, load_text, of_kind, shipped, try_run};
 
 /// Mistral-7B on a GPU with four stacks in the place of four of its five.
 fn scenario(context: u64, system: &str) -> String {
@@ -135,6 +135,121 @@ fn are_codecs_that_a_device_cannot_serve_refused_where_they_stand() {
     refused(&pq("hbm3-aqpim", "codec = \"pq:m=24\""), "test.toml:13:", "24 sub-vectors do not divide a head of 128");
     refused(&pq("hbm3-aqpim", "codec = \"pq:k=65537\""), "test.toml:13:", "`k` is \"65537\"");
     refused(&pq("hbm3-aqpim", "codec = \"pq:sinks=5000\""), "test.toml:13:", "5000 sinks");
+    let values = "`pim.values` puts values together in another way";
+    refused(&pq("hbm3-aqpim", "codec = \"pq:values=accumulate\""), "test.toml:13:", values);
+    refused(&pq("hbm3-aqpim", "codec = \"pq\", values = \"accumulate\""), "test.toml:13:", values);
+    refused(&pq("hbm3-aqpim\", values = \"accumulate", "codec = \"pq:values=reconstruct\""), "test.toml:13:", values);
+    // As the device does it, or left to it.
+    for (device, codec) in [("hbm3-aqpim", "pq:values=reconstruct"), ("hbm3-aqpim\", values = \"accumulate", "pq")] {
+        let text = scenario(4096, &pq(device, &format!("codec = \"{codec}\"")));
+        Scenario::from_text("test.toml", &text, Format::Toml, &[]).unwrap();
+    }
+}
+
+// Energy.
+
+/// Joules of a token step, whole and of attention alone, by system of the shipped scenario.
+fn joules(sets: &[&str]) -> impl Fn(&str) -> (f64, f64) {
+    let run = try_run(load("aqpim/energy", sets)).unwrap();
+    let of = |system: &SystemRun| {
+        let report = &system.report;
+        let all = report.energy_per_step().unwrap() / 1e12;
+        (report.name.clone(), (all, report.attention_energy_per_step().unwrap() / 1e12))
+    };
+    let found: Vec<(String, (f64, f64))> = run.systems.iter().map(of).collect();
+    move |name| found.iter().find(|(system, _)| system == name).unwrap().1
+}
+
+#[track_caller]
+fn ratio(joules: &dyn Fn(&str) -> (f64, f64), over: &str, whole: f64, attention: f64) {
+    let (ours, other) = (joules("aqpim"), joules(over));
+    let found = (ours.0 / other.0, ours.1 / other.1);
+    assert!((found.0 / whole - 1.0).abs() < 0.01, "{over}: whole step {}", found.0);
+    assert!((found.1 / attention - 1.0).abs() < 0.05, "{over}: attention {}", found.1);
+}
+
+/// The table of docs/AQPIM.md.
+#[test]
+fn does_the_energy_ratio_move_with_idle_power_as_the_docs_say() {
+    let as_it_is = joules(&[]);
+    ratio(&as_it_is, "gpu", 1.121, 0.326);
+    ratio(&as_it_is, "gpu-blind", 0.324, 0.082);
+    ratio(&as_it_is, "gpu-offload", 0.0576, 0.0139);
+    ratio(&as_it_is, "attacc", 1.106, 1.077);
+    let no_host = joules(&["host.idle_power=0 W", "host.dram_standby=0 W", "host.dram_refresh=0 W"]);
+    ratio(&no_host, "gpu", 0.988, 0.213);
+    ratio(&no_host, "gpu-offload", 0.1235, 0.0224);
+    let twice = joules(&["host.idle_power=210 W", "host.dram_standby=88.8 mW", "host.dram_refresh=23 mW"]);
+    ratio(&twice, "gpu", 1.187, 0.381);
+    ratio(&twice, "gpu-offload", 0.0472, 0.0126);
+    // A GPU whose kernels never rest takes its design power whatever its idle power is.
+    let no_gpu = joules(&["gpu.idle_power=0 W"]);
+    assert!((no_gpu("gpu").0 / as_it_is("gpu").0 - 1.0).abs() < 0.01);
+    assert!(no_gpu("gpu-offload").0 < 0.85 * as_it_is("gpu-offload").0);
+}
+
+#[test]
+fn is_attention_a_part_of_the_energy_and_the_weights_the_rest() {
+    let run = try_run(load("aqpim/energy", &[])).unwrap();
+    for SystemRun { report, input, .. } in &run.systems {
+        let of = |parts: &[(String, f64)], name: &str| parts.iter().find(|(part, _)| part == name).unwrap().1;
+        for (name, energy) in &report.attention_energy_pj {
+            assert!(*energy >= 0.0 && *energy <= of(&report.energy_pj, name) * (1.0 + 1e-9), "{} {name}", report.name);
+        }
+        // What is left of the GPU's memory is what dense kernels read: weights once, for each group those of QKV again.
+        let left = of(&report.energy_pj, "gpu.memory") - of(&report.attention_energy_pj, "gpu.memory");
+        let again = if report.name == "aqpim" { 32.0 * 50.33e6 } else { 0.0 };
+        let bytes = left / 3.59 / 8.0;
+        // Their activations come on top, about a hundredth.
+        let over = bytes / (14.22e9 + again) - 1.0;
+        assert!((0.0..0.02).contains(&over), "{}: {bytes} B", report.name);
+        // Of power that is taken all the time the share of the time in which attention is under way.
+        let share = of(&report.attention_energy_pj, "gpu.idle") / of(&report.energy_pj, "gpu.idle");
+        let time = report.attention.breakdown.total().seconds() / report.latency().seconds();
+        assert!((share - time).abs() < 0.01, "{}: {share} of the power, {time} of the time", report.name);
+        let lines: f64 = report.attention_energy_pj[1..].iter().map(|(_, energy)| energy).sum();
+        assert!((lines / report.attention_energy_pj[0].1 - 1.0).abs() < 1e-9);
+        assert_eq!(input.attention_energy_pj.len() + 1, report.attention_energy_pj.len());
+    }
+}
+
+#[test]
+fn is_every_idle_power_marked_as_an_assumption_wherever_energy_is_shown() {
+    let run = try_run(load("aqpim/energy", &[])).unwrap();
+    let keys = [
+        "gpu.idle_power",
+        "gpu.mem_standby",
+        "gpu.mem_refresh",
+        "host.idle_power",
+        "host.dram_standby",
+        "host.dram_refresh",
+        "pim.standby_open",
+        "pim.standby_closed",
+        "pim.energy_refresh",
+    ];
+    let figure = reports::figure::energy::svg(&run.report.systems).unwrap().unwrap();
+    for words in ["GPU idle", "CPU idle", "host DRAM idle", "PIM idle", "PIM commands", "its attention alone"] {
+        assert!(figure.contains(words), "{words}");
+    }
+    let page = reports::html::page(&run.report, &reports::html::Figures::default());
+    let marked = page.split("Idle power that is an assumption").nth(1).unwrap().split("</p>").next().unwrap();
+    for key in keys {
+        assert!(run.report.assumptions.iter().any(|assumption| assumption.key == key), "{key}");
+        assert!(marked.contains(&format!("<code>{key}</code>")), "{key}");
+    }
+    let table = reports::table::table(&run.report);
+    assert!(table.contains("idle, standby, refresh") && table.contains("energy of its attention"), "{table}");
+    // It comes back from the file as it was written.
+    let text = reports::summary::to_json(&run.report);
+    let back = reports::summary::read(&text).unwrap();
+    for (back, system) in back.systems.iter().zip(&run.report.systems) {
+        assert_eq!(back.attention_energy_per_step(), system.attention_energy_per_step());
+    }
+    // None of it where a part of the run's energy went into prompts.
+    let mixed = load_text(&scenario(1024, AQPIM), &["workload.kind=prefill+decode", "model.layers=1"]);
+    let mixed = try_run(mixed).unwrap();
+    assert!(input(&mixed).attention_energy_pj.is_empty());
+    assert_eq!(reports::figure::energy::svg(&mixed.report.systems).unwrap(), None);
 }
 
 // Groups of sequences.
@@ -222,6 +337,25 @@ fn is_half_of_the_batch_a_group_where_codes_are_in_the_stacks_and_all_of_it_othe
     };
     assert_eq!((group(AQPIM, 16), group(AQPIM, 7), group(AQPIM, 1)), (8, 4, 1));
     assert_eq!((group(ATTACC, 16), group("", 16)), (16, 16));
+}
+
+/// What half of the batch a group costs, and why: the time of attention stays, QKV's weights are read once more.
+#[test]
+fn do_two_groups_cost_the_weights_of_qkv_where_half_of_the_batch_leaves_channels_idle() {
+    let of = |batch: u32, context: u64, groups: u32| {
+        let sets = [format!("workload.batch={batch}"), format!("pipeline_group={}", batch / groups)];
+        let run = run(context, AQPIM, &sets.iter().map(String::as_str).collect::<Vec<_>>());
+        let report = &run.systems[0].report;
+        (report.latency().seconds(), report.breakdown.get(Category::ComputePim).seconds())
+    };
+    let again = 32.0 * 50_331_648.0 / (2.9e12 / 5.0);
+    // 16 sequences are one wave of every channel, 8 of them one of every other channel: attention takes as long.
+    let (one, two) = (of(16, 4096, 1), of(16, 4096, 2));
+    assert!((two.1 / one.1 - 1.0).abs() < 0.02, "{one:?} {two:?}");
+    assert!(((two.0 - one.0) / again - 1.0).abs() < 0.1, "{one:?} {two:?}, {again}");
+    // Where each group fills all channels, and its attention outlasts the weights, the second QKV hides behind the first group's attention: neither gain nor loss.
+    let (one, two) = (of(32, 32_768, 1), of(32, 32_768, 2));
+    assert!((two.0 - one.0).abs() < 0.1 * again, "{one:?} {two:?}, {again}");
 }
 
 // The shipped scenarios.

@@ -67,11 +67,12 @@ pub(crate) fn load_text(text: &str, overrides: &[&str]) -> Loaded {
 
 /// A shipped scenario as it is, run once for all tests.
 pub(crate) fn shipped(name: &str) -> &'static Run {
-    static RUNS: [(&str, OnceLock<Run>); 12] = [
+    static RUNS: [(&str, OnceLock<Run>); 13] = [
         ("aqpim/accuracy-latency", OnceLock::new()),
         ("aqpim/capacity-wall", OnceLock::new()),
         ("aqpim/communication-share", OnceLock::new()),
         ("aqpim/decode-latency", OnceLock::new()),
+        ("aqpim/energy", OnceLock::new()),
         ("aqpim/lookup-rate", OnceLock::new()),
         ("aqpim/prefill-clustering", OnceLock::new()),
         ("quickstart", OnceLock::new()),

@@ -49,7 +49,8 @@ fn are_all_files_there() {
         .collect();
     names.sort();
     // run.json holds wall time and comes from the command line.
-    let expected = ["breakdown.svg", "report.html", "spans.csv", "summary.json", "timeline.svg", "trace.json"];
+    let expected =
+        ["breakdown.svg", "energy.svg", "report.html", "spans.csv", "summary.json", "timeline.svg", "trace.json"];
     assert_eq!(names, expected);
 }
 

@@ -41,6 +41,13 @@ pub(super) enum Measure {
         /// Over whose.
         over: String,
     },
+    /// Energy of attention alone over that of another system.
+    AttentionEnergyRatio {
+        /// Whose.
+        system: String,
+        /// Over whose.
+        over: String,
+    },
     /// Percent of the KV cache's bytes that a system saves beside another that holds the same tokens.
     KvSaved {
         /// Whose.
@@ -120,6 +127,7 @@ impl Measure {
             Self::LatencyRatio { system, over } => ratio(&latency, system, over),
             Self::Speedup { system, over } => ratio(&latency, over, system),
             Self::EnergyRatio { system, over } => ratio(&energy, system, over),
+            Self::AttentionEnergyRatio { system, over } => ratio(&attention_energy, system, over),
             Self::KvSaved { system, over } => Ok(100.0 * (1.0 - ratio(&kv_bytes, system, over)?)),
             Self::HostMemory { system } => Ok(of(system)?.memory.host.map_or(0.0, |host| host.used.0 as f64 / 1e9)),
             Self::LayerAttention { system } => Ok(layer(of(system)?) * 1e3),
@@ -140,6 +148,42 @@ impl Measure {
             Self::BandwidthDeficit { gpu, link } => deficit(gpu, link),
             Self::Order { head_dim, codecs } => order(*head_dim, codecs, published),
         }
+    }
+}
+
+/// What a measure is a part of, which says where to look for its reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Of the time of a token.
+    Token,
+    /// Of the time of its attention.
+    Attention,
+    /// Of the energy of a token.
+    Energy,
+    /// Of the energy of its attention.
+    AttentionEnergy,
+}
+
+impl Measure {
+    /// The systems that are measured and what of them; `None` where no run decides it.
+    pub(super) fn systems(&self) -> Option<(Of, Vec<&str>)> {
+        let (of, systems) = match self {
+            Self::HostCommunicationShare { system } => (Of::Token, vec![system]),
+            Self::LatencyRatio { system, over } | Self::Speedup { system, over } => (Of::Token, vec![system, over]),
+            Self::EnergyRatio { system, over } => (Of::Energy, vec![system, over]),
+            Self::AttentionEnergyRatio { system, over } => (Of::AttentionEnergy, vec![system, over]),
+            Self::LayerAttention { system }
+            | Self::LayerHostCommunication { system }
+            | Self::LayerCompute { system }
+            | Self::LayerHostCommunicationShare { system } => (Of::Attention, vec![system]),
+            Self::LayerAttentionRatio { system, over } | Self::LayerAttentionSpeedup { system, over } => {
+                (Of::Attention, vec![system, over])
+            }
+            Self::KvSaved { .. } | Self::HostMemory { .. } | Self::BandwidthDeficit { .. } | Self::Order { .. } => {
+                return None;
+            }
+        };
+        Some((of, systems.into_iter().map(String::as_str).collect()))
     }
 }
 
@@ -182,6 +226,11 @@ fn order(head_dim: u32, codecs: &[String], published: &[Published]) -> Result<f6
 /// Picojoules of the whole run.
 fn energy(system: &SystemReport) -> f64 {
     system.energy_pj.first().map_or(0.0, |(_, total)| *total)
+}
+
+/// Picojoules of attention alone.
+fn attention_energy(system: &SystemReport) -> f64 {
+    system.attention_energy_pj.first().map_or(0.0, |(_, total)| *total)
 }
 
 /// Bytes of the KV cache under its codec, whole pages.

@@ -9,7 +9,8 @@ fn offload(comes_out: bool) -> Readings {
     let text = format!(
         "[[claim]]\npaper = \"P\"\nclaim = \"C\"\nunit = \"%\"\ndecided_by = \"the link\"\n[[claim.reading]]\n\
          what = \"share\"\nscenario = \"quickstart\"\nset = [\"workload.new_tokens=1\"]\n\
-         measure = {{ name = \"host-communication-share\", system = \"gpu-offload\" }}\ncomes_out = {comes_out}\n"
+         measure = {{ name = \"host-communication-share\", system = \"gpu-offload\" }}\n\
+         decides = [\"workload.context=64\", \"workload.new_tokens=2\"]\ncomes_out = {comes_out}\n"
     );
     toml::from_str(&text).unwrap()
 }
@@ -23,8 +24,15 @@ fn are_the_shipped_data_sound() {
     let wanted: usize = readings.claim.iter().map(|claim| claim.reading.len()).sum();
     assert_eq!(asked.len(), wanted);
     for Asked { claim, reading, .. } in asked {
-        assert!(!claim.decided_by.is_empty() && !reading.what.is_empty(), "{}", claim.name);
-        Scenario::load(Path::new(&reading.scenario), &reading.set).unwrap();
+        // A run gives the reasons where it can.
+        let told = reading.measure.systems().is_some();
+        assert_eq!(told, !reading.decides.is_empty(), "{}", reading.what);
+        assert!((told || claim.decided_by.is_some()) && !reading.what.is_empty(), "{}", claim.name);
+        for varied in std::iter::once(None).chain(reading.decides.iter().map(Some)) {
+            let set: Vec<String> = reading.set.iter().chain(varied).cloned().collect();
+            let loaded = Scenario::load(Path::new(&reading.scenario), &set);
+            assert!(loaded.is_ok_and(|scenario| scenario.sweep.is_empty()), "{} {set:?}", reading.scenario);
+        }
     }
 }
 
@@ -34,6 +42,13 @@ fn is_a_verdict_that_turns_a_failure() {
     let outcome = compare(&table, &offload(true), 1).unwrap();
     assert!(outcome.passed && outcome.cases.len() == 1, "{:#?}", outcome.notes);
     assert!(outcome.notes[0].starts_with("1 of 2 published rows"), "{}", outcome.notes[0]);
+    // What is on the path, and which of the two figures moves it.
+    let column = |name| outcome.extra_columns.iter().position(|column| column == name).unwrap();
+    let extra = |name| &outcome.cases[0].extra[column(name)];
+    assert!(extra("spent_on").starts_with("gpu-offload: kv-fetch "), "{}", extra("spent_on"));
+    assert!(extra("decided_by").starts_with("workload.context=64: "), "{}", extra("decided_by"));
+    assert!(extra("decided_by").ends_with("; the link"), "{}", extra("decided_by"));
+    assert!(extra("varied").contains("; workload.new_tokens=2: "), "{}", extra("varied"));
     let turned = compare(&table, &offload(false), 1).unwrap();
     assert!(!turned.passed && turned.notes.iter().any(|note| note.contains("has turned")), "{:#?}", turned.notes);
 }
