@@ -49,6 +49,9 @@ pub const RULES: &[Constraint] = &[
 const SENT: &[Command] = &[Act, Pre, Rd, Wr, RefAb];
 const READ_LATENCY: Latency = sum(&[P::Cl, P::Bl]);
 
+/// Refresh intervals without anything of what is waited for, after which it never comes.
+const PATIENCE: Tick = 32;
+
 /// Configuration of a [`BankQueueChannel`].
 #[derive(Clone, Debug)]
 pub struct BankQueueConfig {
@@ -237,26 +240,51 @@ impl BankQueueChannel {
     }
 
     /// Runs until a place has become free in the queue that refused the last offer. Only to be called after a refusal.
-    pub fn advance_to_place(&mut self, observer: &mut impl Observer) {
+    ///
+    /// # Errors
+    /// [`DramError::Stuck`] where none becomes free for ever: the first write of a full queue that has a place waits for a
+    /// read of the same granule, and reads wait for the writes. The controller that this is the model of does the same.
+    pub fn advance_to_place(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
         sized!(&mut self.size, channel => {
             channel.freed = false;
+            let patience = channel.now.saturating_add(PATIENCE * channel.refresh_interval);
             while !channel.freed {
                 channel.step(Tick::MAX, observer);
+                if channel.now > patience {
+                    return Err(channel.stuck());
+                }
             }
-        });
+            Ok(())
+        })
     }
 
     /// Runs until no read waits.
-    pub fn drain_reads(&mut self, observer: &mut impl Observer) {
+    ///
+    /// # Errors
+    /// [`DramError::Stuck`], see [`Self::advance_to_place`].
+    pub fn drain_reads(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
         sized!(&mut self.size, channel => {
+            let (mut left, mut since) = (channel.reads, channel.now);
             while channel.reads > 0 {
                 channel.step(Tick::MAX, observer);
+                if channel.reads != left {
+                    (left, since) = (channel.reads, channel.now);
+                } else if channel.now > since.saturating_add(PATIENCE * channel.refresh_interval) {
+                    return Err(channel.stuck());
+                }
             }
-        });
+            Ok(())
+        })
     }
 }
 
 impl<S: BankSet> Inner<S> {
+    #[cold]
+    fn stuck(&self) -> DramError {
+        let waiting = self.transactions.iter().map(|queue| u64::from(queue.len)).sum::<u64>();
+        DramError::Stuck { tick: self.now, requests: waiting + self.queued as u64 }
+    }
+
     fn new(config: &BankQueueConfig) -> Self {
         let organisation = &config.organisation;
         let bus = CommandBus { lengths: &[], two_buses: config.two_buses };

@@ -39,6 +39,14 @@ pub enum DramError {
         /// Which refresh.
         refresh: &'static str,
     },
+    /// Requests that wait for each other.
+    #[error("the controller is stuck at tick {tick}: {requests} requests wait, and none can go")]
+    Stuck {
+        /// When that was found.
+        tick: u64,
+        /// How many.
+        requests: u64,
+    },
     /// An address outside the channel.
     #[error("{part} {value} is not below {count}")]
     Address {

@@ -192,9 +192,15 @@ pub trait Channel {
     /// Runs one tick.
     fn tick(&mut self, observer: &mut impl Observer);
     /// Runs until a place is free for what was refused.
-    fn wait(&mut self, observer: &mut impl Observer);
+    ///
+    /// # Errors
+    /// [`DramError::Stuck`] where none ever is.
+    fn wait(&mut self, observer: &mut impl Observer) -> Result<(), DramError>;
     /// Runs until it is known when every request is done.
-    fn drain(&mut self, observer: &mut impl Observer);
+    ///
+    /// # Errors
+    /// [`DramError::Stuck`] where one never is.
+    fn drain(&mut self, observer: &mut impl Observer) -> Result<(), DramError>;
     /// Runs up to and with a tick.
     fn finish(&mut self, tick: u64, observer: &mut impl Observer);
 }
@@ -208,11 +214,13 @@ impl Channel for DramChannel {
     fn tick(&mut self, observer: &mut impl Observer) {
         self.advance(self.now() + 1, observer);
     }
-    fn wait(&mut self, observer: &mut impl Observer) {
+    fn wait(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
         self.advance_to_place(observer);
+        Ok(())
     }
-    fn drain(&mut self, observer: &mut impl Observer) {
+    fn drain(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
         Self::drain(self, observer);
+        Ok(())
     }
     fn finish(&mut self, tick: u64, observer: &mut impl Observer) {
         self.advance(tick, observer);
@@ -226,11 +234,11 @@ impl Channel for BankQueueChannel {
     fn tick(&mut self, observer: &mut impl Observer) {
         self.advance(self.now() + 1, observer);
     }
-    fn wait(&mut self, observer: &mut impl Observer) {
-        self.advance_to_place(observer);
+    fn wait(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
+        self.advance_to_place(observer)
     }
-    fn drain(&mut self, observer: &mut impl Observer) {
-        self.drain_reads(observer);
+    fn drain(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
+        self.drain_reads(observer)
     }
     fn finish(&mut self, tick: u64, observer: &mut impl Observer) {
         self.advance(tick + 1, observer);
@@ -260,7 +268,8 @@ impl<O: Observer> Observer for Stop<'_, O> {
 /// last of them is done.
 ///
 /// # Errors
-/// [`DramError::Address`] where the requests are not for this channel.
+/// [`DramError::Address`] where the requests are not for this channel, [`DramError::Stuck`] where they wait for each other
+/// for ever.
 pub fn drive(
     channel: &mut impl Channel,
     generator: &mut Generator,
@@ -285,12 +294,12 @@ pub fn drive(
             sent += 1;
         }
         if refused {
-            channel.wait(&mut observer);
+            channel.wait(&mut observer)?;
         } else if sent < requests {
             channel.tick(&mut observer);
         }
     }
-    channel.drain(&mut observer);
+    channel.drain(&mut observer)?;
     let last = observer.last;
     channel.finish(last, &mut observer);
     Ok(())

@@ -297,3 +297,31 @@ fn do_queues_of_banks_do_the_same_tick_by_tick() {
         assert_eq!(jumped.done, walked.done, "seed {seed}");
     }
 }
+
+/// A read of a granule waits; the writes are full, and the first of them, of the same granule, waits for the read. As in the
+/// simulator that this controller is the model of, neither ever goes; a run ends with an error.
+#[test]
+fn does_a_run_end_where_a_read_and_a_write_wait_for_each_other() {
+    let config = BankQueueConfig { transactions: 8, commands: 2, ..bank_queues(&mut Dice(1)) };
+    let mut channel = BankQueueChannel::new(&config).unwrap();
+    let mut listener = Listener { banks: Some(config.organisation), ..Listener::default() };
+    let at = |access, row, tag| Request { access, address: Address { row, ..Address::default() }, column: 0, tag };
+    // The third read waits, and all writes wait for it.
+    let mut asked: Vec<Request> = (0..3).map(|tag| at(Access::Read, tag as u32 % 2, tag)).collect();
+    asked[2].column = config.organisation.columns - 1;
+    let granule = asked[2];
+    for bank in 0..8 {
+        let write = Request { access: Access::Write, tag: 10 + bank, ..granule };
+        let address = Address { bank: (bank % 4) as u8, bank_group: (bank / 4) as u8, ..granule.address };
+        asked.push(Request { address, ..write });
+    }
+    for request in &asked {
+        assert_ne!(channel.offer(request, &mut listener).unwrap(), Offered::Refused, "{request:?}");
+    }
+    let stuck = channel.drain_reads(&mut listener).unwrap_err().to_string();
+    assert!(stuck.contains("requests wait, and none can go"), "{stuck}");
+    assert!(channel.now() < 60 * 3_000, "after some refresh intervals");
+    let refused = at(Access::Write, 1, 30);
+    assert_eq!(channel.offer(&refused, &mut listener).unwrap(), Offered::Refused);
+    assert!(channel.advance_to_place(&mut listener).is_err());
+}
