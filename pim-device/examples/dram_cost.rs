@@ -3,31 +3,10 @@
 //!
 //! `dram_cost dramsim3 DDR4_8Gb_x8_2400|HBM2_4Gb_x128 PATTERN REQUESTS` does so with the controller of a queue for each bank.
 
-use pim_device::dram::traffic::{Channel, Dimensions, Generator, Pattern, drive};
-use pim_device::dram::{
-    BankQueueChannel, BankQueueConfig, ChannelConfig, Completion, DramChannel, Observer, Refresh, Target,
-};
-use pim_device::{Command, CommandCounts, Organisation, Parameter, Timing};
+use pim_device::dram::traffic::{Channel, Dimensions, Generator, Pattern, Totals, drive};
+use pim_device::dram::{BankQueueChannel, BankQueueConfig, ChannelConfig, DramChannel, Refresh};
+use pim_device::{Organisation, Parameter, Timing};
 use sim_core::ClockDomain;
-
-/// What a suite counts too.
-#[derive(Default)]
-struct Totals {
-    commands: CommandCounts,
-    latency: u64,
-    last: u64,
-}
-
-impl Observer for Totals {
-    fn issued(&mut self, _: u64, command: Command, _: Target<'_>) {
-        self.commands[command] += 1;
-    }
-
-    fn completed(&mut self, completion: &Completion) {
-        self.last = self.last.max(completion.done);
-        self.latency += completion.done - completion.arrived;
-    }
-}
 
 /// Two device files of DRAMsim3, in ticks as [`pim_device::dram::bank_queue::RULES`] reads them.
 fn device(name: &str) -> Option<BankQueueConfig> {
@@ -95,7 +74,7 @@ fn run(
     let mut generator = Generator::new(Dimensions::of(organisation), pattern, 42);
     let mut totals = Totals::default();
     drive(channel, &mut generator, requests, &mut totals)?;
-    let Totals { commands, latency, last } = totals;
+    let Totals { commands, latency, last, .. } = totals;
     println!("{requests} requests: {last} ticks, {} commands, latencies {latency} ticks", commands.total());
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::bank_queue::BankQueueChannel;
 use super::channel::DramChannel;
 use super::config::DramError;
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
-use crate::command::{Address, Command};
+use crate::command::{Address, Command, CommandCounts};
 use crate::organisation::Organisation;
 
 /// Requests offered before one tick, at most.
@@ -242,6 +242,33 @@ impl Channel for BankQueueChannel {
     }
     fn finish(&mut self, tick: u64, observer: &mut impl Observer) {
         self.advance(tick + 1, observer);
+    }
+}
+
+/// What is counted over a run.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Commands issued.
+    pub commands: CommandCounts,
+    /// Reads done.
+    pub reads: u64,
+    /// From arrival to the end of the data, over all reads, in ticks.
+    pub latency: u64,
+    /// When the last request was done.
+    pub last: u64,
+}
+
+impl Observer for Totals {
+    fn issued(&mut self, _: u64, command: Command, _: Target<'_>) {
+        self.commands[command] += 1;
+    }
+
+    fn completed(&mut self, completion: &Completion) {
+        self.last = self.last.max(completion.done);
+        if completion.request.access == Access::Read {
+            self.reads += 1;
+            self.latency += completion.done - completion.arrived;
+        }
     }
 }
 

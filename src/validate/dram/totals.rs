@@ -1,8 +1,8 @@
 //! Suite `dram-totals`: ticks, commands and latency of long runs.
 
-use pim_device::dram::traffic::{Dimensions, Pattern};
-use pim_device::dram::{Access, ChannelConfig, Completion, DramError, Observer, Refresh, Target};
-use pim_device::{Command, CommandCounts};
+use pim_device::Command;
+use pim_device::dram::traffic::{Dimensions, Pattern, Totals};
+use pim_device::dram::{ChannelConfig, DramError, Refresh};
 
 use super::dramsim3::Devices;
 use super::{Job, Memory};
@@ -85,30 +85,6 @@ const COLUMNS: [&str; 17] = [
     "PREab",
     "REFab",
 ];
-
-/// What is counted over a run.
-#[derive(Clone, Debug, Default)]
-struct Totals {
-    commands: CommandCounts,
-    reads: u64,
-    /// Sum over the reads, in ticks.
-    latency: u64,
-    last: u64,
-}
-
-impl Observer for Totals {
-    fn issued(&mut self, _: u64, command: Command, _: Target<'_>) {
-        self.commands[command] += 1;
-    }
-
-    fn completed(&mut self, completion: &Completion) {
-        self.last = self.last.max(completion.done);
-        if completion.request.access == Access::Read {
-            self.reads += 1;
-            self.latency += completion.done - completion.arrived;
-        }
-    }
-}
 
 /// A row, understood.
 struct Asked<'a> {
