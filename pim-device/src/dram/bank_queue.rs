@@ -11,10 +11,11 @@ use super::Tick;
 use super::bank::{BankState, Banks};
 use super::bank_set::{BankSet, CAPACITY};
 use super::config::DramError;
-use super::queue::{self, Entries, Key, NONE, Queue};
+use super::queue::{self, Entries, Entry, Key, NONE, Queue, bucket};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{CommandBus, Place, RuleTable};
-use super::times::{ACT, COMMANDS, PRE, RD, Times, WR};
+use super::times::{ACT, COMMANDS, Offset, PRE, RD, Times, WR};
+use super::wheel::Wheel;
 use crate::command::Command::{self, Act, Pre, Rd, RefAb, Wr};
 use crate::constraint::{Constraint, Latency, at, sum};
 use crate::organisation::Level::{Bank, BankGroup, Rank};
@@ -106,11 +107,11 @@ struct Granules(Box<[u32; BUCKETS]>);
 
 impl Granules {
     #[inline]
-    fn bucket(&mut self, bank: usize, request: &Request) -> &mut u32 {
+    fn bucket(bank: usize, request: &Request) -> usize {
         let mixed = request.address.row.wrapping_mul(0x9E37_79B1)
             ^ request.column.wrapping_mul(0x85EB_CA6B)
             ^ (bank as u32).wrapping_mul(0xC2B2_AE35);
-        &mut self.0[(mixed >> 20) as usize % BUCKETS]
+        (mixed >> 20) as usize % BUCKETS
     }
 }
 
@@ -126,7 +127,7 @@ struct Choice {
 
 /// A channel whose banks go into one set.
 #[derive(Clone, Debug)]
-struct Inner<S> {
+struct Inner<S, T> {
     // Configuration.
     config: BankQueueConfig,
     read_latency: Tick,
@@ -135,10 +136,15 @@ struct Inner<S> {
     /// The banks whose turn comes after each bank's, up to the last.
     later: Vec<S>,
     // State.
-    times: Times<S>,
+    times: Times<S, T>,
+    /// By command the banks that were ready, but for the channel, when last looked at. A bank is here or in the wheel.
+    due: [S; COMMANDS],
+    wheel: Wheel<S, COMMANDS>,
     banks: Banks,
     entries: Entries,
     lanes: Vec<Lane>,
+    /// How many requests in all lanes there are for the rows of each bucket: where there is one nobody has to search.
+    rows: Box<[u32; queue::BUCKETS]>,
     /// Banks whose queues are full.
     full: S,
     /// By command the banks that could use it.
@@ -167,11 +173,12 @@ struct Inner<S> {
     freed: bool,
 }
 
-/// By the number of banks.
+/// By the number of banks, and by how long the rules are.
 #[derive(Clone, Debug)]
 enum Size {
-    UpTo64(Box<Inner<u64>>),
-    UpTo128(Box<Inner<u128>>),
+    UpTo64(Box<Inner<u64, i16>>),
+    UpTo128(Box<Inner<u128, i16>>),
+    Long(Box<Inner<u128, i64>>),
 }
 
 /// Does the same with a channel of either size.
@@ -180,6 +187,7 @@ macro_rules! sized {
         match $size {
             Size::UpTo64($channel) => $do,
             Size::UpTo128($channel) => $do,
+            Size::Long($channel) => $do,
         }
     };
 }
@@ -208,10 +216,14 @@ impl BankQueueChannel {
         figure("the transaction queue", config.transactions as u64, 4_096, "1 to 4096")?;
         figure("the command queue", config.commands as u64, 4_096, "1 to 4096")?;
         figure("nREFI", config.timing.get(P::Refi).into(), u64::MAX, "at least 1")?;
-        let size = if banks > 64 {
-            Size::UpTo128(Box::new(Inner::new(config)))
+        let bus = CommandBus { lengths: &[], two_buses: config.two_buses };
+        let rules = RuleTable::new(organisation, RULES, SENT, bus, |parameter| config.timing.get(parameter));
+        let size = if Tick::from(rules.longest()) > i16::REACH {
+            Size::Long(Box::new(Inner::new(config, rules)))
+        } else if banks > 64 {
+            Size::UpTo128(Box::new(Inner::new(config, rules)))
         } else {
-            Size::UpTo64(Box::new(Inner::new(config)))
+            Size::UpTo64(Box::new(Inner::new(config, rules)))
         };
         Ok(Self { size })
     }
@@ -278,32 +290,32 @@ impl BankQueueChannel {
     }
 }
 
-impl<S: BankSet> Inner<S> {
+impl<S: BankSet, T: Offset> Inner<S, T> {
     #[cold]
     fn stuck(&self) -> DramError {
         let waiting = self.transactions.iter().map(|queue| u64::from(queue.len)).sum::<u64>();
         DramError::Stuck { tick: self.now, requests: waiting + self.queued as u64 }
     }
 
-    fn new(config: &BankQueueConfig) -> Self {
+    fn new(config: &BankQueueConfig, rules: RuleTable) -> Self {
         let organisation = &config.organisation;
-        let bus = CommandBus { lengths: &[], two_buses: config.two_buses };
-        let parameter = |parameter| config.timing.get(parameter);
-        let rules = RuleTable::new(organisation, RULES, SENT, bus, parameter);
         let banks = organisation.nodes(Level::Bank) as usize;
         let granules = || Granules(Box::new([0; BUCKETS]));
         let refresh_interval = config.timing.get(P::Refi).into();
         let transactions = || Queue::new(config.transactions as u32);
         Self {
             config: config.clone(),
-            read_latency: READ_LATENCY.cycles(parameter).into(),
+            read_latency: READ_LATENCY.cycles(|parameter| config.timing.get(parameter)).into(),
             refresh_interval,
             rank: rules.node(Level::Rank, 0),
             later: (0..banks).map(|bank| S::range(bank + 1..banks)).collect(),
-            times: Times::new(rules, [0; COMMANDS]),
+            times: Times::new(rules, |_, _| 0),
+            due: [S::range(0..banks); COMMANDS],
+            wheel: Wheel::new(),
             banks: Banks::new(organisation),
             entries: Entries::new(2 * config.transactions + banks * config.commands),
             lanes: vec![Lane { first: NONE, last: NONE, len: 0, row_hits: [0; 2], hits: 0 }; banks],
+            rows: Box::new([0; queue::BUCKETS]),
             full: S::EMPTY,
             wants: [S::EMPTY; COMMANDS],
             from: 0,
@@ -326,12 +338,12 @@ impl<S: BankSet> Inner<S> {
     fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         let organisation = &self.config.organisation;
         let (address, arrived) = (request.address, self.now);
+        // One rank of one pseudo-channel: nothing but a bank group and a bank.
         let outside = u32::from(address.bank_group) >= organisation.bank_groups
             || u32::from(address.bank) >= organisation.banks
             || address.row >= organisation.rows
             || request.column >= organisation.columns
-            || address.rank > 0
-            || address.pseudo_channel > 0;
+            || address.rank | address.pseudo_channel > 0;
         if outside {
             return Err(DramError::outside(request, organisation));
         }
@@ -341,8 +353,9 @@ impl<S: BankSet> Inner<S> {
             return Ok(Offered::Refused);
         }
         self.refused = None;
-        let bank = organisation.node(Level::Bank, address) as usize;
-        let written = self.waits(Access::Write, bank, request);
+        let bank = usize::from(address.bank_group) * organisation.banks as usize + usize::from(address.bank);
+        let bucket = Granules::bucket(bank, request);
+        let written = self.waits(Access::Write, bucket, bank, request);
         let at_once = Completion { request: *request, arrived, done: arrived + 1 };
         match request.access {
             Access::Read if written => {
@@ -351,7 +364,7 @@ impl<S: BankSet> Inner<S> {
             }
             Access::Read => {
                 self.reads += 1;
-                if self.waits(Access::Read, bank, request) {
+                if self.waits(Access::Read, bucket, bank, request) {
                     self.followers.push(Follower { request: *request, arrived, bank });
                     return Ok(Offered::Coalesced);
                 }
@@ -363,7 +376,7 @@ impl<S: BankSet> Inner<S> {
                 }
             }
         }
-        *self.granules[request.access as usize].bucket(bank, request) += 1;
+        self.granules[request.access as usize].0[bucket] += 1;
         let key = self.entries.add(request, bank, arrived);
         self.transactions[request.access as usize].push(&mut self.entries, key, bank, address.row, None);
         Ok(Offered::Queued)
@@ -371,8 +384,8 @@ impl<S: BankSet> Inner<S> {
 
     /// Whether an access of this kind to the same granule waits.
     #[inline]
-    fn waits(&mut self, access: Access, bank: usize, request: &Request) -> bool {
-        *self.granules[access as usize].bucket(bank, request) > 0 && self.finds(access, bank, request)
+    fn waits(&self, access: Access, bucket: usize, bank: usize, request: &Request) -> bool {
+        self.granules[access as usize].0[bucket] > 0 && self.finds(access, bank, request)
     }
 
     #[inline(never)]
@@ -402,9 +415,16 @@ impl<S: BankSet> Inner<S> {
             self.refreshing = true;
             self.next_refresh += self.refresh_interval;
         }
-        if self.times.next() <= tick {
-            self.times.wake(tick);
-            self.from = tick;
+        if tick > self.times.horizon() {
+            self.times.rebase(tick);
+        }
+        if self.wheel.next() <= tick {
+            for (command, woken) in self.wheel.wake(tick).into_iter().enumerate() {
+                self.due[command] |= woken;
+                if !(woken & self.wants[command]).is_empty() {
+                    self.may_go(command, tick);
+                }
+            }
         }
         let mut busy = false;
         let mut wake = Tick::MAX;
@@ -419,7 +439,7 @@ impl<S: BankSet> Inner<S> {
                 self.second(&choice, tick, observer);
             }
         } else {
-            wake = self.from.min(self.times.next());
+            wake = self.from.min(self.wheel.next());
         }
         busy |= self.transfer(tick);
         self.now = if busy { tick + 1 } else { wake.max(tick + 1).min(self.next_refresh).min(limit) };
@@ -469,7 +489,7 @@ impl<S: BankSet> Inner<S> {
         (true, tick)
     }
 
-    #[inline]
+    #[inline(always)]
     fn close(&mut self, bank: usize, tick: Tick) {
         self.banks.close(bank);
         let lane = &mut self.lanes[bank];
@@ -484,13 +504,13 @@ impl<S: BankSet> Inner<S> {
     }
 
     /// Notes what a lane of an open bank could use after it has changed.
-    #[inline]
+    #[inline(always)]
     fn changed(&mut self, bank: usize, tick: Tick) {
-        let (lane, row) = (&self.lanes[bank], self.banks.open_row(bank));
+        let lane = &self.lanes[bank];
         let hits = lane.row_hits;
         let close = lane.len > 0
             && (hits == [0; 2] || lane.hits >= self.config.most_hits)
-            && Some(self.entries.get(lane.first).request.address.row) != row;
+            && !self.banks.is_open(bank, self.entries.get(lane.first).request.address.row);
         for (command, wanted) in [(RD, hits[0] > 0), (WR, hits[1] > 0), (PRE, close)] {
             if wanted {
                 self.want(command, bank, tick);
@@ -501,25 +521,43 @@ impl<S: BankSet> Inner<S> {
     }
 
     /// Notes that a lane could use a command.
-    #[inline]
+    #[inline(always)]
     fn want(&mut self, command: usize, bank: usize, tick: Tick) {
         if !self.wants[command].contains(bank) {
             self.wants[command].insert(bank);
-            if self.times.expect(command, bank, tick) {
-                self.from = tick;
+            if self.due[command].contains(bank) && self.is_ready(command, bank, tick) {
+                self.may_go(command, tick);
             }
         }
     }
 
+    /// A bank may go on with a command from `tick` on, when the channel allows it.
+    #[inline(always)]
+    fn may_go(&mut self, command: usize, tick: Tick) {
+        self.from = self.from.min(self.times.floor(command).max(tick));
+    }
+
+    /// Whether a bank is ready for a command at `tick`, as far as the channel allows it. Where it is not it is due no
+    /// longer, but in the wheel.
+    #[inline(always)]
+    fn is_ready(&mut self, command: usize, bank: usize, tick: Tick) -> bool {
+        let ready = self.times.tick(self.times.of_bank(command, bank));
+        if ready > tick {
+            self.due[command].remove(bank);
+            self.wheel.insert(command, bank, ready, tick);
+        }
+        ready <= tick
+    }
+
     /// The banks that could use a command and are allowed to by the channel. Lowers `next` to when others may be.
     #[inline(always)]
-    fn open(&self, command: usize, tick: Tick, next: &mut Tick) -> S {
-        let wanted = self.times.due(command, self.wants[command]);
+    fn open(&self, command: usize, now: T, next: &mut T) -> S {
+        let wanted = self.due[command] & self.wants[command];
         if wanted.is_empty() {
             return S::EMPTY;
         }
-        let free = self.times.channel_ready(command);
-        if free > tick {
+        let free = self.times.of_channel(command);
+        if free > now {
             *next = free.min(*next);
             return S::EMPTY;
         }
@@ -527,10 +565,10 @@ impl<S: BankSet> Inner<S> {
     }
 
     /// The next bank in turn that has a command that is ready.
-    #[inline]
+    #[inline(always)]
     fn turn(&mut self, tick: Tick) -> Option<Choice> {
-        let mut next = Tick::MAX;
-        let open: [S; COMMANDS] = std::array::from_fn(|command| self.open(command, tick, &mut next));
+        let (now, mut next) = (self.times.offset(tick), T::NEVER);
+        let open: [S; COMMANDS] = std::array::from_fn(|command| self.open(command, now, &mut next));
         let mut banks = open[ACT] | open[PRE] | open[RD] | open[WR];
         while !banks.is_empty() {
             // Those after the last one first, then from the beginning.
@@ -540,36 +578,34 @@ impl<S: BankSet> Inner<S> {
                 self.turn = bank;
                 banks.remove(bank);
                 // Where others are left, one of them may go in the next tick.
-                self.from = if banks.is_empty() { next } else { tick };
+                self.from = if banks.is_empty() { self.times.tick(next) } else { tick };
                 return Some(choice);
             }
             banks.remove(bank);
         }
-        self.from = next;
+        self.from = self.times.tick(next);
         None
     }
 
     /// The first command of a bank's queue that is ready, of those that the channel allows these banks.
     #[inline]
     fn first_ready(&mut self, bank: usize, open: &[S; COMMANDS], tick: Tick) -> Option<Choice> {
-        let mut ready = |command: usize| open[command].contains(bank) && self.times.is_ready(command, bank, tick);
         let first = self.lanes[bank].first;
-        if ready(ACT) {
+        if open[ACT].contains(bank) && self.is_ready(ACT, bank, tick) {
             return Some(Choice { bank, key: first, before: NONE, command: Act });
         }
-        if ready(PRE) {
+        if open[PRE].contains(bank) && self.is_ready(PRE, bank, tick) {
             return Some(Choice { bank, key: first, before: NONE, command: Pre });
         }
-        let access = [ready(RD), ready(WR)];
+        let access = [RD, WR].map(|command| open[command].contains(bank) && self.is_ready(command, bank, tick));
         if access == [false; 2] {
             return None;
         }
-        let row = self.banks.open_row(bank)?;
         let (mut key, mut before) = (first, NONE);
         while key != NONE {
             let entry = self.entries.get(key);
             let (request, kind) = (&entry.request, entry.request.access);
-            if request.address.row == row && access[kind as usize] {
+            if access[kind as usize] && self.banks.is_open(bank, request.address.row) {
                 // A write stays behind an earlier read of the same granule.
                 let after_read = kind == Access::Write
                     && self.wants[RD].contains(bank)
@@ -584,7 +620,7 @@ impl<S: BankSet> Inner<S> {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn issue(&mut self, choice: &Choice, tick: Tick, observer: &mut impl Observer) {
         let bank = choice.bank;
         let entry = self.entries.get(choice.key);
@@ -595,11 +631,16 @@ impl<S: BankSet> Inner<S> {
                 self.times.issue(ACT, bank, tick);
                 self.banks.open(bank, row);
                 let mut row_hits = [0; 2];
-                let mut key = self.lanes[bank].first;
-                while key != NONE {
-                    let Request { address, access, .. } = &self.entries.get(key).request;
-                    row_hits[*access as usize] += u32::from(address.row == row);
-                    key = self.entries.get(key).next;
+                if self.rows[bucket(bank, row)] == 1 {
+                    // The first, and no other.
+                    row_hits[entry.request.access as usize] = 1;
+                } else {
+                    let mut key = self.lanes[bank].first;
+                    while key != NONE {
+                        let Entry { request, next, .. } = self.entries.get(key);
+                        row_hits[request.access as usize] += u32::from(request.address.row == row);
+                        key = *next;
+                    }
                 }
                 self.lanes[bank].row_hits = row_hits;
                 self.wants[ACT].remove(bank);
@@ -611,28 +652,39 @@ impl<S: BankSet> Inner<S> {
             }
             _ => self.access(choice, tick, observer),
         }
+        // Nothing goes before the channel allows one of the commands that are wanted.
+        let mut first = Tick::MAX;
+        for (command, wants) in self.wants.iter().enumerate() {
+            if !wants.is_empty() {
+                first = first.min(self.times.floor(command));
+            }
+        }
+        self.from = self.from.max(first);
     }
 
     /// Issues an access and ends it.
-    #[inline]
+    #[inline(always)]
     fn access(&mut self, choice: &Choice, tick: Tick, observer: &mut impl Observer) {
         let Choice { bank, key, before, .. } = *choice;
-        let (entry, lane) = (*self.entries.get(key), &mut self.lanes[bank]);
-        if before == NONE {
-            lane.first = entry.next;
-        } else {
-            self.entries.link(before, entry.next);
+        let Entry { request, arrived, next, .. } = *self.entries.get(key);
+        let (request, access) = (&request, request.access as usize);
+        if before != NONE {
+            self.entries.link(before, next);
         }
-        if entry.next == NONE {
+        let lane = &mut self.lanes[bank];
+        if before == NONE {
+            lane.first = next;
+        }
+        if next == NONE {
             lane.last = before;
         }
-        let (request, access) = (&entry.request, entry.request.access as usize);
         lane.len -= 1;
         lane.hits += 1;
         lane.row_hits[access] -= 1;
         self.full.remove(bank);
         self.queued -= 1;
-        *self.granules[access].bucket(bank, request) -= 1;
+        self.rows[bucket(bank, request.address.row)] -= 1;
+        self.granules[access].0[Granules::bucket(bank, request)] -= 1;
         self.entries.release(key);
         self.times.issue(RD + access, bank, tick);
         // The bank may have more that is ready.
@@ -641,7 +693,7 @@ impl<S: BankSet> Inner<S> {
         if access == Access::Read as usize {
             let done = tick + self.read_latency;
             self.reads -= 1;
-            observer.completed(&Completion { request: *request, arrived: entry.arrived, done });
+            observer.completed(&Completion { request: *request, arrived, done });
             if !self.followers.is_empty() {
                 self.answer_followers(bank, request, done, observer);
             }
@@ -662,7 +714,7 @@ impl<S: BankSet> Inner<S> {
     }
 
     /// Moves one transaction into its bank's queue: the first for whose bank there is a place.
-    #[inline]
+    #[inline(always)]
     fn transfer(&mut self, tick: Tick) -> bool {
         let writes = self.transactions[1].len as usize;
         if self.draining == 0
@@ -679,7 +731,7 @@ impl<S: BankSet> Inner<S> {
         let bank = usize::from(self.entries.get(key).bank);
         if self.draining > 0 {
             // A read of the same granule goes first.
-            if self.waits(Access::Read, bank, &request) {
+            if self.waits(Access::Read, Granules::bucket(bank, &request), bank, &request) {
                 // It is decided anew in the next tick.
                 self.draining = 0;
                 return true;
@@ -701,6 +753,7 @@ impl<S: BankSet> Inner<S> {
         }
         let alone = lane.len == 1;
         self.queued += 1;
+        self.rows[bucket(bank, request.address.row)] += 1;
         match self.banks.open_row(bank) {
             None => self.want(ACT, bank, tick),
             Some(row) if row == request.address.row => {

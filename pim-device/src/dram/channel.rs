@@ -3,9 +3,11 @@
 use super::Tick;
 use super::bank_set::BankSet;
 use super::config::{ChannelConfig, DramError};
-use super::core::Core;
+use super::core::{self, Core};
 use super::request::{Observer, Offered, Request};
+use super::rules::RuleTable;
 use super::scheduler::{self, Double, HalfClock, Single, Split, Until};
+use super::times::Offset;
 use crate::command::Command;
 use crate::organisation::Level;
 
@@ -20,20 +22,21 @@ enum Kind<S> {
 
 /// A channel whose banks go into one set.
 #[derive(Clone, Debug)]
-struct Inner<S> {
-    core: Core<S>,
+struct Inner<S, T> {
+    core: Core<S, T>,
     kind: Kind<S>,
 }
 
-/// By the number of banks.
+/// By the number of banks, and by how long the rules are.
 #[derive(Clone, Debug)]
 enum Size {
-    UpTo64(Box<Inner<u64>>),
-    UpTo128(Box<Inner<u128>>),
+    UpTo64(Box<Inner<u64, i16>>),
+    UpTo128(Box<Inner<u128, i16>>),
+    Long(Box<Inner<u128, i64>>),
 }
 
-impl<S: BankSet> Inner<S> {
-    fn new(config: &ChannelConfig) -> Result<Self, DramError> {
+impl<S: BankSet, T: Offset> Inner<S, T> {
+    fn new(config: &ChannelConfig, rules: RuleTable) -> Self {
         let standard = config.standard;
         let kind = if standard.commands.contains(&Command::Act1) {
             Kind::Split(Split::new(config))
@@ -44,7 +47,7 @@ impl<S: BankSet> Inner<S> {
         } else {
             Kind::Single(Single)
         };
-        Ok(Self { core: Core::new(config)?, kind })
+        Self { core: Core::new(config, rules), kind }
     }
 
     fn run(&mut self, limit: Tick, until: Until, observer: &mut impl Observer) {
@@ -64,6 +67,7 @@ macro_rules! sized {
         match $size {
             Size::UpTo64($channel) => $do,
             Size::UpTo128($channel) => $do,
+            Size::Long($channel) => $do,
         }
     };
 }
@@ -104,10 +108,13 @@ impl DramChannel {
     /// [`DramError`] where a figure is impossible or the standard has no such refresh.
     pub fn new(config: &ChannelConfig) -> Result<Self, DramError> {
         config.check()?;
-        let size = if config.organisation.nodes(Level::Bank) > 64 {
-            Size::UpTo128(Box::new(Inner::new(config)?))
+        let rules = core::rules(config);
+        let size = if Tick::from(rules.longest()) > i16::REACH {
+            Size::Long(Box::new(Inner::new(config, rules)))
+        } else if config.organisation.nodes(Level::Bank) > 64 {
+            Size::UpTo128(Box::new(Inner::new(config, rules)))
         } else {
-            Size::UpTo64(Box::new(Inner::new(config)?))
+            Size::UpTo64(Box::new(Inner::new(config, rules)))
         };
         Ok(Self { size })
     }
@@ -152,5 +159,69 @@ impl DramChannel {
 
     fn run(&mut self, limit: Tick, until: Until, observer: &mut impl Observer) {
         sized!(&mut self.size, channel => channel.run(limit, until, observer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Address, Command};
+    use crate::dram::request::{Access, Completion, Target};
+    use crate::timing::standard::STANDARDS;
+
+    #[derive(Default)]
+    struct Log(Vec<(Tick, Command, Option<u64>)>, Vec<(u64, Tick)>);
+
+    impl Observer for Log {
+        fn issued(&mut self, tick: Tick, command: Command, target: Target<'_>) {
+            let tag = if let Target::Request(request) = target { Some(request.tag) } else { None };
+            self.0.push((tick, command, tag));
+        }
+        fn completed(&mut self, completion: &Completion) {
+            self.1.push((completion.request.tag, completion.done));
+        }
+    }
+
+    fn log<S: BankSet, T: Offset>(config: &ChannelConfig) -> Log {
+        let mut channel = Inner::<S, T>::new(config, core::rules(config));
+        let (mut log, mut dice) = (Log::default(), 7_u64);
+        let banks = u64::from(config.organisation.banks);
+        for tag in 0..600 {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let access = if dice >> 40 & 1 == 1 { Access::Write } else { Access::Read };
+            let address =
+                Address { bank: ((dice >> 41) % banks) as u8, row: (dice >> 50) as u32 % 4, ..Address::default() };
+            let request = Request { access, address, column: 0, tag };
+            while channel.core.offer(&request, &mut log).unwrap() == Offered::Refused {
+                channel.run(Tick::MAX - 1, Until::Place, &mut log);
+            }
+            // Now and then nothing comes for longer than a base lasts.
+            let pause = if tag % 97 == 0 { 20_000 } else { 3 };
+            let until = channel.core.now + pause;
+            channel.run(until, Until::Limit, &mut log);
+        }
+        channel.run(Tick::MAX - 1, Until::Done, &mut log);
+        log
+    }
+
+    /// However banks are kept, and ticks counted, the commands are the same.
+    #[test]
+    fn do_channels_of_all_sizes_do_the_same() {
+        for standard in STANDARDS {
+            let (organisation, timing) = (standard.organisations[0].name, standard.timings[0].name);
+            let config = ChannelConfig::preset(standard.name, organisation, timing).unwrap();
+            let [short, wide, long] = [log::<u64, i16>(&config), log::<u128, i16>(&config), log::<u128, i64>(&config)];
+            assert_eq!(short.1.len(), 600, "{}", standard.name);
+            assert!(short.0 == wide.0 && short.1 == wide.1, "{}", standard.name);
+            assert!(short.0 == long.0 && short.1 == long.1, "{}", standard.name);
+        }
+    }
+
+    #[test]
+    fn does_a_rule_beyond_the_reach_get_long_ticks() {
+        let mut config = ChannelConfig::preset("DDR4", "DDR4_8Gb_x8", "DDR4_3200AA").unwrap();
+        assert!(matches!(DramChannel::new(&config).unwrap().size, Size::UpTo64(_)));
+        config.timing = config.timing.with(crate::timing::Parameter::Rfc, 16_384);
+        assert!(matches!(DramChannel::new(&config).unwrap().size, Size::Long(_)));
     }
 }

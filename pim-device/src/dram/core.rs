@@ -6,19 +6,31 @@ use std::collections::VecDeque;
 
 use super::Tick;
 use super::bank::{BankState, Banks};
-use super::bank_set::BankSet;
+use super::bank_set::{BankSet, CAPACITY};
 use super::config::{ChannelConfig, DramError, Refresh};
 use super::edges::Edges;
-use super::queue::{self, Entries, Key, NONE, News, Queue};
+use super::queue::{Entries, Entry, Key, NONE, News, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
-use super::times::{ACT, ACT2, ACTIVATIONS, CAS_RD, CAS_WR, COLUMNS, KINDS, PRE, PRECHARGES, RD, Times, WR};
+use super::scheduler::Until;
+use super::times::{ACT, ACT2, CAS_RD, CAS_WR, Offset, PRE, RD, Scan, Times, WR};
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 
 /// Which queue.
 pub(super) const READ: usize = 0;
 pub(super) const WRITE: usize = 1;
+const NO_QUEUE: usize = 2;
+
+/// The top bits of four bytes.
+const TOPS: u32 = 0x8080_8080;
+
+/// What is chosen among: accesses of owners, of a queue's hits, activations, precharges.
+pub(super) const OWNERS: usize = 0;
+pub(super) const HITS: usize = 1;
+pub(super) const ACTIVATIONS: usize = 2;
+pub(super) const PRECHARGES: usize = 3;
+pub(super) const KINDS: usize = 4;
 
 /// A refresh that waits.
 #[derive(Clone, Copy, Debug)]
@@ -35,38 +47,72 @@ pub(super) struct RefreshPick {
     pub(super) command: Command,
 }
 
-/// Banks in which a queue may go on, by what they need.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Offers<S> {
-    pub(super) columns: S,
-    pub(super) activations: S,
-    pub(super) precharges: S,
-}
-
 /// What would be issued for a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pick {
     /// The request.
-    key: Key,
+    pub(super) key: Key,
     pub(super) bank: u16,
     pub(super) command: Command,
 }
+
+/// When an owner was offered, and below that when its bank was activated: the order in which owners are served.
+type Age = u128;
 
 /// The request for which a bank was activated.
 #[derive(Clone, Copy, Debug)]
 struct Owner {
     key: Key,
-    /// When it was offered, and when its bank was activated: the order in which owners are served.
-    age: (Tick, Tick),
+    age: Age,
+}
+
+/// State: banks whose rows have been opened for owners of one kind, as long as none of them can be served.
+///
+/// From an activation to the access there is a time that is the same for all banks, so they are in the order of
+/// their ticks.
+#[derive(Clone, Debug)]
+struct Opening {
+    /// Ticks, and below them banks. Each bank is in here once at most.
+    ring: Box<[u64; RING]>,
+    first: u8,
+    end: u8,
+    /// The tick of the first.
+    next: Tick,
+}
+
+/// Places for all banks, and as many as there are of what counts them.
+const RING: usize = 256;
+const _: () = assert!(RING > CAPACITY && RING == u8::MAX as usize + 1);
+
+impl Opening {
+    fn new() -> Self {
+        Self { ring: Box::new([0; RING]), first: 0, end: 0, next: Tick::MAX }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, bank: usize, tick: Tick) {
+        self.ring[usize::from(self.end)] = tick << 8 | bank as u64;
+        self.end = self.end.wrapping_add(1);
+        self.next = self.next.min(tick);
+    }
+
+    /// Takes the bank whose tick is next.
+    #[inline(always)]
+    fn pop(&mut self) -> usize {
+        let bank = self.ring[usize::from(self.first)] as u8;
+        self.first = self.first.wrapping_add(1);
+        self.next = if self.first == self.end { Tick::MAX } else { self.ring[usize::from(self.first)] >> 8 };
+        bank.into()
+    }
 }
 
 impl Owner {
-    const NOBODY: Self = Self { key: NONE, age: (0, 0) };
+    const NOBODY: Self = Self { key: NONE, age: 0 };
 }
 
 /// State and configuration of a channel and its controller, without the order in which commands are chosen.
 #[derive(Clone, Debug)]
-pub(super) struct Core<S> {
+pub(super) struct Core<S, T> {
     // Configuration.
     organisation: Organisation,
     /// [`Command::Act`], or [`Command::Act1`] where it is split.
@@ -75,25 +121,32 @@ pub(super) struct Core<S> {
     refresh: Refresh,
     refresh_interval: Tick,
     refresh_nodes: Vec<Place>,
+    /// The last pseudo-channel, rank, bank group and bank, a byte each.
+    last_parts: u32,
     write_high: u32,
     write_low: u32,
     // State.
-    pub(super) times: Times<S>,
+    pub(super) times: Times<S, T>,
     pub(super) banks: Banks,
     pub(super) entries: Entries,
     pub(super) queues: [Queue<S>; 2],
     closed: S,
     /// Owner of each bank: the request for which it was activated, until that is served.
-    owners: Vec<Owner>,
+    owners: Box<[Owner; CAPACITY]>,
     /// Banks with an owner that reads, that writes.
     owned: [S; 2],
+    /// Of these the ones that were opened long enough ago; the others are opening.
+    opened: [S; 2],
+    opening: [Opening; 2],
+    /// From an activation to a read, and to a write.
+    opens_in: [Tick; 2],
     /// Banks that wait for their own refresh: nothing new is begun in them.
     refreshing: S,
     write_mode: bool,
     /// Whether the queues have changed since that was decided.
     changed: bool,
-    /// By kind of command a tick before which none of it can go, as long as only ticks of the rules and banks in the wheel
-    /// change: whatever else does sets it back.
+    /// By kind a tick before which none of it can go. What the rules forbid only moves it on; whatever else makes something
+    /// possible sets it back.
     from: [Tick; KINDS],
     pub(super) refreshes: VecDeque<RefreshRequest>,
     next_refresh: Tick,
@@ -102,56 +155,76 @@ pub(super) struct Core<S> {
     pub(super) now: Tick,
     /// Reads are answered in order.
     last_answer: Tick,
-    /// The queue that refused the last offer.
-    refused: Option<usize>,
-    /// A place in it has become free since.
-    pub(super) freed: bool,
+    /// The queue that refused the last offer, or none.
+    refused: usize,
+    /// A run stops when this queue has a free place, or no more requests than these are left.
+    watched: usize,
+    left: u32,
+    /// That is so.
+    pub(super) stop: bool,
     /// Requests that are not done (or whose answer is not known).
     pub(super) outstanding: u32,
 }
 
-impl<S: BankSet> Core<S> {
-    pub(super) fn new(config: &ChannelConfig) -> Result<Self, DramError> {
-        config.check()?;
+/// The rules of a channel, with the commands that its controller sends.
+pub(super) fn rules(config: &ChannelConfig) -> RuleTable {
+    let standard = config.standard;
+    // The open-page controller sends no auto-precharge and no refresh management.
+    let unused = [Command::RdA, Command::WrA, Command::RfmAb, Command::RfmPb];
+    let refresh_unused: &[Command] = match config.refresh {
+        Refresh::None => &[Command::PreA, Command::RefAb, Command::RefPb],
+        Refresh::AllBank => &[Command::RefPb],
+        Refresh::PerBank => &[Command::PreA, Command::RefAb],
+    };
+    let commands: Vec<Command> = (standard.commands.iter().copied())
+        .filter(|command| !unused.contains(command) && !refresh_unused.contains(command))
+        .collect();
+    RuleTable::of_standard(standard, &config.organisation, &config.timing, &commands)
+}
+
+impl<S: BankSet, T: Offset> Core<S, T> {
+    pub(super) fn new(config: &ChannelConfig, rules: RuleTable) -> Self {
         let organisation = config.organisation;
         let standard = config.standard;
-        // The open-page controller sends no auto-precharge and no refresh management.
-        let unused = [Command::RdA, Command::WrA, Command::RfmAb, Command::RfmPb];
-        let refresh_unused: &[Command] = match config.refresh {
-            Refresh::None => &[Command::PreA, Command::RefAb, Command::RefPb],
-            Refresh::AllBank => &[Command::RefPb],
-            Refresh::PerBank => &[Command::PreA, Command::RefAb],
-        };
-        let commands: Vec<Command> = (standard.commands.iter().copied())
-            .filter(|command| !unused.contains(command) && !refresh_unused.contains(command))
-            .collect();
-        let rules = RuleTable::of_standard(standard, &organisation, &config.timing, &commands);
         let banks = organisation.nodes(Level::Bank);
         let level = standard.refresh_level;
         let refresh_nodes = (0..organisation.nodes(level)).map(|node| rules.node(level, node)).collect();
         let split = standard.commands.contains(&Command::Act1);
         let refresh_interval = config.refresh_interval();
-        // On half clocks only precharges begin on the edge between.
-        let halves = Tick::from(standard.two_buses && standard.ticks_per_clock > 1);
-        let odd = [halves, 0, halves, halves];
+        // There is one slot a tick on each bus; on half clocks only precharges begin on the edge between.
+        let halves = standard.two_buses && standard.ticks_per_clock > 1;
+        let slots = |one: Command, other: Command| {
+            let shared = !standard.two_buses || one.bus() == other.bus();
+            let between = halves && one != Command::Pre && other != Command::Pre;
+            Tick::from(shared) + Tick::from(shared && between)
+        };
+        let times = Times::new(rules, slots);
+        let opens_in = [RD, WR].map(|command| times.least(if split { ACT2 } else { ACT }, command));
         let queues = &config.queues;
         let capacity = (queues.read + queues.write + banks) as usize;
-        Ok(Self {
+        Self {
             organisation,
             activate: if split { Command::Act1 } else { Command::Act },
             read_latency: config.read_latency(),
             refresh: config.refresh,
             refresh_interval,
             refresh_nodes,
+            last_parts: u32::from_le_bytes(
+                [organisation.pseudo_channels, organisation.ranks, organisation.bank_groups, organisation.banks]
+                    .map(|count| (count - 1) as u8),
+            ),
             write_high: queues.write_high,
             write_low: queues.write_low,
-            times: Times::new(rules, odd),
+            times,
             banks: Banks::new(&organisation),
             entries: Entries::new(capacity),
             queues: [Queue::new(queues.read), Queue::new(queues.write)],
             closed: S::range(0..banks as usize),
-            owners: vec![Owner::NOBODY; banks as usize],
+            owners: Box::new([Owner::NOBODY; CAPACITY]),
             owned: [S::EMPTY; 2],
+            opened: [S::EMPTY; 2],
+            opening: [Opening::new(), Opening::new()],
+            opens_in,
             refreshing: S::EMPTY,
             write_mode: false,
             changed: true,
@@ -161,22 +234,25 @@ impl<S: BankSet> Core<S> {
             next_bank: 0,
             now: 0,
             last_answer: 0,
-            refused: None,
-            freed: false,
+            refused: NO_QUEUE,
+            watched: NO_QUEUE,
+            left: u32::MAX,
+            stop: false,
             outstanding: 0,
-        })
+        }
     }
 
     #[inline]
     fn check(&self, request: &Request) -> Result<(), DramError> {
         let (address, organisation) = (&request.address, &self.organisation);
-        let inside = u32::from(address.pseudo_channel) < organisation.pseudo_channels
-            && u32::from(address.rank) < organisation.ranks
-            && u32::from(address.bank_group) < organisation.bank_groups
-            && u32::from(address.bank) < organisation.banks
-            && address.row < organisation.rows
-            && request.column < organisation.columns;
-        if inside { Ok(()) } else { Err(DramError::outside(request, organisation)) }
+        // The four counts at once: none is more than 128, so that a part which is too large takes the bit above its limit.
+        let parts = u32::from_le_bytes([address.pseudo_channel, address.rank, address.bank_group, address.bank]);
+        let inside = (parts | self.last_parts.wrapping_sub(parts)) & TOPS == 0;
+        if inside && address.row < organisation.rows && request.column < organisation.columns {
+            Ok(())
+        } else {
+            Err(DramError::outside(request, organisation))
+        }
     }
 
     /// Takes a request between two ticks.
@@ -197,24 +273,34 @@ impl<S: BankSet> Core<S> {
         }
         let queue = &mut self.queues[request.access as usize];
         if queue.len >= queue.capacity {
-            self.refused = Some(request.access as usize);
+            self.refused = request.access as usize;
             return Ok(Offered::Refused);
         }
-        self.refused = None;
+        self.refused = NO_QUEUE;
         let key = self.entries.add(request, bank, self.now);
         let new = queue.push(&mut self.entries, key, bank, address.row, self.banks.open_row(bank));
         self.changed = true;
-        if let Some((kind, command)) = match new {
-            News::None => None,
-            News::Waits => Some((ACTIVATIONS, ACT)),
-            News::Hit => Some((COLUMNS, RD + request.access as usize)),
-            News::Miss => Some((PRECHARGES, PRE)),
-        } && !self.times.due(command, S::of(bank)).is_empty()
-        {
-            self.from[kind] = 0;
+        match new {
+            News::None => {}
+            News::Waits => self.may_go(ACTIVATIONS, ACT, bank),
+            News::Hit => self.may_go(HITS, RD + request.access as usize, bank),
+            News::Miss if self.kept().contains(bank) => {}
+            News::Miss => self.may_go(PRECHARGES, PRE, bank),
         }
         self.outstanding += 1;
         Ok(Offered::Queued)
+    }
+
+    /// A bank may go on with a command of a kind that it could not use before.
+    #[inline(always)]
+    fn may_go(&mut self, kind: usize, command: usize, bank: usize) {
+        self.from[kind] = self.from[kind].min(self.times.ready(command, bank));
+    }
+
+    /// Banks in which no row is closed for a request.
+    #[inline(always)]
+    fn kept(&self) -> S {
+        self.owned[READ] | self.owned[WRITE] | self.refreshing
     }
 
     /// When a read that has its data at `due` is answered: in order.
@@ -257,12 +343,42 @@ impl<S: BankSet> Core<S> {
         }
     }
 
-    /// Pushes the refreshes of a tick.
+    /// A run begins.
+    pub(super) fn begin(&mut self, until: Until) {
+        self.stop = false;
+        (self.watched, self.left) = match until {
+            Until::Limit => (NO_QUEUE, u32::MAX),
+            Until::Place => (self.refused, u32::MAX),
+            Until::Done => (NO_QUEUE, 0),
+        };
+    }
+
+    /// Whether nothing is left to do before the next refresh. The queues are looked at even so.
     #[inline]
-    pub(super) fn refresh_manager(&mut self, tick: Tick) {
+    pub(super) fn is_idle(&mut self) -> bool {
+        let idle = self.outstanding == 0 && self.refreshes.is_empty();
+        if idle {
+            self.mode();
+        }
+        idle
+    }
+
+    /// The next tick at which refreshes are pushed.
+    pub(super) const fn next_refresh(&self) -> Tick {
+        self.next_refresh
+    }
+
+    /// Pushes the refreshes of the next tick; says how far one can go from there.
+    #[inline]
+    pub(super) fn horizon(&mut self) -> Tick {
+        let tick = self.now + 1;
         if tick >= self.next_refresh {
             self.push_refreshes();
         }
+        if tick > self.times.horizon() {
+            self.times.rebase(tick);
+        }
+        self.times.horizon().min(self.next_refresh - 1)
     }
 
     #[cold]
@@ -283,223 +399,232 @@ impl<S: BankSet> Core<S> {
                 }
             }
         }
-        let each = self.owners.len() as u32 / self.refresh_nodes.len() as u32;
+        let each = self.organisation.nodes(Level::Bank) / self.refresh_nodes.len() as u32;
         self.next_bank = (self.next_bank + 1) % each;
     }
 
-    /// The next tick at which the refresh manager has something to do.
-    pub(super) const fn next_refresh(&self) -> Tick {
-        self.next_refresh
-    }
-
-    /// Goes to a tick, to look for what can be issued in it.
-    #[inline]
-    pub(super) fn go_to(&mut self, tick: Tick) {
-        self.now = tick;
-        if self.times.next() <= tick {
-            let woken = self.times.wake(tick);
-            for (kind, banks) in [(COLUMNS, woken[RD] | woken[WR]), (ACTIVATIONS, woken[ACT]), (PRECHARGES, woken[PRE])]
-            {
-                if !banks.is_empty() {
-                    self.from[kind] = 0;
-                }
-            }
-        }
-    }
-
     /// Whether a command of a kind may go at `tick`, as far as is known.
-    #[inline]
+    #[inline(always)]
     pub(super) fn may(&self, kind: usize, tick: Tick) -> bool {
         self.from[kind] <= tick
     }
 
-    /// The same for columns, which the channel may still forbid.
-    #[inline]
-    pub(super) fn may_access(&mut self, tick: Tick) -> bool {
-        if !self.may(COLUMNS, tick) {
-            return false;
+    /// Goes to the first tick from `tick` on that has to be looked at, or to `horizon` where that is before. The queues are
+    /// looked at in between.
+    #[inline(always)]
+    pub(super) fn first(&mut self, tick: Tick, horizon: Tick, edges: &impl Edges<S>) -> Tick {
+        let mut first = tick;
+        if tick <= horizon {
+            first = edges.first(&self.from, tick);
+            if first > tick && (!self.refreshes.is_empty() || (self.changed && !self.mode_stays())) {
+                first = tick;
+            }
         }
-        let floor = self.times.floor(COLUMNS);
-        if floor > tick {
-            self.from[COLUMNS] = floor;
-        }
-        floor <= tick
+        self.now = first.min(horizon);
+        first
     }
 
-    /// Where it is known that nothing can go at `tick`: the next tick that has to be looked at. The queues are looked at even
-    /// so.
-    #[inline]
-    pub(super) fn is_quiet(&mut self, tick: Tick, edges: &impl Edges<S>) -> Option<Tick> {
-        let first = edges.first(&self.from, tick);
-        if first > tick && self.refreshes.is_empty() && self.mode_stays() {
-            Some(first.min(self.times.next()))
-        } else {
-            None
-        }
+    /// The queue that is served; none while an all-bank refresh waits.
+    #[inline(always)]
+    pub(super) fn served(&mut self) -> Option<usize> {
+        if self.refresh_waits() { None } else { Some(self.mode()) }
     }
 
     /// The first tick after `tick` that has to be looked at, where nothing was found in it and refresh goes at `refresh` at
     /// the earliest.
-    #[inline]
+    #[inline(always)]
     pub(super) fn after(&self, tick: Tick, edges: &impl Edges<S>, refresh: Tick) -> Tick {
         let first = if self.refresh_waits() {
-            edges.column(self.from[COLUMNS].max(tick + 1))
+            edges.column(self.from[OWNERS].max(tick + 1))
         } else {
             edges.first(&self.from, tick + 1)
         };
-        first.min(self.times.next()).min(refresh)
+        first.min(refresh)
     }
 
     /// An access that was found may go in a later tick.
     #[inline]
     pub(super) fn put_off(&mut self, tick: Tick) {
-        self.from[COLUMNS] = tick;
+        (self.from[OWNERS], self.from[HITS]) = (tick, tick);
     }
 
-    /// A command of a kind has been issued: the next one waits.
-    #[inline]
-    fn sent(&mut self, kind: usize) {
-        self.from[kind] = self.from[kind].max(self.times.floor(kind));
-    }
-
-    /// The owner that is served at `tick`: the oldest that is ready. To be asked where columns [`may`](Self::may) go.
-    #[inline]
+    /// The owner that is served at `tick`: the oldest that is ready.
+    #[inline(always)]
     pub(super) fn active(&mut self, tick: Tick) -> Option<Pick> {
-        let reads = self.times.due(RD, self.owned[READ]);
-        let writes = self.times.due(WR, self.owned[WRITE]);
-        self.from[COLUMNS] = Tick::MAX;
-        if (reads | writes).is_empty() { None } else { self.oldest_owner(reads, writes, tick) }
-    }
-
-    #[inline]
-    fn oldest_owner(&mut self, reads: S, writes: S, tick: Tick) -> Option<Pick> {
-        let mut next = Tick::MAX;
-        let reads = self.times.open(RD, reads, tick, &mut next);
-        let writes = self.times.open(WR, writes, tick, &mut next);
-        let mut owners = reads | writes;
-        while !owners.is_empty() {
-            let mut bank = owners.first();
-            let mut others = owners.without_first();
-            while !others.is_empty() {
-                let other = others.first();
-                if self.owners[other].age < self.owners[bank].age {
-                    bank = other;
-                }
-                others = others.without_first();
-            }
-            let queue = usize::from(writes.contains(bank));
-            if self.times.is_ready(RD + queue, bank, tick) {
-                owners.remove(bank);
-                let hits = self.times.due(RD, self.queues[READ].hits) | self.times.due(WR, self.queues[WRITE].hits);
-                self.from[COLUMNS] = if (owners | hits).is_empty() { next } else { tick };
-                return Some(Pick { key: self.owners[bank].key, bank: bank as u16, command: COLUMN[queue] });
-            }
-            owners.remove(bank);
-        }
-        self.from[COLUMNS] = next;
-        None
-    }
-
-    /// The banks of a queue whose oldest hit can be served at `tick`, but for what [`Self::pick`] finds. To be asked after
-    /// [`Self::active`] has found none.
-    #[inline(always)]
-    pub(super) fn columns(&mut self, queue: usize, tick: Tick) -> S {
-        let hits = self.times.due(RD + queue, self.queues[queue].hits).without(self.refreshing);
-        self.times.open(RD + queue, hits, tick, &mut self.from[COLUMNS])
-    }
-
-    /// The same for activations, at any time.
-    #[inline(always)]
-    pub(super) fn activations(&mut self, queue: usize, tick: Tick) -> S {
-        if !self.may(ACTIVATIONS, tick) {
-            return S::EMPTY;
-        }
-        let floor = self.times.floor(ACTIVATIONS);
-        if floor > tick {
-            self.from[ACTIVATIONS] = floor;
-            return S::EMPTY;
-        }
-        let closed = self.times.due(ACT, self.queues[queue].waiting & self.closed).without(self.refreshing);
-        let mut next = Tick::MAX;
-        let closed = self.times.open(ACT, closed, tick, &mut next);
-        self.from[ACTIVATIONS] = next;
-        closed
-    }
-
-    /// The same for precharges.
-    #[inline(always)]
-    pub(super) fn precharges(&mut self, queue: usize, tick: Tick, edges: &impl Edges<S>) -> S {
-        if !self.may(PRECHARGES, tick) {
-            return S::EMPTY;
-        }
-        let floor = self.times.floor(PRECHARGES);
-        if floor > tick {
-            self.from[PRECHARGES] = floor;
-            return S::EMPTY;
-        }
-        let kept = self.owned[READ] | self.owned[WRITE] | self.refreshing;
-        let mut misses = self.times.due(PRE, self.queues[queue].misses).without(kept);
-        let mut next = Tick::MAX;
-        let shut_out = misses & edges.shut_out(tick);
-        if !shut_out.is_empty() {
-            next = tick + 1;
-            misses = misses.without(shut_out);
-        }
-        let misses = self.times.open(PRE, misses, tick, &mut next);
-        self.from[PRECHARGES] = next;
-        misses
-    }
-
-    /// The oldest request of a queue that is ready, of those that these banks offer.
-    #[inline(always)]
-    pub(super) fn pick(&mut self, queue: usize, tick: Tick, banks: Offers<S>) -> Option<Pick> {
-        let Offers { mut columns, mut activations, mut precharges } = banks;
-        if (columns | activations | precharges).is_empty() {
+        if !self.may(OWNERS, tick) {
             return None;
         }
-        let lanes = &*self.queues[queue].lanes;
-        let mut hit = queue::oldest(&lanes.hit, columns);
-        let mut first = queue::oldest(&lanes.first, activations);
-        let mut miss = queue::oldest(&lanes.miss, precharges);
-        loop {
-            let key = hit.min(first).min(miss);
-            if key == NONE {
-                return None;
+        let Self { times, opened, opening, owners, .. } = self;
+        let now = times.offset(tick);
+        let (mut next, mut ready, mut oldest, mut bank, mut queue) = (T::NEVER, 0, Age::MAX, 0, READ);
+        for of in [READ, WRITE] {
+            while opening[of].next <= tick {
+                opened[of].insert(opening[of].pop());
             }
-            let bank = self.entries.get(key).bank;
-            let (number, command) = if key == first {
-                (ACT, self.activate)
-            } else if key == miss {
-                (PRE, Command::Pre)
-            } else {
-                (RD + queue, COLUMN[queue])
-            };
-            let at = usize::from(bank);
-            if self.times.is_ready(number, at, tick) {
-                // What is left may go in the next tick.
-                let picked = S::of(at);
-                for (kind, left) in [(COLUMNS, columns), (ACTIVATIONS, activations), (PRECHARGES, precharges)] {
-                    if !left.without(picked).is_empty() {
-                        self.from[kind] = tick;
-                    }
+            times.each_ready(RD + of, opened[of], now, &mut next, |owned| {
+                ready += 1;
+                let age = owners[owned % CAPACITY].age;
+                if age < oldest {
+                    (oldest, bank, queue) = (age, owned, of);
                 }
-                return Some(Pick { key, bank, command });
+            });
+        }
+        let next = if ready > 1 { tick } else { times.tick(next) };
+        self.from[OWNERS] = next.min(opening[READ].next).min(opening[WRITE].next);
+        (ready > 0).then(|| Pick { key: self.owners[bank % CAPACITY].key, bank: bank as u16, command: COLUMN[queue] })
+    }
+
+    /// The oldest hit of a queue that is ready.
+    #[inline(always)]
+    fn hits(&mut self, queue: usize, tick: Tick) -> Scan {
+        if !self.may(HITS, tick) {
+            return Scan::NOTHING;
+        }
+        let banks = self.queues[queue].hits.without(self.refreshing);
+        let scan = self.times.scan(RD + queue, banks, &self.queues[queue].lanes.hit, tick);
+        self.from[HITS] = scan.next;
+        scan
+    }
+
+    /// The oldest activation of a queue that is ready.
+    #[inline(always)]
+    fn activations(&mut self, queue: usize, tick: Tick) -> Scan {
+        if !self.may(ACTIVATIONS, tick) {
+            return Scan::NOTHING;
+        }
+        let banks = (self.queues[queue].waiting & self.closed).without(self.refreshing);
+        let scan = self.times.scan(ACT, banks, &self.queues[queue].lanes.first, tick);
+        self.from[ACTIVATIONS] = scan.next;
+        scan
+    }
+
+    /// The oldest precharge of a queue that is ready.
+    #[inline(always)]
+    fn precharges(&mut self, queue: usize, tick: Tick, edges: &impl Edges<S>) -> Scan {
+        if !self.may(PRECHARGES, tick) {
+            return Scan::NOTHING;
+        }
+        let mut banks = self.queues[queue].misses.without(self.kept());
+        let shut_out = banks & edges.shut_out(tick);
+        if !shut_out.is_empty() {
+            banks = banks.without(shut_out);
+        }
+        let mut scan = self.times.scan(PRE, banks, &self.queues[queue].lanes.miss, tick);
+        if !shut_out.is_empty() {
+            scan.next = scan.next.min(tick + 1);
+        }
+        self.from[PRECHARGES] = scan.next;
+        scan
+    }
+
+    /// Serves the oldest hit of a queue that is ready at `tick`; says whether there is one.
+    #[inline(always)]
+    pub(super) fn issue_hit(&mut self, queue: usize, tick: Tick, observer: &mut impl Observer) -> bool {
+        let hit = self.hits(queue, tick);
+        if hit.oldest == NONE {
+            return false;
+        }
+        self.serve_hit(queue, hit.bank.into(), tick, observer);
+        true
+    }
+
+    /// Goes on with the oldest request of a queue that is ready at `tick`, of those that want a row command. Says which it
+    /// is, and the bank. Activations are asked for where the tick allows them.
+    #[inline(always)]
+    pub(super) fn issue_row(
+        &mut self,
+        queue: usize,
+        tick: Tick,
+        act: bool,
+        edges: &impl Edges<S>,
+        observer: &mut impl Observer,
+    ) -> Option<(Command, usize)> {
+        let first = if act { self.activations(queue, tick) } else { Scan::NOTHING };
+        let miss = self.precharges(queue, tick, edges);
+        self.issue_older(queue, first, miss, tick, observer)
+    }
+
+    /// What goes of an activation and a precharge.
+    #[inline(always)]
+    fn issue_older(
+        &mut self,
+        queue: usize,
+        first: Scan,
+        miss: Scan,
+        tick: Tick,
+        observer: &mut impl Observer,
+    ) -> Option<(Command, usize)> {
+        if first.oldest < miss.oldest {
+            let bank = first.bank.into();
+            self.activate(queue, bank, tick, observer);
+            if miss.oldest != NONE {
+                self.from[PRECHARGES] = self.times.floor(PRE).max(tick);
             }
-            match number {
-                ACT => {
-                    activations.remove(at);
-                    first = queue::oldest(&lanes.first, activations);
-                }
-                PRE => {
-                    precharges.remove(at);
-                    miss = queue::oldest(&lanes.miss, precharges);
-                }
-                _ => {
-                    columns.remove(at);
-                    hit = queue::oldest(&lanes.hit, columns);
-                }
+            return Some((Command::Act, bank));
+        }
+        if miss.oldest == NONE {
+            return None;
+        }
+        let bank = miss.bank.into();
+        self.precharge(bank, miss.oldest, tick, observer);
+        if first.oldest != NONE {
+            // Not set, but kept low: the bank may be one that is activated next.
+            self.from[ACTIVATIONS] = self.from[ACTIVATIONS].min(self.times.floor(ACT).max(tick));
+        }
+        Some((Command::Pre, bank))
+    }
+
+    /// Goes on with the oldest request of a queue that is ready at `tick`, whatever it wants; says whether there is one.
+    #[inline(always)]
+    pub(super) fn issue_any(
+        &mut self,
+        queue: usize,
+        tick: Tick,
+        edges: &impl Edges<S>,
+        observer: &mut impl Observer,
+    ) -> bool {
+        let hit = self.hits(queue, tick);
+        let first = self.activations(queue, tick);
+        let miss = self.precharges(queue, tick, edges);
+        if hit.oldest < first.oldest && hit.oldest < miss.oldest {
+            if first.oldest != NONE {
+                self.from[ACTIVATIONS] = tick;
+            }
+            if miss.oldest != NONE {
+                self.from[PRECHARGES] = tick;
+            }
+            self.serve_hit(queue, hit.bank.into(), tick, observer);
+            return true;
+        }
+        if hit.oldest != NONE {
+            self.from[HITS] = tick;
+        }
+        self.issue_older(queue, first, miss, tick, observer).is_some()
+    }
+
+    /// The oldest request of a queue that is ready at `tick`, whatever it wants.
+    #[inline(always)]
+    pub(super) fn pick(&mut self, queue: usize, tick: Tick, act: bool, edges: &impl Edges<S>) -> Option<Pick> {
+        let hit = self.hits(queue, tick);
+        let first = if act { self.activations(queue, tick) } else { Scan::NOTHING };
+        let miss = self.precharges(queue, tick, edges);
+        let key = hit.oldest.min(first.oldest).min(miss.oldest);
+        if key == NONE {
+            return None;
+        }
+        for (kind, scan) in [(HITS, hit), (ACTIVATIONS, first), (PRECHARGES, miss)] {
+            if scan.oldest != NONE && scan.oldest != key {
+                self.from[kind] = tick;
             }
         }
+        let (bank, command) = if key == first.oldest {
+            (first.bank, self.activate)
+        } else if key == miss.oldest {
+            (miss.bank, Command::Pre)
+        } else {
+            (hit.bank, COLUMN[queue])
+        };
+        Some(Pick { key, bank, command })
     }
 
     /// The command of a waiting refresh, and when it may be issued; `None` while a bank of it is owned or being activated.
@@ -511,7 +636,10 @@ impl<S: BankSet> Core<S> {
             return Some((edges.row(time), refresh.command));
         }
         let below = self.banks.below(place);
-        if below.clone().any(|bank| self.owners[bank].key != NONE || self.banks.state(bank) == BankState::Activating) {
+        if below
+            .clone()
+            .any(|bank| self.owners[bank % CAPACITY].key != NONE || self.banks.state(bank) == BankState::Activating)
+        {
             return None;
         }
         let (command, time) = if below.len() == 1 {
@@ -571,142 +699,142 @@ impl<S: BankSet> Core<S> {
             return;
         }
         for bank in self.banks.below(&refresh.place) {
-            self.close(bank, tick);
+            self.close(bank);
         }
     }
 
-    #[inline]
-    fn close(&mut self, bank: usize, tick: Tick) {
+    #[inline(always)]
+    fn close(&mut self, bank: usize) {
         self.banks.close(bank);
         self.closed.insert(bank);
-        if self.times.expect(ACT, bank, tick) {
-            self.from[ACTIVATIONS] = 0;
-        }
         for queue in [READ, WRITE] {
             self.queues[queue].closed(bank);
         }
+        if self.queues[usize::from(self.write_mode)].waiting.contains(bank) {
+            self.may_go(ACTIVATIONS, ACT, bank);
+        }
     }
 
-    /// A command is sent for a request.
+    /// A command is sent for a request; gives back what is known of it.
     #[inline(always)]
-    fn send(&mut self, tick: Tick, (number, command): (usize, Command), key: Key, observer: &mut impl Observer) {
+    fn send(
+        &mut self,
+        tick: Tick,
+        (number, command): (usize, Command),
+        (bank, key): (usize, Key),
+        observer: &mut impl Observer,
+    ) -> &Entry {
+        self.times.issue(number, bank, tick);
         let entry = self.entries.get(key);
-        self.times.issue(number, usize::from(entry.bank), tick);
         observer.issued(tick, command, Target::Request(&entry.request));
+        entry
     }
 
     /// CAS for an access.
+    #[inline(always)]
     pub(super) fn send_clock(&mut self, tick: Tick, access: &Pick, observer: &mut impl Observer) {
         let command = if access.command == Command::Wr { (CAS_WR, Command::CasWr) } else { (CAS_RD, Command::CasRd) };
-        self.send(tick, command, access.key, observer);
+        self.send(tick, command, (access.bank.into(), access.key), observer);
     }
 
     /// The first half of an activation.
+    #[inline(always)]
     pub(super) fn half_activate(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) -> Key {
         let bank = usize::from(pick.bank);
         let key = self.take_first(queue, bank);
-        self.send(tick, (ACT, Command::Act1), key, observer);
+        self.send(tick, (ACT, Command::Act1), (bank, key), observer);
         self.banks.activating(bank);
         self.closed.remove(bank);
         key
     }
 
     /// The second half: the row is open, and the request owns the bank.
+    #[inline(always)]
     pub(super) fn activated(&mut self, key: Key, tick: Tick, observer: &mut impl Observer) {
-        self.send(tick, (ACT2, Command::Act2), key, observer);
-        self.open(key, tick);
+        let bank = self.entries.get(key).bank.into();
+        self.open((ACT2, Command::Act2), (bank, key), tick, observer);
     }
 
-    /// The row of a request is open; the request becomes the owner of its bank.
-    #[inline]
-    fn open(&mut self, key: Key, tick: Tick) {
-        let entry = self.entries.get(key);
-        let (bank, row) = (usize::from(entry.bank), entry.request.address.row);
-        self.owners[bank] = Owner { key, age: (entry.arrived, tick) };
-        let access = entry.request.access as usize;
+    /// Opens the row of a request; the request becomes the owner of its bank.
+    #[inline(always)]
+    fn open(&mut self, command: (usize, Command), (bank, key): (usize, Key), tick: Tick, observer: &mut impl Observer) {
+        let entry = self.send(tick, command, (bank, key), observer);
+        let (row, access) = (entry.request.address.row, entry.request.access as usize);
+        let age = Age::from(entry.arrived) << 64 | Age::from(tick);
+        self.owners[bank % CAPACITY] = Owner { key, age };
         self.owned[access].insert(bank);
-        if self.times.expect(RD + access, bank, tick) {
-            self.from[COLUMNS] = 0;
-        }
+        self.opening[access].push(bank, tick + self.opens_in[access]);
+        self.may_go(OWNERS, RD + access, bank);
         self.banks.open(bank, row);
         self.closed.remove(bank);
-        for queue in &mut self.queues {
-            if queue.waiting.contains(bank) && queue.opened(&self.entries, bank, row) {
-                self.from[COLUMNS] = 0;
+        for queue in [READ, WRITE] {
+            if self.queues[queue].waiting.contains(bank) && self.queues[queue].opened(&self.entries, bank, row) {
+                self.may_go(HITS, RD + queue, bank);
             }
         }
     }
 
     /// Takes the request out of its queue that activates a closed bank.
-    #[inline]
+    #[inline(always)]
     fn take_first(&mut self, queue: usize, bank: usize) -> Key {
-        self.freed |= self.refused == Some(queue);
+        self.stop |= self.watched == queue;
         self.changed = true;
         self.queues[queue].take_first(&mut self.entries, bank)
     }
 
     /// Issues the access of a bank's owner and ends it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn serve_owner(&mut self, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
         let bank = usize::from(pick.bank);
         let queue = usize::from(pick.command == Command::Wr);
-        self.owners[bank].key = NONE;
+        self.owners[bank % CAPACITY].key = NONE;
         self.owned[queue].remove(bank);
-        self.serve(queue, pick.key, tick, observer);
+        self.opened[queue].remove(bank);
+        self.serve(queue, (bank, pick.key), tick, observer);
+        self.from[OWNERS] = self.from[OWNERS].max(self.times.floor(RD).min(self.times.floor(WR)));
+        if self.queues[usize::from(self.write_mode)].misses.without(self.refreshing).contains(bank) {
+            self.may_go(PRECHARGES, PRE, bank);
+        }
     }
 
     /// Issues a hit of a queue and ends it.
-    #[inline]
-    pub(super) fn serve_hit(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        let bank = usize::from(pick.bank);
+    #[inline(always)]
+    pub(super) fn serve_hit(&mut self, queue: usize, bank: usize, tick: Tick, observer: &mut impl Observer) {
         let key = self.queues[queue].take_hit(&mut self.entries, bank);
-        if self.queues[queue].hits.contains(bank) {
-            self.put_off(tick);
-        }
-        self.freed |= self.refused == Some(queue);
+        self.stop |= self.watched == queue;
         self.changed = true;
-        self.serve(queue, key, tick, observer);
+        self.serve(queue, (bank, key), tick, observer);
+        self.from[HITS] = self.from[HITS].max(self.times.floor(RD + queue));
+        if self.queues[queue].hits.contains(bank) {
+            self.may_go(HITS, RD + queue, bank);
+        }
     }
 
     /// Issues an access and ends it.
-    #[inline]
-    fn serve(&mut self, queue: usize, key: Key, tick: Tick, observer: &mut impl Observer) {
-        self.send(tick, (RD + queue, COLUMN[queue]), key, observer);
-        self.sent(COLUMNS);
-        let bank = usize::from(self.entries.get(key).bank);
-        let misses = self.queues[READ].misses | self.queues[WRITE].misses;
-        if misses.contains(bank) && self.times.expect(PRE, bank, tick) {
-            self.from[PRECHARGES] = 0;
-        }
+    #[inline(always)]
+    fn serve(&mut self, queue: usize, (bank, key): (usize, Key), tick: Tick, observer: &mut impl Observer) {
+        let Entry { request, arrived, .. } = *self.send(tick, (RD + queue, COLUMN[queue]), (bank, key), observer);
         self.outstanding -= 1;
+        self.stop |= self.outstanding == self.left;
         let done = if queue == READ { self.answer(tick + self.read_latency) } else { tick };
-        let entry = self.entries.get(key);
-        observer.completed(&Completion { request: entry.request, arrived: entry.arrived, done });
+        observer.completed(&Completion { request, arrived, done });
         self.entries.release(key);
     }
 
-    /// Issues what was picked from a queue, where accesses need nothing else.
-    #[inline]
-    pub(super) fn issue(&mut self, queue: usize, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        let bank = usize::from(pick.bank);
-        match pick.command {
-            Command::Pre => self.precharge(pick, tick, observer),
-            Command::Act => {
-                let key = self.take_first(queue, bank);
-                self.send(tick, (ACT, Command::Act), key, observer);
-                self.sent(ACTIVATIONS);
-                self.open(key, tick);
-            }
-            _ => self.serve_hit(queue, pick, tick, observer),
-        }
+    /// Activates a closed bank for the oldest request.
+    #[inline(always)]
+    fn activate(&mut self, queue: usize, bank: usize, tick: Tick, observer: &mut impl Observer) {
+        let key = self.take_first(queue, bank);
+        self.open((ACT, Command::Act), (bank, key), tick, observer);
+        self.from[ACTIVATIONS] = self.from[ACTIVATIONS].max(self.times.floor(ACT));
     }
 
     /// Precharges a bank for the oldest request for another row.
-    #[inline]
-    pub(super) fn precharge(&mut self, pick: &Pick, tick: Tick, observer: &mut impl Observer) {
-        self.send(tick, (PRE, Command::Pre), pick.key, observer);
-        self.sent(PRECHARGES);
-        self.close(usize::from(pick.bank), tick);
+    #[inline(always)]
+    pub(super) fn precharge(&mut self, bank: usize, key: Key, tick: Tick, observer: &mut impl Observer) {
+        self.send(tick, (PRE, Command::Pre), (bank, key), observer);
+        self.from[PRECHARGES] = self.from[PRECHARGES].max(self.times.floor(PRE));
+        self.close(bank);
     }
 
     /// When the bank of an access is ready for it.
@@ -716,7 +844,7 @@ impl<S: BankSet> Core<S> {
 
     /// All banks of a bank's pseudo-channel.
     pub(super) fn pseudo_channel(&self, bank: usize) -> S {
-        let each = self.owners.len() / self.organisation.pseudo_channels as usize;
+        let each = (self.organisation.nodes(Level::Bank) / self.organisation.pseudo_channels) as usize;
         let begin = bank / each * each;
         S::range(begin..begin + each)
     }

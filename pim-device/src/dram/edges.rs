@@ -2,7 +2,7 @@
 
 use super::Tick;
 use super::bank_set::BankSet;
-use super::times::{ACTIVATIONS, COLUMNS, KINDS, PRECHARGES};
+use super::core::{ACTIVATIONS, HITS, KINDS, OWNERS, PRECHARGES};
 
 /// When a kind of command may begin: on every tick, or on rising edges of CK only.
 pub(super) trait Edges<S: BankSet> {
@@ -13,7 +13,7 @@ pub(super) trait Edges<S: BankSet> {
     /// The first tick from `tick` on in which a command of some kind may begin, where each waits so long.
     #[inline]
     fn first(&self, from: &[Tick; KINDS], tick: Tick) -> Tick {
-        let columns = self.column(from[COLUMNS].max(tick));
+        let columns = self.column(from[OWNERS].min(from[HITS]).max(tick));
         let activations = self.row(from[ACTIVATIONS].max(tick));
         columns.min(activations).min(from[PRECHARGES].max(tick))
     }
@@ -40,7 +40,7 @@ impl<S: BankSet> Edges<S> for EveryTick {
     }
     #[inline]
     fn first(&self, from: &[Tick; KINDS], tick: Tick) -> Tick {
-        from[COLUMNS].min(from[ACTIVATIONS]).min(from[PRECHARGES]).max(tick)
+        from[OWNERS].min(from[HITS]).min(from[ACTIVATIONS].min(from[PRECHARGES])).max(tick)
     }
     #[inline]
     fn shut_out(&self, _: Tick) -> S {

@@ -73,11 +73,11 @@ impl Entries {
 }
 
 /// Buckets of [`Queue::rows`].
-const BUCKETS: usize = 1_024;
+pub(super) const BUCKETS: usize = 1_024;
 
 /// The bucket of a row.
 #[inline]
-const fn bucket(bank: usize, row: u32) -> usize {
+pub(super) const fn bucket(bank: usize, row: u32) -> usize {
     let mixed = (row ^ (bank as u32) << 20).wrapping_mul(0x9E37_79B1);
     (mixed >> 22) as usize % BUCKETS
 }
@@ -127,7 +127,7 @@ pub(super) struct Queue<S> {
     /// Open banks with requests for another row.
     pub(super) misses: S,
     /// How many requests there are for the rows of each bucket: where there is none nobody has to search.
-    rows: Vec<u16>,
+    rows: Box<[u16; BUCKETS]>,
     pub(super) len: u32,
     pub(super) capacity: u32,
 }
@@ -140,7 +140,7 @@ impl<S: BankSet> Queue<S> {
             waiting: S::EMPTY,
             hits: S::EMPTY,
             misses: S::EMPTY,
-            rows: vec![0; BUCKETS],
+            rows: Box::new([0; BUCKETS]),
             len: 0,
             capacity,
         }

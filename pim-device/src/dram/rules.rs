@@ -235,6 +235,15 @@ impl RuleTable {
         table
     }
 
+    /// The latency of the longest line.
+    pub(super) fn longest(&self) -> u32 {
+        let of = |effects: &Effects| {
+            let rules = effects.own.iter().chain(&effects.siblings).map(|rule| rule.latency);
+            rules.chain(effects.windows.iter().map(|rule| rule.latency)).max()
+        };
+        self.effects.iter().filter_map(of).max().unwrap_or(0)
+    }
+
     /// The channel's organisation.
     pub const fn organisation(&self) -> &Organisation {
         &self.organisation

@@ -20,34 +20,32 @@ use super::Tick;
 use super::bank_set::BankSet;
 use super::core::Core;
 use super::request::Observer;
+use super::times::Offset;
 
 /// Chooses commands.
-pub(super) trait Scheduler<S: BankSet> {
-    /// Issues what is due next, at `tick` at the earliest, and sets the core's time to when that was; where nothing is
-    /// due up to `horizon`, only sets the time to `horizon`. `tick` is the tick after the core's time.
-    fn step(&mut self, core: &mut Core<S>, tick: Tick, horizon: Tick, observer: &mut impl Observer);
+pub(super) trait Scheduler<S: BankSet, T: Offset> {
+    /// Issues what is due up to `horizon`, or until the core says stop, and sets the core's time to the last tick that is
+    /// over.
+    fn run(&mut self, core: &mut Core<S, T>, horizon: Tick, observer: &mut impl Observer);
 }
 
-/// Steps until `limit`, a free place after a refusal, or (if asked) the last request.
-pub(super) fn run<S: BankSet>(
-    scheduler: &mut impl Scheduler<S>,
-    core: &mut Core<S>,
+/// Runs until `limit`, a free place after a refusal, or (if asked) the last request.
+pub(super) fn run<S: BankSet, T: Offset>(
+    scheduler: &mut impl Scheduler<S, T>,
+    core: &mut Core<S, T>,
     limit: Tick,
     until: Until,
     observer: &mut impl Observer,
 ) {
-    core.freed = false;
+    core.begin(until);
     while core.now < limit {
-        let tick = core.now + 1;
-        core.refresh_manager(tick);
-        let horizon = limit.min(core.next_refresh() - 1);
-        scheduler.step(core, tick, horizon, observer);
-        let stop = match until {
-            Until::Limit => false,
-            Until::Place => core.freed,
-            Until::Done => core.outstanding == 0,
-        };
-        if stop {
+        let horizon = limit.min(core.horizon());
+        if core.is_idle() {
+            core.now = limit.min(core.next_refresh() - 1);
+            continue;
+        }
+        scheduler.run(core, horizon, observer);
+        if core.stop {
             break;
         }
     }

@@ -1,20 +1,22 @@
 //! When the banks of a channel are ready for the four commands that requests need.
 //!
 //! [`TimingState`] answers for any command at any node. A controller asks the same few questions again and again, so
-//! here everything is looked up once: which ticks a command at a bank moves and by how much, folded to four levels, and
-//! which banks are known to be ready. The others lie in a wheel and are woken when they are.
+//! here everything is worked out at once: for each of the four commands and each bank the first tick at which all nodes above
+//! the bank allow it. What a command moves is looked up once, as rows of eight banks that are raised together; ticks are
+//! counted from a base and short, so that a row of eight is one word of the processor.
 //!
 //! What only refresh asks for is noted as the last tick of each command at each bank, and worked out when it is asked.
 
 #![allow(clippy::inline_always, reason = "asked for each kind of command at every look")]
 
+use std::fmt::Debug;
 use std::ops::Range;
 
 use super::Tick;
 use super::bank_set::{BankSet, CAPACITY};
+use super::queue::{Key, NONE};
 use super::rules::{Effects, Place, RuleTable, WindowRule};
 use super::state::TimingState;
-use super::wheel::Wheel;
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 
@@ -30,58 +32,124 @@ pub(super) const CAS_RD: usize = 5;
 pub(super) const CAS_WR: usize = 6;
 const SENT: usize = 8;
 
-/// Kinds of commands that requests need: accesses, activations, precharges.
-pub(super) const COLUMNS: usize = 0;
-pub(super) const ACTIVATIONS: usize = 1;
-pub(super) const PRECHARGES: usize = 2;
-pub(super) const KINDS: usize = 3;
-/// The kind of each of the four commands.
-const KIND: [usize; COMMANDS] = [ACTIVATIONS, PRECHARGES, COLUMNS, COLUMNS];
+/// Banks whose ticks are raised together.
+const LANES: usize = 8;
+/// Rows of so many banks for one command.
+const ROWS: usize = CAPACITY / LANES;
+/// Behind the rows of banks there is one for each rank: by command what holds at all its banks.
+const RANKS: usize = COMMANDS * ROWS;
+/// And one for the channel.
+const CHANNEL: usize = RANKS + CAPACITY;
+/// All rows, filled up to a power of two.
+const ALL: usize = (CHANNEL + 1).next_power_of_two();
 
-/// Nodes of a level, at most.
-const NODES: usize = CAPACITY;
-/// Where the ticks of banks, of bank groups, of ranks with all above them up to the pseudo-channel, and of the channel
-/// begin; each has a row for each command.
-const BANK: usize = 0;
-const GROUP: usize = COMMANDS * NODES;
-const RANK: usize = 2 * COMMANDS * NODES;
-const CHANNEL: usize = 3 * COMMANDS * NODES;
-const ENTRIES: usize = 4 * COMMANDS * NODES;
-/// By kind what the channel allows no command of it before, in the row behind the channel's.
-const FLOOR: usize = CHANNEL + NODES;
+/// A tick, counted from a base.
+pub(super) trait Offset: Copy + Debug + Ord {
+    /// How far from the base a command may be issued, and how long a rule may be.
+    const REACH: Tick;
+    /// The base.
+    const ZERO: Self;
+    /// What is added to a tick where no rule says anything: it ends before the base.
+    const NOTHING: Self;
+    /// After everything.
+    const NEVER: Self;
+    /// The tick so far behind the base; up to twice [`Self::REACH`].
+    fn of(ticks: Tick) -> Self;
+    /// How far behind the base this is.
+    fn ticks(self) -> Tick;
+    /// So much later.
+    fn plus(self, latency: Self) -> Self;
+    /// The same tick from a base that is so much later, or that base.
+    fn rebased(self, later: Tick) -> Self;
+}
 
-/// A tick that a command moves: it is so much later than the command.
+macro_rules! offset {
+    ($($bits:ty: $reach:expr;)+) => {$(
+        impl Offset for $bits {
+            const REACH: Tick = $reach;
+            const ZERO: Self = 0;
+            const NOTHING: Self = Self::MIN;
+            const NEVER: Self = Self::MAX;
+            #[inline]
+            #[allow(clippy::cast_possible_wrap, reason = "up to twice the reach")]
+            fn of(ticks: Tick) -> Self {
+                ticks as Self
+            }
+            #[inline]
+            fn ticks(self) -> Tick {
+                self as Tick
+            }
+            #[inline]
+            fn plus(self, latency: Self) -> Self {
+                self.wrapping_add(latency)
+            }
+            #[inline]
+            #[allow(clippy::cast_possible_wrap, reason = "not more than the largest")]
+            fn rebased(self, later: Tick) -> Self {
+                self.saturating_sub(later.min(Self::MAX as Tick) as Self).max(0)
+            }
+        }
+    )+};
+}
+
+// Twice the reach is less than what never comes.
+offset! {
+    i16: (1 << 14) - 1;
+    i64: (1 << 61) - 1;
+}
+
+/// Ticks of eight banks.
+type Lanes<T> = [T; LANES];
+
+/// Raises ticks of eight banks to what follows a command at `tick`.
+#[inline(always)]
+fn raise<T: Offset>(ready: &mut Lanes<T>, tick: T, latencies: &Lanes<T>) {
+    // Both are read before anything is written, so that it is done for all lanes at once.
+    let (before, latencies) = (*ready, *latencies);
+    *ready = std::array::from_fn(|lane| before[lane].max(tick.plus(latencies[lane])));
+}
+
+/// Latencies of one row.
 #[derive(Clone, Copy, Debug)]
-struct Move {
-    entry: u32,
-    latency: u32,
+struct Raise<T> {
+    row: u16,
+    latencies: Lanes<T>,
 }
 
-/// The same from the n-th last command; it moves several ticks.
-#[derive(Clone, Copy, Debug)]
-struct WindowMove {
-    /// Where its memory begins, see [`slide`].
-    history: u32,
-    window: u32,
-    latency: u32,
-    entry: u16,
-    entries: u16,
+/// The same from the n-th last command.
+#[derive(Clone, Debug)]
+struct Window<T> {
+    /// Which of the windows and nodes it is.
+    memory: usize,
+    latency: T,
+    raises: Box<[Raise<T>]>,
 }
 
-/// What a command at a bank does: a part of the list of moves, and whether that is all.
-#[derive(Clone, Copy, Debug, Default)]
-struct Effect {
-    begin: u32,
-    end: u32,
-    more: bool,
+/// State: when each of the last commands of a window at a node stops counting.
+#[derive(Clone, Debug)]
+struct Memory<T> {
+    ends: Vec<T>,
+    oldest: usize,
 }
 
-/// What else a command at a bank does.
+impl<T: Offset> Memory<T> {
+    /// Notes when a command stops counting; says when the oldest of the window does.
+    #[inline]
+    fn slide(&mut self, end: T) -> T {
+        let Self { ends, oldest } = self;
+        if let Some(place) = ends.get_mut(*oldest) {
+            *place = end;
+        }
+        *oldest = if *oldest + 1 < ends.len() { *oldest + 1 } else { 0 };
+        ends.get(*oldest).copied().unwrap_or(end)
+    }
+}
+
+/// What a command at a bank does.
 #[derive(Clone, Debug, Default)]
-struct More {
-    windows: Vec<WindowMove>,
-    /// What moves in `others`, see [`Noted::AtOnce`]; `None` where that is more than moves.
-    others: Option<Vec<(u32, u32)>>,
+struct Effect<T> {
+    raises: Box<[Raise<T>]>,
+    windows: Box<[Window<T>]>,
 }
 
 /// How it is noted what commands at banks forbid to those that only refresh sends.
@@ -95,9 +163,24 @@ enum Noted {
     AtOnce,
 }
 
+/// What [`Times::scan`] has found among some banks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scan {
+    /// The oldest request of a bank that is ready, and the bank.
+    pub(super) oldest: Key,
+    pub(super) bank: u16,
+    /// A tick before which no other of the banks is ready.
+    pub(super) next: Tick,
+}
+
+impl Scan {
+    /// Nothing was looked at.
+    pub(super) const NOTHING: Self = Self { oldest: NONE, bank: 0, next: Tick::MAX };
+}
+
 /// Configuration and state: a channel's timing as its controller sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Times<S> {
+pub(super) struct Times<S, T> {
     // Configuration.
     organisation: Organisation,
     table: RuleTable,
@@ -105,59 +188,42 @@ pub(super) struct Times<S> {
     commands: [Command; COMMANDS],
     sent: [Command; SENT - 1],
     /// By command and bank.
-    effects: Box<[Effect; SENT * NODES]>,
-    moves: Vec<Move>,
-    more: Vec<More>,
-    /// Bank group and rank of each bank.
-    groups: [u8; NODES],
-    ranks: [u8; NODES],
-    banks_of: [S; NODES],
-    /// The channel is one rank, so that what ranks allow stands with what the channel does.
+    effects: Box<[Effect<T>; SENT * CAPACITY]>,
+    /// By command and bank what moves in `others`, see [`Noted::AtOnce`]; `None` where that is more than moves.
+    others_moves: Vec<Option<Vec<(u32, u32)>>>,
+    /// By command the least ticks to the next one of the four at the same bank.
+    least: [[Tick; COMMANDS]; SENT],
+    /// By command the least ticks to the next one of the four anywhere, for there is one slot a tick for both: no rule need
+    /// say so.
+    slots: [[Tick; COMMANDS]; SENT],
     one_rank: bool,
+    /// By bank where the row of its rank begins, and the banks of its rank.
+    rank_rows: Box<[u16; CAPACITY]>,
+    ranks: Box<[S; CAPACITY]>,
     // State.
-    ready: Box<[Tick; ENTRIES]>,
-    history: Vec<Tick>,
+    base: Tick,
+    /// Rows by command and bank, then by rank and command, and the least of the ranks as far as it is known; the only rank
+    /// is in that place. The tick of a bank and that of its rank both have to be reached.
+    ready: Box<[T; ALL * LANES]>,
+    /// By number of the memory of [`WindowRule`]s.
+    memories: Vec<Memory<T>>,
     /// All other commands: precharge of all banks, refresh.
     others: TimingState,
     noted: Noted,
     /// By command and bank the last tick, and by command the banks for which it has not been worked out.
-    last: Box<[Tick; SENT * NODES]>,
+    last: Box<[Tick; SENT * CAPACITY]>,
     later: [S; SENT],
-    /// By command the banks whose own ticks, and their groups', were reached when last looked at. A bank is here or in
-    /// the wheel.
-    due: [S; COMMANDS],
-    wheel: Wheel<S, COMMANDS>,
-    /// 1 for commands that begin on odd ticks only.
-    odd: [Tick; COMMANDS],
 }
 
-/// Notes a command in the memory of a window; says when the oldest of the window stops counting.
-#[inline]
-fn slide(memory: &mut [Tick], tick: Tick) -> Tick {
-    let window = memory.len() - 1;
-    let position = memory[0] as usize;
-    memory[1 + position] = tick;
-    let oldest = if position + 1 >= window { 0 } else { position + 1 };
-    memory[0] = oldest as Tick;
-    memory[1 + oldest]
-}
-
-impl<S: BankSet> Times<S> {
-    /// The times of a channel with these rules; by command 1 where it begins on odd ticks only.
-    pub(super) fn new(table: RuleTable, odd: [Tick; COMMANDS]) -> Self {
+impl<S: BankSet, T: Offset> Times<S, T> {
+    /// The times of a channel with these rules, none of which is longer than [`Offset::REACH`]. Commands are at least
+    /// `slots` apart for there is one slot for both.
+    pub(super) fn new(table: RuleTable, slots: impl Fn(Command, Command) -> Tick) -> Self {
         let organisation = *table.organisation();
         let activate = if table.has(Command::Act1) { Command::Act1 } else { Command::Act };
         let commands = [activate, Command::Pre, Command::Rd, Command::Wr];
         let sent = [activate, Command::Pre, Command::Rd, Command::Wr, Command::Act2, Command::CasRd, Command::CasWr];
         let banks = organisation.nodes(Level::Bank);
-        let per = |level| organisation.nodes(Level::Bank) / organisation.nodes(level);
-        let (per_group, per_rank) = (per(Level::BankGroup), per(Level::Rank));
-        let (mut groups, mut ranks, mut banks_of) = ([0; NODES], [0; NODES], [S::EMPTY; NODES]);
-        for bank in 0..banks {
-            groups[bank as usize] = (bank / per_group) as u8;
-            ranks[bank as usize] = (bank / per_rank) as u8;
-            banks_of[(bank / per_rank) as usize].insert(bank as usize);
-        }
         let others = table.without_following(&commands);
         let follows = |effects: &Effects| !(effects.own.is_empty() && effects.siblings.is_empty());
         let noted = if table.has(Command::RefPb) || others.effects.iter().any(|effects| !effects.windows.is_empty()) {
@@ -167,27 +233,43 @@ impl<S: BankSet> Times<S> {
         } else {
             Noted::Never
         };
+        let slots = std::array::from_fn(|number| {
+            let sent = sent.get(number);
+            std::array::from_fn(|command| sent.map_or(0, |sent| slots(*sent, commands[command])))
+        });
+        let per_rank = banks / organisation.nodes(Level::Rank);
+        let one_rank = per_rank == banks;
+        let (mut rank_rows, mut ranks) = ([0; CAPACITY], [S::EMPTY; CAPACITY]);
+        for bank in 0..banks {
+            let rank = bank / per_rank;
+            rank_rows[bank as usize] = (rank_row(rank as usize, one_rank) * LANES) as u16;
+            ranks[bank as usize] = S::range((rank * per_rank) as usize..((rank + 1) * per_rank) as usize);
+        }
+        let mut memories = vec![Memory { ends: Vec::new(), oldest: 0 }; table.history as usize];
+        for rule in table.effects.iter().flat_map(|effects| &effects.windows) {
+            for node in 0..organisation.nodes(Level::ALL[usize::from(rule.level)]) {
+                memories[memory_of(rule, node)].ends = vec![T::ZERO; rule.window.into()];
+            }
+        }
         let mut times = Self {
             organisation,
             places: (0..banks).map(|bank| table.node(Level::Bank, bank)).collect(),
             commands,
             sent,
-            effects: Box::new([Effect::default(); SENT * NODES]),
-            moves: Vec::new(),
-            more: vec![More::default(); SENT * NODES],
-            groups,
-            ranks,
-            banks_of,
-            one_rank: organisation.nodes(Level::Rank) == 1,
-            ready: Box::new([0; ENTRIES]),
-            history: vec![0; table.history as usize],
+            effects: Box::new(std::array::from_fn(|_| Effect { raises: Box::default(), windows: Box::default() })),
+            others_moves: vec![None; SENT * CAPACITY],
+            least: [[Tick::MAX; COMMANDS]; SENT],
+            slots,
+            one_rank,
+            rank_rows: Box::new(rank_rows),
+            ranks: Box::new(ranks),
+            base: 0,
+            ready: Box::new([T::ZERO; ALL * LANES]),
+            memories,
             others: TimingState::new(others),
             noted,
-            last: Box::new([0; SENT * NODES]),
+            last: Box::new([0; SENT * CAPACITY]),
             later: [S::EMPTY; SENT],
-            due: [S::range(0..banks as usize); COMMANDS],
-            wheel: Wheel::new(),
-            odd,
             table,
         };
         for (number, command) in sent.into_iter().enumerate() {
@@ -200,17 +282,29 @@ impl<S: BankSet> Times<S> {
         times
     }
 
+    /// The banks of a node.
+    fn banks(&self, level: u8, node: u32) -> Range<usize> {
+        let each = self.organisation.nodes(Level::Bank) / self.organisation.nodes(Level::ALL[usize::from(level)]);
+        (node * each) as usize..((node + 1) * each) as usize
+    }
+
+    /// The number of a command of the table, if requests need it.
+    fn number(&self, following: u8) -> Option<usize> {
+        self.commands.iter().position(|&command| self.table.id(command) == usize::from(following))
+    }
+
     /// Notes what a command at a bank does.
     fn look_up(&mut self, number: usize, command: Command, bank: usize) {
         let place = self.places[bank];
-        let (mut moves, mut windows): (Vec<Move>, Vec<WindowMove>) = (Vec::new(), Vec::new());
-        let effects = &self.table.effects[self.table.id(command)];
+        let effects = self.table.effects[self.table.id(command)].clone();
+        let mut latencies = [[T::NOTHING; CAPACITY]; COMMANDS];
         let mut add = |level: u8, node: u32, following: u8, latency: u32| {
-            for entry in self.entries(level, node, following).into_iter().flatten() {
-                let entry = entry as u32;
-                match moves.iter_mut().find(|known| known.entry == entry) {
-                    Some(known) => known.latency = known.latency.max(latency),
-                    None => moves.push(Move { entry, latency }),
+            if let Some(following) = self.number(following) {
+                let latency = Tick::from(latency);
+                if latency > self.slots[number][following] {
+                    for of in &mut latencies[following][self.banks(level, node)] {
+                        *of = (*of).max(T::of(latency));
+                    }
                 }
             }
         };
@@ -223,63 +317,64 @@ impl<S: BankSet> Times<S> {
                 add(rule.level, node, rule.following, rule.latency);
             }
         }
+        for (least, latencies) in self.least[number].iter_mut().zip(&latencies) {
+            *least = latencies[bank].max(T::ZERO).ticks().min(*least);
+        }
+        let raises = self.raises(&mut latencies);
+        let mut windows = Vec::new();
         for rule in &effects.windows {
             let node = self.table.above(&place, rule.level);
-            if let Some(entries) = self.entries(rule.level, node, rule.following) {
-                windows.push(WindowMove {
-                    history: memory_of(rule, node).start as u32,
-                    window: rule.window.into(),
-                    latency: rule.latency,
-                    entry: entries.start as u16,
-                    entries: entries.len() as u16,
-                });
+            if let Some(following) = self.number(rule.following) {
+                let mut ends = [[T::NOTHING; CAPACITY]; COMMANDS];
+                ends[following][self.banks(rule.level, node)].fill(T::ZERO);
+                let (memory, latency) = (memory_of(rule, node), T::of(rule.latency.into()));
+                windows.push(Window { memory, latency, raises: self.raises(&mut ends) });
             }
         }
-        Self::fold(&mut moves);
-        let index = number * NODES + bank;
-        let begin = self.moves.len() as u32;
-        let more = !windows.is_empty() || self.noted == Noted::AtOnce;
-        self.effects[index] = Effect { begin, end: begin + moves.len() as u32, more };
-        self.moves.extend(moves);
-        self.more[index] = More { windows, others: self.others.moves(command, &place) };
+        let index = number * CAPACITY + bank;
+        self.effects[index] = Effect { raises, windows: windows.into() };
+        self.others_moves[index] = self.others.moves(command, &place);
     }
 
-    /// What the channel allows no command of a kind before moves as one tick.
-    fn fold(moves: &mut Vec<Move>) {
-        for kind in 0..KINDS {
-            let commands = (0..COMMANDS).filter(|command| KIND[*command] == kind);
-            let at = |command: usize| moves.iter().find(|of| of.entry as usize == CHANNEL + command);
-            let least = commands.map(|command| at(command).map_or(0, |of| of.latency)).min().unwrap_or(0);
-            if least > 0 {
-                let folded = |of: &Move| {
-                    let command = (of.entry as usize).wrapping_sub(CHANNEL);
-                    command < COMMANDS && KIND[command] == kind && of.latency == least
-                };
-                moves.retain(|of| !folded(of));
-                moves.push(Move { entry: (FLOOR + kind) as u32, latency: least });
+    /// The rows with these latencies by command and bank. What all banks of a rank have in common goes to the rank.
+    fn raises(&self, latencies: &mut [[T; CAPACITY]; COMMANDS]) -> Box<[Raise<T>]> {
+        let mut raises = Vec::new();
+        let mut add = |row: usize, latencies: Lanes<T>| {
+            if latencies.iter().any(|latency| *latency != T::NOTHING) {
+                raises.push(Raise { row: row as u16, latencies });
             }
-        }
-    }
-
-    /// Where the ticks of a node for a command stand; `None` for a command that is left to `others`.
-    fn entries(&self, level: u8, node: u32, following: u8) -> Option<Range<usize>> {
-        let command = self.commands.iter().position(|&command| self.table.id(command) == usize::from(following))?;
-        let node = node as usize;
-        let (begin, nodes) = match Level::ALL[usize::from(level)] {
-            Level::Channel => return Some(CHANNEL + command..CHANNEL + command + 1),
-            Level::PseudoChannel | Level::Rank if self.one_rank => {
-                return Some(CHANNEL + command..CHANNEL + command + 1);
-            }
-            Level::PseudoChannel => {
-                let ranks = self.organisation.ranks as usize;
-                (RANK, node * ranks..(node + 1) * ranks)
-            }
-            Level::Rank => (RANK, node..node + 1),
-            Level::BankGroup => (GROUP, node..node + 1),
-            Level::Bank => (BANK, node..node + 1),
         };
-        let row = begin + command * NODES;
-        Some(row + nodes.start..row + nodes.end)
+        let ranks = self.organisation.nodes(Level::Rank) as usize;
+        let each = self.places.len() / ranks;
+        let mut all = [T::NOTHING; LANES];
+        let touched = latencies
+            .each_ref()
+            .map(|latencies| latencies[..self.places.len()].iter().any(|latency| *latency != T::NOTHING));
+        for (command, latencies) in latencies.iter().enumerate().filter(|(command, _)| touched[*command]) {
+            all[command] = latencies[..self.places.len()].iter().min().copied().unwrap_or(T::NOTHING);
+        }
+        if !self.one_rank {
+            add(CHANNEL, all);
+        }
+        for rank in 0..ranks {
+            let mut least = [T::NOTHING; LANES];
+            for (command, latencies) in latencies.iter_mut().enumerate().filter(|(command, _)| touched[*command]) {
+                let banks = &mut latencies[rank * each..(rank + 1) * each];
+                let least = &mut least[command];
+                *least = banks.iter().min().copied().unwrap_or(T::NOTHING);
+                for latency in banks.iter_mut().filter(|latency| **latency == *least) {
+                    *latency = T::NOTHING;
+                }
+            }
+            add(rank_row(rank, self.one_rank), least);
+        }
+        for (command, latencies) in latencies.iter().enumerate().filter(|(command, _)| touched[*command]) {
+            let rows = latencies[..self.places.len().next_multiple_of(LANES)].as_chunks().0;
+            for (row, latencies) in rows.iter().enumerate() {
+                add(command * ROWS + row, *latencies);
+            }
+        }
+        raises.into()
     }
 
     /// The bank's place.
@@ -287,23 +382,40 @@ impl<S: BankSet> Times<S> {
         &self.places[bank]
     }
 
+    /// What a bank, and its group, allow.
+    #[inline(always)]
+    pub(super) fn of_bank(&self, command: usize, bank: usize) -> T {
+        self.ready[(command * CAPACITY + bank % CAPACITY) % (ALL * LANES)]
+    }
+
+    /// What a bank's rank, and all above it, allow.
+    #[inline(always)]
+    fn of_rank(&self, command: usize, bank: usize) -> T {
+        self.ready[(usize::from(self.rank_rows[bank % CAPACITY]) + command) % (ALL * LANES)]
+    }
+
+    /// What no bank is ready before.
+    #[inline(always)]
+    pub(super) fn of_channel(&self, command: usize) -> T {
+        self.ready[(CHANNEL * LANES + command) % (ALL * LANES)]
+    }
+
     /// When a bank is ready for one of the four commands.
+    #[inline(always)]
     pub(super) fn ready(&self, command: usize, bank: usize) -> Tick {
-        let row = command * NODES;
-        let rank = self.ready[RANK + row + usize::from(self.ranks[bank % NODES]) % NODES];
-        self.narrow(command, bank).max(rank).max(self.channel_ready(command))
+        let wide = if self.one_rank { self.of_channel(command) } else { self.of_rank(command, bank) };
+        self.base + self.of_bank(command, bank).max(wide).ticks()
     }
 
-    /// The tick before which the channel allows no command of a kind.
-    #[inline]
-    pub(super) fn floor(&self, kind: usize) -> Tick {
-        self.ready[FLOOR + kind]
+    /// The tick before which no bank is ready for one of the four commands.
+    #[inline(always)]
+    pub(super) fn floor(&self, command: usize) -> Tick {
+        self.base + self.of_channel(command).ticks()
     }
 
-    /// When the channel is ready for one of the four commands.
-    #[inline]
-    pub(super) fn channel_ready(&self, command: usize) -> Tick {
-        self.ready[CHANNEL + command].max(self.floor(KIND[command % COMMANDS]))
+    /// The least ticks from one of the commands to one of the four at the same bank.
+    pub(super) fn least(&self, number: usize, command: usize) -> Tick {
+        self.least[number][command]
     }
 
     /// When a place is ready for another command.
@@ -318,127 +430,126 @@ impl<S: BankSet> Times<S> {
             while !noted.is_empty() {
                 let bank = noted.first();
                 *noted = noted.without_first();
-                self.others.issue(*command, &self.places[bank], self.last[number * NODES + bank]);
+                self.others.issue(*command, &self.places[bank], self.last[number * CAPACITY + bank]);
             }
         }
     }
 
+    /// The last tick that can be gone to before [`Self::rebase`].
     #[inline]
-    fn narrow(&self, command: usize, bank: usize) -> Tick {
-        narrow(&self.ready, &self.groups, command, bank)
+    pub(super) fn horizon(&self) -> Tick {
+        self.base + T::REACH
     }
 
-    /// Goes to a tick; ticks never go back. Says by command which banks may be ready from then on that were not known to be.
-    #[inline]
-    pub(super) fn wake(&mut self, tick: Tick) -> [S; COMMANDS] {
-        let woken = self.wheel.wake(tick);
-        for (due, woken) in self.due.iter_mut().zip(woken) {
-            *due |= woken;
+    /// Counts ticks from a later base.
+    #[cold]
+    pub(super) fn rebase(&mut self, tick: Tick) {
+        let later = tick - self.base;
+        self.base = tick;
+        for ready in &mut *self.ready {
+            *ready = ready.rebased(later);
         }
-        woken
+        for end in self.memories.iter_mut().flat_map(|memory| &mut memory.ends) {
+            *end = end.rebased(later);
+        }
     }
 
-    /// The first tick after the one that was gone to at which a bank may become ready that is not known to be.
-    #[inline]
-    pub(super) fn next(&self) -> Tick {
-        self.wheel.next()
-    }
-
-    /// The banks of a set whose own ticks for a command were reached when they were last looked at.
-    #[inline]
-    pub(super) fn due(&self, command: usize, banks: S) -> S {
-        self.due[command] & banks
-    }
-
-    /// Those of some banks that are [`due`](Self::due) whose channel and rank are ready for a command at `tick`. Lowers
-    /// `next` to when others may be.
+    /// The tick that was gone to, or one before it.
     #[inline(always)]
-    pub(super) fn open(&self, command: usize, banks: S, tick: Tick, next: &mut Tick) -> S {
-        if banks.is_empty() {
-            return S::EMPTY;
-        }
-        let channel = self.ready[CHANNEL + command];
-        if channel > tick {
-            *next = channel.min(*next);
-            return S::EMPTY;
-        }
-        if self.one_rank { banks } else { self.open_ranks(command, banks, tick, next) }
+    pub(super) fn offset(&self, tick: Tick) -> T {
+        T::of(tick - self.base)
     }
 
-    #[inline]
-    fn open_ranks(&self, command: usize, mut banks: S, tick: Tick, next: &mut Tick) -> S {
+    /// The tick of an offset, which may be never.
+    #[inline(always)]
+    pub(super) fn tick(&self, offset: T) -> Tick {
+        if offset == T::NEVER { Tick::MAX } else { self.base + offset.ticks() }
+    }
+
+    /// Calls `found` for those of some banks that are ready for a command at `now`. Lowers `next` to when others are.
+    #[inline(always)]
+    pub(super) fn each_ready(&self, command: usize, banks: S, now: T, next: &mut T, mut found: impl FnMut(usize)) {
+        let mut ask = |mut banks: S, next: &mut T| {
+            while !banks.is_empty() {
+                let bank = banks.first();
+                banks = banks.without_first();
+                let ready = self.of_bank(command, bank);
+                if ready > now {
+                    *next = ready.min(*next);
+                } else {
+                    found(bank);
+                }
+            }
+        };
+        let all = self.of_channel(command);
+        if all > now && !banks.is_empty() {
+            *next = all.min(*next);
+            return;
+        }
         let mut rest = banks;
         while !rest.is_empty() {
-            let rank = usize::from(self.ranks[rest.first() % NODES]) % NODES;
-            let of_rank = self.banks_of[rank];
-            rest = rest.without(of_rank);
-            let wide = self.ready[RANK + command * NODES + rank];
-            if wide > tick {
-                *next = wide.min(*next);
-                banks = banks.without(of_rank);
+            if self.one_rank {
+                ask(rest, next);
+                break;
             }
+            let bank = rest.first();
+            let rank = self.ranks[bank % CAPACITY];
+            let wide = self.of_rank(command, bank);
+            if wide > now {
+                *next = wide.min(*next);
+            } else {
+                ask(rest & rank, next);
+            }
+            rest = rest.without(rank);
         }
-        banks
     }
 
-    /// Whether the bank and its group are ready for a command at `tick`. Where they are not the bank is due no longer, but
-    /// in the wheel.
-    #[inline]
-    pub(super) fn is_ready(&mut self, command: usize, bank: usize, tick: Tick) -> bool {
-        let narrow = self.narrow(command, bank);
-        if narrow <= tick {
-            return true;
-        }
-        self.due[command].remove(bank);
-        self.wheel.insert(command, bank, narrow | self.odd[command], tick);
-        false
-    }
-
-    /// Puts a bank into the wheel that waits for a command from now on; says whether it need not wait.
-    #[inline]
-    pub(super) fn expect(&mut self, command: usize, bank: usize, tick: Tick) -> bool {
-        self.due[command].contains(bank) && self.is_ready(command, bank, tick)
+    /// The oldest of the requests of those of some banks that are ready for a command at `tick`.
+    #[inline(always)]
+    pub(super) fn scan(&self, command: usize, banks: S, requests: &[Key; CAPACITY], tick: Tick) -> Scan {
+        let (mut oldest, mut bank, mut next, mut ready) = (NONE, 0, T::NEVER, 0);
+        self.each_ready(command, banks, self.offset(tick), &mut next, |of| {
+            ready += 1;
+            let request = requests[of % CAPACITY];
+            if request < oldest {
+                (oldest, bank) = (request, of);
+            }
+        });
+        let next = if ready > 1 { tick } else { self.tick(next) };
+        Scan { oldest, bank: bank as u16, next }
     }
 
     /// Notes that a command, one of the numbers above, is issued to a bank.
-    #[inline]
+    #[inline(always)]
     pub(super) fn issue(&mut self, number: usize, bank: usize, tick: Tick) {
-        let effect = &self.effects[(number * NODES + bank % NODES) % (SENT * NODES)];
-        for of in &self.moves[effect.begin as usize..effect.end as usize] {
-            let ready = &mut self.ready[of.entry as usize % ENTRIES];
-            *ready = (*ready).max(tick + Tick::from(of.latency));
+        let now = self.offset(tick);
+        let index = (number * CAPACITY + bank % CAPACITY) % (SENT * CAPACITY);
+        let effect = &self.effects[index];
+        let rows = self.ready.as_chunks_mut::<LANES>().0;
+        for of in &effect.raises {
+            raise(&mut rows[usize::from(of.row) % ALL], now, &of.latencies);
         }
-        if effect.more {
-            self.issue_more(number, bank, tick);
+        for window in &effect.windows {
+            let free = self.memories[window.memory].slide(now.plus(window.latency));
+            for of in &window.raises {
+                raise(&mut rows[usize::from(of.row) % ALL], free, &of.latencies);
+            }
         }
-        if self.noted == Noted::Later {
-            self.last[(number * NODES + bank % NODES) % (SENT * NODES)] = tick;
-            self.later[number % SENT].insert(bank);
+        match self.noted {
+            Noted::Never => {}
+            Noted::Later => {
+                self.last[index] = tick;
+                self.later[number % SENT].insert(bank);
+            }
+            Noted::AtOnce => self.issue_to_others(number, bank, tick),
         }
     }
 
     #[inline(never)]
-    fn issue_more(&mut self, number: usize, bank: usize, tick: Tick) {
-        let more = &self.more[number * NODES + bank % NODES];
-        for rule in &more.windows {
-            let begin = rule.history as usize;
-            let memory = &mut self.history[begin..=begin + rule.window as usize];
-            let free = slide(memory, tick + Tick::from(rule.latency));
-            let mut entry = usize::from(rule.entry);
-            loop {
-                let ready = &mut self.ready[entry % ENTRIES];
-                *ready = (*ready).max(free);
-                entry += 1;
-                if entry >= usize::from(rule.entry + rule.entries) {
-                    break;
-                }
-            }
-        }
-        if self.noted == Noted::AtOnce {
-            match &more.others {
-                Some(moves) => self.others.issue_moves(moves, tick),
-                None => self.others.issue(self.sent[number], &self.places[bank], tick),
-            }
+    fn issue_to_others(&mut self, number: usize, bank: usize, tick: Tick) {
+        match &self.others_moves[number * CAPACITY + bank % CAPACITY] {
+            Some(moves) => self.others.issue_moves(moves, tick),
+            None => self.others.issue(self.sent[number], &self.places[bank], tick),
         }
     }
 
@@ -447,44 +558,117 @@ impl<S: BankSet> Times<S> {
     pub(super) fn issue_at(&mut self, command: Command, place: &Place, tick: Tick) {
         self.work_out();
         self.others.issue(command, place, tick);
+        let now = self.offset(tick);
         let effects = self.table.effects[self.table.id(command)].clone();
         for rule in &effects.own {
             for node in self.table.matched(place, rule.level) {
-                self.raise(rule.level, node, rule.following, tick + Tick::from(rule.latency));
+                self.hold(rule.level, node, rule.following, now.plus(T::of(rule.latency.into())));
             }
         }
         for rule in effects.siblings.iter().filter(|rule| rule.level <= place.level) {
             let own = self.table.above(place, rule.level);
             for node in self.table.family(rule.level, own).filter(|node| *node != own) {
-                self.raise(rule.level, node, rule.following, tick + Tick::from(rule.latency));
+                self.hold(rule.level, node, rule.following, now.plus(T::of(rule.latency.into())));
             }
         }
         for rule in &effects.windows {
             for node in self.table.matched(place, rule.level) {
-                let free = slide(&mut self.history[memory_of(rule, node)], tick + Tick::from(rule.latency));
-                self.raise(rule.level, node, rule.following, free);
+                let end = now.plus(T::of(rule.latency.into()));
+                let free = self.memories[memory_of(rule, node)].slide(end);
+                self.hold(rule.level, node, rule.following, free);
             }
         }
     }
 
-    fn raise(&mut self, level: u8, node: u32, following: u8, tick: Tick) {
-        for entry in self.entries(level, node, following).into_iter().flatten() {
-            self.ready[entry] = self.ready[entry].max(tick);
+    /// A node does not allow a command before a tick.
+    fn hold(&mut self, level: u8, node: u32, following: u8, tick: T) {
+        if let Some(command) = self.number(following) {
+            let banks = self.banks(level, node);
+            for ready in &mut self.ready[command * CAPACITY..][banks] {
+                *ready = (*ready).max(tick);
+            }
         }
     }
 }
 
-/// What a bank and its group allow.
-#[inline]
-fn narrow(ready: &[Tick; ENTRIES], groups: &[u8; NODES], command: usize, bank: usize) -> Tick {
-    let row = command * NODES;
-    let group = usize::from(groups[bank % NODES]) % NODES;
-    ready[(BANK + row + bank % NODES) % ENTRIES].max(ready[(GROUP + row + group) % ENTRIES])
+/// Which memory a window at a node has.
+fn memory_of(rule: &WindowRule, node: u32) -> usize {
+    rule.history as usize + node as usize * (usize::from(rule.window) + 1)
 }
 
-/// The memory of a window at a node.
-fn memory_of(rule: &WindowRule, node: u32) -> Range<usize> {
-    let length = usize::from(rule.window) + 1;
-    let begin = rule.history as usize + node as usize * length;
-    begin..begin + length
+/// The row of a rank.
+fn rank_row(rank: usize, one_rank: bool) -> usize {
+    if one_rank { CHANNEL } else { RANKS + rank }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timing::standard::STANDARDS;
+
+    /// Random commands at random banks, at once and after long pauses, against the state that answers for any command.
+    fn check<S: BankSet, T: Offset>(table: &RuleTable, banks: u64, seed: u64) {
+        let mut asked = TimingState::new(table.clone());
+        let mut times = Times::<S, T>::new(table.clone(), |_, _| 0);
+        let mut dice = seed;
+        let mut below = |count: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) % count
+        };
+        let mut tick = 1;
+        for _ in 0..400 {
+            let pause = [1, 4, 40, 20_000][below(40).min(3) as usize];
+            tick += below(pause);
+            if tick > times.horizon() {
+                times.rebase(tick);
+            }
+            let (number, bank) = (below(7) as usize, below(banks) as usize);
+            let command = times.sent[number];
+            let place = *times.place(bank);
+            if table.has(command) {
+                times.issue(number, bank, tick);
+                asked.issue(command, &place, tick);
+            }
+            if below(60) == 0 && table.has(Command::RefAb) {
+                let rank = table.node(Level::Rank, below(table.organisation().nodes(Level::Rank).into()) as u32);
+                times.issue_at(Command::RefAb, &rank, tick);
+                asked.issue(Command::RefAb, &rank, tick);
+            }
+            for (number, command) in times.commands.into_iter().enumerate() {
+                for bank in 0..banks as usize {
+                    let ready = asked.ready_at(command, times.place(bank));
+                    assert_eq!(times.ready(number, bank).max(tick), ready.max(tick), "{command} {bank} {tick}");
+                    assert!(times.floor(number) <= ready.max(tick));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn is_what_is_worked_out_at_once_what_is_asked() {
+        for (seed, standard) in STANDARDS.iter().enumerate() {
+            for ranks in [1, 2] {
+                let preset = &standard.organisations[0];
+                let timing = standard.timing(standard.timings[0].name, preset).unwrap();
+                let organisation = Organisation { ranks, ..preset.organisation };
+                let table = RuleTable::of_standard(standard, &organisation, &timing, standard.commands);
+                let banks = u64::from(organisation.nodes(Level::Bank));
+                assert!(Tick::from(table.longest()) <= i16::REACH);
+                check::<u128, i16>(&table, banks, seed as u64);
+                check::<u128, i64>(&table, banks, 100 + seed as u64);
+            }
+        }
+    }
+
+    /// The least ticks between two commands at one bank are those of the rules.
+    #[test]
+    fn is_a_bank_open_after_trcd() {
+        let standard = crate::timing::standard::Standard::named("DDR4").unwrap();
+        let preset = standard.organisation("DDR4_8Gb_x8").unwrap();
+        let timing = standard.timing("DDR4_3200AA", preset).unwrap();
+        let table = RuleTable::of_standard(standard, &preset.organisation, &timing, standard.commands);
+        let times = Times::<u64, i16>::new(table, |_, _| 1);
+        assert_eq!([RD, WR, PRE].map(|command| times.least(ACT, command)), [22, 22, 52]);
+        assert_eq!(times.least(RD, ACT), 0);
+    }
 }

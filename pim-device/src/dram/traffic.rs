@@ -100,6 +100,8 @@ pub struct Generator {
     /// State of splitmix64.
     state: u64,
     index: u64,
+    /// A remainder of powers of two is a mask: for pseudo-channels, bank groups, banks, ranks, rows, columns.
+    masks: Option<[u64; 6]>,
 }
 
 /// Takes the next digit off a mixed-radix number.
@@ -112,7 +114,10 @@ fn digit(x: &mut u64, base: u64) -> u64 {
 impl Generator {
     /// From the beginning. Only random patterns look at the seed.
     pub fn new(dimensions: Dimensions, pattern: Pattern, seed: u64) -> Self {
-        Self { dimensions, pattern, state: seed, index: 0 }
+        let Dimensions { pseudo_channels, ranks, bank_groups, banks, rows, columns } = dimensions;
+        let counts = [pseudo_channels, bank_groups, banks, ranks, rows, columns];
+        let masks = counts.iter().all(|count| count.is_power_of_two()).then(|| counts.map(|count| count - 1));
+        Self { dimensions, pattern, state: seed, index: 0, masks }
     }
 
     fn random(&mut self) -> u64 {
@@ -124,6 +129,7 @@ impl Generator {
     }
 
     /// The next request.
+    #[inline]
     pub fn generate(&mut self) -> Request {
         let d = self.dimensions;
         let mut x = self.index;
@@ -161,12 +167,14 @@ impl Generator {
             }
             Pattern::Random | Pattern::MixRandom => {
                 let u = self.random();
-                pc = (u & 0xff) % d.pseudo_channels;
-                group = (u >> 8 & 0xff) % d.bank_groups;
-                bank = (u >> 16 & 0xff) % d.banks;
-                rank = (u >> 24 & 0xff) % d.ranks;
-                row = (u >> 32 & 0xf_ffff) % d.rows;
-                column = (u >> 52 & 0x7ff) % d.columns;
+                let digits =
+                    [u & 0xff, u >> 8 & 0xff, u >> 16 & 0xff, u >> 24 & 0xff, u >> 32 & 0xf_ffff, u >> 52 & 0x7ff];
+                [pc, group, bank, rank, row, column] = if let Some(masks) = &self.masks {
+                    std::array::from_fn(|at| digits[at] & masks[at])
+                } else {
+                    let counts = [d.pseudo_channels, d.bank_groups, d.banks, d.ranks, d.rows, d.columns];
+                    std::array::from_fn(|at| digits[at] % counts[at])
+                };
                 write = self.pattern == Pattern::MixRandom && u >> 63 == 1;
             }
         }
@@ -304,26 +312,17 @@ pub fn drive(
     observer: &mut impl Observer,
 ) -> Result<(), DramError> {
     let mut observer = Stop { inner: observer, last: 0 };
-    let mut head: Option<Request> = None;
-    let mut sent = 0;
+    let (mut sent, mut offers) = (0, 0);
     while sent < requests {
-        let mut refused = false;
-        for _ in 0..OFFERS {
-            if sent == requests {
-                break;
-            }
-            let request = head.take().unwrap_or_else(|| generator.generate());
-            if channel.offer(&request, &mut observer)? == Offered::Refused {
-                head = Some(request);
-                refused = true;
-                break;
-            }
-            sent += 1;
-        }
-        if refused {
+        let request = generator.generate();
+        while channel.offer(&request, &mut observer)? == Offered::Refused {
             channel.wait(&mut observer)?;
-        } else if sent < requests {
+            offers = 0;
+        }
+        (sent, offers) = (sent + 1, offers + 1);
+        if offers == OFFERS && sent < requests {
             channel.tick(&mut observer);
+            offers = 0;
         }
     }
     channel.drain(&mut observer)?;

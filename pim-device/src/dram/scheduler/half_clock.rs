@@ -1,34 +1,31 @@
 //! Two buses and ticks of half a CK: commands begin on rising edges, precharges also on falling ones.
 
 use super::Scheduler;
-use super::double::{self, RowCommand};
+use super::double;
 use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::core::Core;
 use crate::dram::edges::Edges;
 use crate::dram::request::Observer;
+use crate::dram::times::Offset;
 
 /// HBM3, HBM4. The first rising edge is tick 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(in crate::dram) struct HalfClock<S> {
-    /// State: the last row command that began on a rising edge.
-    last: Option<RowCommand<S>>,
+    /// State: the falling edge that the last row command which began on a rising one shares.
+    shared: Tick,
+    /// What that command shuts out there.
+    shuts_out: S,
 }
 
-impl<S> HalfClock<S> {
+impl<S: BankSet> HalfClock<S> {
     pub(in crate::dram) const fn new() -> Self {
-        Self { last: None }
+        Self { shared: 0, shuts_out: S::EMPTY }
     }
 }
 
-/// The edges as the last row command leaves them.
-struct Halves<S> {
-    /// The falling edge that the last row command shares, and the command.
-    paired: Option<(Tick, RowCommand<S>)>,
-}
-
-impl<S: BankSet> Edges<S> for Halves<S> {
+impl<S: BankSet> Edges<S> for HalfClock<S> {
     #[inline]
     fn column(&self, tick: Tick) -> Tick {
         tick | 1
@@ -41,23 +38,24 @@ impl<S: BankSet> Edges<S> for Halves<S> {
 
     #[inline]
     fn shut_out(&self, tick: Tick) -> S {
-        match &self.paired {
-            Some((edge, last)) if *edge == tick => last.shuts_out,
-            _ => S::EMPTY,
-        }
+        if tick == self.shared { self.shuts_out } else { S::EMPTY }
     }
 }
 
-impl<S: BankSet> Scheduler<S> for HalfClock<S> {
+impl<S: BankSet, T: Offset> Scheduler<S, T> for HalfClock<S> {
     #[inline]
-    fn step(&mut self, core: &mut Core<S>, tick: Tick, horizon: Tick, observer: &mut impl Observer) {
-        // An activation takes a CK and a half, so that it meets the falling edge after the next rising one.
-        let edge = |last: RowCommand<S>| last.tick + if last.command == Command::Act { 3 } else { 1 };
-        let halves = Halves { paired: self.last.map(|last| (edge(last), last)) };
-        if let Some(issued) = double::step(core, tick, horizon, &halves, observer)
-            && issued.tick % 2 == 1
-        {
-            self.last = Some(issued);
+    fn run(&mut self, core: &mut Core<S, T>, horizon: Tick, observer: &mut impl Observer) {
+        while core.now < horizon {
+            if let Some(issued) = double::step(core, horizon, &*self, observer)
+                && issued.tick % 2 == 1
+            {
+                // An activation takes a CK and a half, so that it meets the falling edge after the next rising one.
+                self.shared = issued.tick + if issued.command == Command::Act { 3 } else { 1 };
+                self.shuts_out = issued.shuts_out;
+            }
+            if core.stop {
+                return;
+            }
         }
     }
 }

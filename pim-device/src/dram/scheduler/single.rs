@@ -3,55 +3,41 @@
 use super::Scheduler;
 use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
-use crate::dram::core::{Core, Offers};
+use crate::dram::core::Core;
 use crate::dram::edges::EveryTick;
 use crate::dram::request::Observer;
+use crate::dram::times::Offset;
 
 /// DDR4, DDR5, GDDR6.
 #[derive(Clone, Debug)]
 pub(in crate::dram) struct Single;
 
-impl<S: BankSet> Scheduler<S> for Single {
+impl<S: BankSet, T: Offset> Scheduler<S, T> for Single {
     #[inline]
-    fn step(&mut self, core: &mut Core<S>, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+    fn run(&mut self, core: &mut Core<S, T>, horizon: Tick, observer: &mut impl Observer) {
+        let mut tick = core.now + 1;
         loop {
-            core.go_to(tick);
-            if let Some(next) = core.is_quiet(tick, &EveryTick) {
-                tick = next;
-                if tick > horizon {
-                    core.now = horizon;
-                    return;
-                }
-                continue;
-            }
-            let columns = core.may_access(tick);
-            if columns && let Some(active) = core.active(tick) {
-                core.serve_owner(&active, tick, observer);
-                return;
-            }
-            // A tick that refresh takes does not look at the queues.
-            let mut refresh = Tick::MAX;
-            if let Some(refresh) = core.refresh(tick, &EveryTick, &mut refresh) {
-                core.issue_refresh(refresh.index, tick, refresh.command, observer);
-                return;
-            }
-            if !core.refresh_waits() {
-                let queue = core.mode();
-                let offers = Offers {
-                    columns: if columns || core.may_access(tick) { core.columns(queue, tick) } else { S::EMPTY },
-                    activations: core.activations(queue, tick),
-                    precharges: core.precharges(queue, tick, &EveryTick),
-                };
-                if let Some(best) = core.pick(queue, tick, offers) {
-                    core.issue(queue, &best, tick, observer);
-                    return;
-                }
-            }
-            tick = core.after(tick, &EveryTick, refresh);
+            tick = core.first(tick, horizon, &EveryTick);
             if tick > horizon {
-                core.now = horizon;
                 return;
             }
+            let mut refresh = Tick::MAX;
+            if let Some(active) = core.active(tick) {
+                core.serve_owner(&active, tick, observer);
+            } else if let Some(refresh) = core.refresh(tick, &EveryTick, &mut refresh) {
+                core.issue_refresh(refresh.index, tick, refresh.command, observer);
+            } else {
+                // A tick that refresh takes does not look at the queues.
+                let queue = core.served();
+                if !queue.is_some_and(|queue| core.issue_any(queue, tick, &EveryTick, observer)) {
+                    tick = core.after(tick, &EveryTick, refresh);
+                    continue;
+                }
+            }
+            if core.stop {
+                return;
+            }
+            tick += 1;
         }
     }
 }

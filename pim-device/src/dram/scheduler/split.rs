@@ -1,14 +1,17 @@
 //! One bus, activations in two halves, and a data clock that has to run before an access (LPDDR5).
 
+#![allow(clippy::inline_always, reason = "called for each command")]
+
 use super::Scheduler;
 use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::config::ChannelConfig;
-use crate::dram::core::{Core, Offers, Pick};
+use crate::dram::core::{Core, Pick};
 use crate::dram::edges::EveryTick;
 use crate::dram::queue::Key;
 use crate::dram::request::Observer;
+use crate::dram::times::Offset;
 use crate::timing::Parameter;
 
 /// LPDDR5.
@@ -55,26 +58,41 @@ impl Split {
     }
 
     /// The second half of the activation.
-    fn second<S: BankSet>(&mut self, core: &mut Core<S>, half: Half, tick: Tick, observer: &mut impl Observer) {
+    #[inline(always)]
+    fn second<S: BankSet, T: Offset>(
+        &mut self,
+        core: &mut Core<S, T>,
+        half: Half,
+        tick: Tick,
+        observer: &mut impl Observer,
+    ) {
         self.half = None;
         core.activated(half.key, tick, observer);
     }
 
     /// Issues an access.
-    fn access<S: BankSet>(&mut self, core: &mut Core<S>, access: &Announced, tick: Tick, observer: &mut impl Observer) {
+    #[inline(always)]
+    fn access<S: BankSet, T: Offset>(
+        &mut self,
+        core: &mut Core<S, T>,
+        access: &Announced,
+        tick: Tick,
+        observer: &mut impl Observer,
+    ) {
         let after = self.clock_after[usize::from(access.pick.command == Command::Wr)];
         self.clock_until = self.clock_until.max(tick + after);
         match access.queue {
             None => core.serve_owner(&access.pick, tick, observer),
-            Some(queue) => core.serve_hit(queue, &access.pick, tick, observer),
+            Some(queue) => core.serve_hit(queue, access.pick.bank.into(), tick, observer),
         }
     }
 
     /// An access may go at `tick`: at once while the data clock runs, else its CAS goes first, unless the second half of
     /// an activation could then come too late.
-    fn begin_access<S: BankSet>(
+    #[inline(always)]
+    fn begin_access<S: BankSet, T: Offset>(
         &mut self,
-        core: &mut Core<S>,
+        core: &mut Core<S, T>,
         access: Announced,
         tick: Tick,
         observer: &mut impl Observer,
@@ -95,16 +113,17 @@ impl Split {
     }
 
     /// Issues what was picked from a queue.
-    fn begin<S: BankSet>(
+    #[inline(always)]
+    fn begin<S: BankSet, T: Offset>(
         &mut self,
-        core: &mut Core<S>,
+        core: &mut Core<S, T>,
         queue: usize,
         pick: &Pick,
         tick: Tick,
         observer: &mut impl Observer,
     ) {
         match pick.command {
-            Command::Pre => core.precharge(pick, tick, observer),
+            Command::Pre => core.precharge(pick.bank.into(), pick.key, tick, observer),
             Command::Act1 => {
                 let key = core.half_activate(queue, pick, tick, observer);
                 self.half = Some(Half { key, deadline: tick + self.act2_within });
@@ -113,46 +132,9 @@ impl Split {
         }
     }
 
-    /// A tick between the halves of an activation. Something is issued in each: at least the second half.
-    fn between<S: BankSet>(&mut self, core: &mut Core<S>, half: Half, tick: Tick, observer: &mut impl Observer) {
-        core.go_to(tick);
-        if half.deadline <= tick {
-            self.second(core, half, tick, observer);
-            return;
-        }
-        let columns = core.may_access(tick);
-        if columns && let Some(active) = core.active(tick) {
-            self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
-            return;
-        }
-        // Something is issued in this tick anyway, so nobody asks when refresh can go.
-        let mut later = Tick::MAX;
-        if let Some(refresh) = core.refresh(tick, &EveryTick, &mut later) {
-            core.issue_refresh(refresh.index, tick, refresh.command, observer);
-            return;
-        }
-        if !core.refresh_waits() {
-            let queue = core.mode();
-            let offers = Offers {
-                columns: if columns || core.may_access(tick) { core.columns(queue, tick) } else { S::EMPTY },
-                activations: S::EMPTY,
-                precharges: core.precharges(queue, tick, &EveryTick),
-            };
-            if let Some(best) = core.pick(queue, tick, offers) {
-                match best.command {
-                    Command::Pre => core.precharge(&best, tick, observer),
-                    _ => self.begin_access(core, Announced { pick: best, queue: Some(queue) }, tick, observer),
-                }
-                return;
-            }
-        }
-        self.second(core, half, tick, observer);
-    }
-}
-
-impl<S: BankSet> Scheduler<S> for Split {
-    #[inline]
-    fn step(&mut self, core: &mut Core<S>, mut tick: Tick, horizon: Tick, observer: &mut impl Observer) {
+    #[inline(always)]
+    fn step<S: BankSet, T: Offset>(&mut self, core: &mut Core<S, T>, horizon: Tick, observer: &mut impl Observer) {
+        let mut tick = core.now + 1;
         if let Some(access) = self.announced {
             let time = core.access_ready(&access.pick).max(tick);
             core.now = time.min(horizon);
@@ -167,17 +149,11 @@ impl<S: BankSet> Scheduler<S> for Split {
             return;
         }
         loop {
-            core.go_to(tick);
-            if let Some(next) = core.is_quiet(tick, &EveryTick) {
-                tick = next;
-                if tick > horizon {
-                    core.now = horizon;
-                    return;
-                }
-                continue;
+            tick = core.first(tick, horizon, &EveryTick);
+            if tick > horizon {
+                return;
             }
-            let columns = core.may_access(tick);
-            if columns && let Some(active) = core.active(tick) {
+            if let Some(active) = core.active(tick) {
                 self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
                 return;
             }
@@ -187,21 +163,59 @@ impl<S: BankSet> Scheduler<S> for Split {
                 core.issue_refresh(refresh.index, tick, refresh.command, observer);
                 return;
             }
-            if !core.refresh_waits() {
-                let queue = core.mode();
-                let offers = Offers {
-                    columns: if columns || core.may_access(tick) { core.columns(queue, tick) } else { S::EMPTY },
-                    activations: core.activations(queue, tick),
-                    precharges: core.precharges(queue, tick, &EveryTick),
-                };
-                if let Some(best) = core.pick(queue, tick, offers) {
-                    self.begin(core, queue, &best, tick, observer);
-                    return;
-                }
+            if let Some(queue) = core.served()
+                && let Some(best) = core.pick(queue, tick, true, &EveryTick)
+            {
+                self.begin(core, queue, &best, tick, observer);
+                return;
             }
             tick = core.after(tick, &EveryTick, refresh);
-            if tick > horizon {
-                core.now = horizon;
+        }
+    }
+
+    /// A tick between the halves of an activation. Something is issued in each: at least the second half.
+    #[inline(always)]
+    fn between<S: BankSet, T: Offset>(
+        &mut self,
+        core: &mut Core<S, T>,
+        half: Half,
+        tick: Tick,
+        observer: &mut impl Observer,
+    ) {
+        core.now = tick;
+        if half.deadline <= tick {
+            self.second(core, half, tick, observer);
+            return;
+        }
+        if let Some(active) = core.active(tick) {
+            self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
+            return;
+        }
+        // Something is issued in this tick anyway, so nobody asks when refresh can go.
+        let mut later = Tick::MAX;
+        if let Some(refresh) = core.refresh(tick, &EveryTick, &mut later) {
+            core.issue_refresh(refresh.index, tick, refresh.command, observer);
+            return;
+        }
+        if let Some(queue) = core.served()
+            && let Some(best) = core.pick(queue, tick, false, &EveryTick)
+        {
+            match best.command {
+                Command::Pre => core.precharge(best.bank.into(), best.key, tick, observer),
+                _ => self.begin_access(core, Announced { pick: best, queue: Some(queue) }, tick, observer),
+            }
+            return;
+        }
+        self.second(core, half, tick, observer);
+    }
+}
+
+impl<S: BankSet, T: Offset> Scheduler<S, T> for Split {
+    #[inline]
+    fn run(&mut self, core: &mut Core<S, T>, horizon: Tick, observer: &mut impl Observer) {
+        while core.now < horizon {
+            self.step(core, horizon, observer);
+            if core.stop {
                 return;
             }
         }
