@@ -340,36 +340,33 @@ impl<S: BankSet, T: Offset> Times<S, T> {
     fn raises(&self, latencies: &mut [[T; CAPACITY]; COMMANDS]) -> Box<[Raise<T>]> {
         let mut raises = Vec::new();
         let mut add = |row: usize, latencies: Lanes<T>| {
-            if latencies.iter().any(|latency| *latency != T::NOTHING) {
+            if latencies != [T::NOTHING; LANES] {
                 raises.push(Raise { row: row as u16, latencies });
             }
         };
+        let count = self.places.len();
         let ranks = self.organisation.nodes(Level::Rank) as usize;
-        let each = self.places.len() / ranks;
-        let mut all = [T::NOTHING; LANES];
-        let touched = latencies
-            .each_ref()
-            .map(|latencies| latencies[..self.places.len()].iter().any(|latency| *latency != T::NOTHING));
-        for (command, latencies) in latencies.iter().enumerate().filter(|(command, _)| touched[*command]) {
-            all[command] = latencies[..self.places.len()].iter().min().copied().unwrap_or(T::NOTHING);
-        }
-        if !self.one_rank {
-            add(CHANNEL, all);
-        }
-        for rank in 0..ranks {
-            let mut least = [T::NOTHING; LANES];
-            for (command, latencies) in latencies.iter_mut().enumerate().filter(|(command, _)| touched[*command]) {
-                let banks = &mut latencies[rank * each..(rank + 1) * each];
-                let least = &mut least[command];
-                *least = banks.iter().min().copied().unwrap_or(T::NOTHING);
-                for latency in banks.iter_mut().filter(|latency| **latency == *least) {
-                    *latency = T::NOTHING;
+        let least = |latencies: &[T]| latencies.iter().fold(T::NEVER, |least, latency| least.min(*latency));
+        let mut of_ranks = vec![[T::NOTHING; LANES]; ranks];
+        let mut of_all = [T::NOTHING; LANES];
+        for (command, latencies) in latencies.iter_mut().enumerate() {
+            for (banks, of_rank) in latencies[..count].chunks_mut(count / ranks).zip(&mut of_ranks) {
+                let least = least(banks);
+                of_rank[command] = least;
+                for latency in banks {
+                    *latency = if *latency == least { T::NOTHING } else { *latency };
                 }
             }
+            of_all[command] = of_ranks.iter().map(|of_rank| of_rank[command]).min().unwrap_or(T::NOTHING);
+        }
+        if !self.one_rank {
+            add(CHANNEL, of_all);
+        }
+        for (rank, least) in of_ranks.into_iter().enumerate() {
             add(rank_row(rank, self.one_rank), least);
         }
-        for (command, latencies) in latencies.iter().enumerate().filter(|(command, _)| touched[*command]) {
-            let rows = latencies[..self.places.len().next_multiple_of(LANES)].as_chunks().0;
+        for (command, latencies) in latencies.iter().enumerate() {
+            let rows = latencies[..count.next_multiple_of(LANES)].as_chunks().0;
             for (row, latencies) in rows.iter().enumerate() {
                 add(command * ROWS + row, *latencies);
             }
