@@ -12,6 +12,7 @@ use crate::command::{Address, Bus, Command, CommandCounts};
 use crate::constraint::RESULTS;
 use crate::device::DeviceSpec;
 use crate::error::ProgramError;
+use crate::organisation::Level;
 use crate::program::{Program, TOKENS, Token};
 use crate::timing::Parameter;
 
@@ -35,6 +36,8 @@ pub enum ExecutionMode {
 
 /// Column commands to all banks beside MACs.
 const COLUMN: [Command; 3] = [Command::Ret, Command::RdReg, Command::WrReg];
+/// Commands to one bank.
+const ORDINARY: [Command; 4] = [Command::Act, Command::Rd, Command::Wr, Command::Pre];
 /// Moves that go over the places of a round in turn.
 const IN_TURN: [Command; 3] = [Command::MvSb, Command::MvGb, Command::MvSum];
 
@@ -130,6 +133,9 @@ pub struct Engine {
     /// Configuration: every command to all banks, then the moves of [`IN_TURN`] at each place of a round, then activate, MAC and
     /// precharge of each set.
     spots: Vec<Spot>,
+    /// Configuration: where ordinary commands of programs go, by bank and [`ORDINARY`]; resolved when they are first issued. 0 of
+    /// those that were not.
+    bank_spots: Vec<u32>,
     pub(super) device: DeviceSpec,
     /// State.
     pub(super) readiness: Readiness,
@@ -207,6 +213,7 @@ impl Engine {
             precharge: i64::from(cycles(Parameter::Rp)),
             round,
             spots,
+            bank_spots: vec![0; organisation.nodes(Level::Bank) as usize * ORDINARY.len()],
             device: device.clone(),
             readiness,
             open: 0,
@@ -444,6 +451,23 @@ impl Engine {
     /// A command to a set.
     pub(super) fn to_set(&self, what: OnSet, set: usize) -> Place {
         Place::Spot(self.set_spots(what) + set)
+    }
+
+    /// An ordinary command to one bank.
+    pub(super) fn to_bank(&mut self, command: Command, bank: u32, address: Address) -> Place {
+        let kind = ORDINARY.iter().position(|&other| other == command).unwrap_or(0);
+        let next = self.spots.len() as u32;
+        match self.bank_spots.get_mut(bank as usize * ORDINARY.len() + kind) {
+            None => Place::Bank(self.readiness.nodes(address)),
+            Some(&mut known) if known > 0 => Place::Spot(known as usize),
+            Some(unknown) => {
+                *unknown = next;
+                let nodes = self.readiness.nodes(address);
+                let spot = self.readiness.bank_spot(command, nodes);
+                self.spots.push(spot);
+                Place::Spot(next as usize)
+            }
+        }
     }
 
     /// The number of the first set's command; those of the others follow. What is not a MAC knows one set only.

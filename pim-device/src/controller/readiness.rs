@@ -59,10 +59,22 @@ pub(crate) struct Readiness {
     last: Vec<i64>,
     /// Configuration: the places that resolved commands note, in order.
     noted_places: Vec<u32>,
+    /// Configuration: the same of resolved commands to one bank, without those.
+    bank_places: Vec<u32>,
     /// Configuration: the longest rule.
     longest: i64,
     /// State: the last issue of a command that is not resolved.
     other: i64,
+    /// State: the last issue of a resolved command to one bank.
+    banks: i64,
+}
+
+impl Spot {
+    /// All places that it notes.
+    fn places(&self) -> impl Iterator<Item = u32> + '_ {
+        let shifted = self.shifts.iter().flat_map(|&(newest, window)| newest..newest + window);
+        self.notes.iter().copied().chain(shifted)
+    }
 }
 
 impl Readiness {
@@ -108,7 +120,19 @@ impl Readiness {
             }
         }
         let (last, longest) = (vec![NEVER; reach.len()], reach.iter().copied().max().unwrap_or(0));
-        Self { longest, rules, noted, histories, last, reach, organisation, noted_places: Vec::new(), other: NEVER }
+        Self {
+            longest,
+            rules,
+            noted,
+            histories,
+            last,
+            reach,
+            organisation,
+            noted_places: Vec::new(),
+            bank_places: Vec::new(),
+            other: NEVER,
+            banks: NEVER,
+        }
     }
 
     /// Where an address lies.
@@ -138,6 +162,35 @@ impl Readiness {
 
     /// Resolves a command at an address.
     pub(crate) fn spot(&mut self, command: Command, nodes: Nodes) -> Spot {
+        let spot = self.resolved(command, nodes);
+        for place in spot.places() {
+            if let Err(at) = self.noted_places.binary_search(&place) {
+                self.noted_places.insert(at, place);
+            }
+        }
+        spot
+    }
+
+    /// Resolves a command to one bank. There are many of these: what they note is looked at only after [`Self::noted_banks`].
+    pub(crate) fn bank_spot(&mut self, command: Command, nodes: Nodes) -> Spot {
+        let spot = self.resolved(command, nodes);
+        for place in spot.places() {
+            if self.noted_places.binary_search(&place).is_err()
+                && let Err(at) = self.bank_places.binary_search(&place)
+            {
+                self.bank_places.insert(at, place);
+            }
+        }
+        spot
+    }
+
+    /// A command of [`Self::bank_spot`] has been noted.
+    #[inline]
+    pub(crate) fn noted_banks(&mut self, cycle: i64) {
+        self.banks = cycle;
+    }
+
+    fn resolved(&self, command: Command, nodes: Nodes) -> Spot {
         let mut spot = Spot { rules: Vec::new(), notes: Vec::new(), shifts: Vec::new() };
         for rule in &self.rules[command.index()] {
             let history = usize::from(rule.history);
@@ -148,12 +201,6 @@ impl Readiness {
             match self.histories[usize::from(history)].window {
                 1 => spot.notes.push(newest),
                 window => spot.shifts.push((newest, window)),
-            }
-        }
-        let shifted = spot.shifts.iter().flat_map(|&(newest, window)| newest..newest + window);
-        for place in spot.notes.iter().copied().chain(shifted) {
-            if let Err(at) = self.noted_places.binary_search(&place) {
-                self.noted_places.insert(at, place);
             }
         }
         spot
@@ -221,7 +268,8 @@ impl Readiness {
     /// Visits, in the order of places, what can still hold back a command at `floor` or later: (place, cycle). False where
     /// that may be more than resolved commands have noted.
     pub(crate) fn live(&self, floor: i64, mut visit: impl FnMut(u32, i64)) -> bool {
-        for &place in &self.noted_places {
+        let banks = if self.banks + self.longest > floor { self.bank_places.as_slice() } else { &[] };
+        for &place in self.noted_places.iter().chain(banks) {
             let last = self.last[place as usize];
             if last + self.reach[place as usize] > floor {
                 visit(place, last);
@@ -232,11 +280,16 @@ impl Readiness {
 
     /// Forgets what resolved commands have noted, then takes what [`Self::live`] has visited.
     pub(crate) fn restore(&mut self, live: impl Iterator<Item = (u32, i64)>) {
-        for &place in &self.noted_places {
+        let banks = if self.banks == NEVER { &[] } else { self.bank_places.as_slice() };
+        for &place in self.noted_places.iter().chain(banks) {
             self.last[place as usize] = NEVER;
         }
+        self.banks = NEVER;
         for (place, cycle) in live {
             self.last[place as usize] = cycle;
+            if !self.bank_places.is_empty() && self.noted_places.binary_search(&place).is_err() {
+                self.banks = self.banks.max(cycle);
+            }
         }
     }
 }

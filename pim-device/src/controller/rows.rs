@@ -46,6 +46,9 @@ impl Engine {
                     self.mode_switch += self.results_of(Command::SetM) + precharge;
                 }
                 Instruction::Ordinary(command, address) => self.ordinary(cursor, command, address)?,
+                Instruction::OrdinaryInRow(command, address) => {
+                    self.ordinary(cursor, command, Address { row: self.row, ..address })?;
+                }
                 Instruction::Post(token) => self.post(token, cursor.result.max(cursor.ready)),
                 Instruction::Free(token) => self.post(token, cursor.ready),
                 Instruction::Wait(token) => match self.take(token) {
@@ -286,9 +289,10 @@ impl Engine {
 
     /// ACT, RD, WR or PRE of one bank.
     fn ordinary(&mut self, cursor: &mut Cursor<'_>, command: Command, address: Address) -> Result<(), ProgramError> {
-        let place = Place::Bank(self.readiness.nodes(address));
-        self.issue_row(cursor, command, address, place)?;
         let bank = self.device.organisation.node(Level::Bank, address);
+        let place = self.to_bank(command, bank, address);
+        self.issue_row(cursor, command, address, place)?;
+        self.readiness.noted_banks(cursor.ready);
         let bit = 1_u64.checked_shl(bank).unwrap_or(0);
         // Precharging a closed bank does nothing.
         let (fits, after) = match command {
