@@ -486,7 +486,7 @@ pub(crate) fn check_ordinary(seed: u64) {
     let program = crate::random::ordinary_program(&mut draw, &device);
     check(&device, &program);
     // And both ways of execution, before and behind another program.
-    let other = crate::random::program(&mut draw, &device, 2_000);
+    let other = crate::random::nested_program(&mut draw, &device);
     let begin = u64::from(draw.below(9_000));
     let [fast, single] = [ExecutionMode::FastForward, ExecutionMode::CommandByCommand].map(|mode| {
         let mut engine = Engine::new(&device).with_execution(mode);
