@@ -177,6 +177,17 @@ impl Program {
         &self.move_stream
     }
 
+    /// How long the BufferPE works on what the program's BPE commands bring it, in channel clocks.
+    pub fn buffer_cycles(&self, device: &DeviceSpec) -> u64 {
+        let mut cycles = 0;
+        let _ = walk(&self.move_stream, |_, instruction, times, _| {
+            if let Instruction::Buffer { operations } = instruction {
+                cycles += times * device.buffer_cycles(operations).0;
+            }
+        });
+        cycles
+    }
+
     /// Bytes that its MACs, look-ups and reads into registers take from the banks of one channel.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read

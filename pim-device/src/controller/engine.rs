@@ -454,7 +454,7 @@ impl Engine {
     }
 
     /// An ordinary command to one bank.
-    pub(super) fn to_bank(&mut self, command: Command, bank: u32, address: Address) -> Place {
+    pub(super) fn bank_place(&mut self, command: Command, bank: u32, address: Address) -> Place {
         let kind = ORDINARY.iter().position(|&other| other == command).unwrap_or(0);
         let next = self.spots.len() as u32;
         match self.bank_spots.get_mut(bank as usize * ORDINARY.len() + kind) {

@@ -290,7 +290,7 @@ impl Engine {
     /// ACT, RD, WR or PRE of one bank.
     fn ordinary(&mut self, cursor: &mut Cursor<'_>, command: Command, address: Address) -> Result<(), ProgramError> {
         let bank = self.device.organisation.node(Level::Bank, address);
-        let place = self.to_bank(command, bank, address);
+        let place = self.bank_place(command, bank, address);
         self.issue_row(cursor, command, address, place)?;
         self.readiness.noted_banks(cursor.ready);
         let bit = 1_u64.checked_shl(bank).unwrap_or(0);
