@@ -4,6 +4,10 @@
 //! begins a kernel in a known state and does nothing else meanwhile. The actor gives it a place in time and a span.
 //! [`crate::Controller`] is for channels that go from program to program.
 
+mod traffic;
+
+pub use traffic::{Served, Traffic, TrafficError};
+
 use std::collections::BTreeSet;
 
 use sim_core::{

@@ -12,18 +12,24 @@ use std::sync::Arc;
 use host_gpu::{Driver, HostJob};
 use pim_device::aim::block::{AimBlock, AimGemv, BlockShape};
 use pim_device::aim::{AimError, AimProgram, AimSpec};
+use pim_device::controller::mixed::Precedence;
+use pim_device::dram::traffic::Pattern;
 use pim_device::hbm2_pim::{Hbm2Pim, Hbm2PimError, Kernel, Operation};
 use pim_device::kernel::attention::{AttentionPart, attention_of_parts, split};
 use pim_device::kernel::gemv::{Gemv, gemv};
 use pim_device::kernel::ordinary;
-use pim_device::{AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, KernelDevice, Layout, Program, ProgramError};
+use pim_device::{
+    AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, KernelDevice, Layout, Program, Served, Traffic,
+};
 use reports::{Assumption, Memory, SystemInput, Use};
 use sim_core::{Bytes, End, Plan, Progress, Rate, Signal, Simulation, Tag, Time, Watch};
 
 use super::machine::class_name;
 use super::node::Node;
 use super::{Conduct, Outcome, SystemError, figures};
-use crate::scenario::{Execution, KernelName, KernelSplit, KernelSystem, KernelWork, Words};
+use crate::scenario::{
+    Execution, First, KernelName, KernelSplit, KernelSystem, KernelTraffic, KernelWork, TrafficPattern, Words,
+};
 use crate::threads;
 
 /// Why a device cannot run a kernel: the key that says so, and what to do.
@@ -259,18 +265,36 @@ fn attention(device: &DeviceSpec, work: &KernelWork, channels: u32) -> Result<(C
 
 impl Prepared {
     /// The kernels that the device runs at the same time: the name of their actor, the peak of its banks, and what to do.
-    fn kernels(&self, work: &KernelWork) -> Result<Vec<(String, Rate, DeviceKernel)>, SystemError> {
+    fn kernels(
+        &self,
+        (system, work, seed): (&KernelSystem, &KernelWork, u64),
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<(String, Rate, DeviceKernel)>, SystemError> {
         let tag = Tag { step: 1, layer: None };
         let named = (work.kernel.word(), tag);
         match self {
             Self::Hbm3 { device, classes, times, mode, .. } => {
-                let kernel = |(index, (count, program)): (usize, &(u32, Program))| {
+                let mut kernels = Vec::new();
+                for (index, (count, program)) in classes.iter().enumerate() {
                     let programs = vec![program; usize::try_from(*times).unwrap_or(usize::MAX)];
-                    let kernel = DeviceKernel::hbm3(device, &programs, *count, *mode, named)?;
-                    Ok((class_name(index, *count), device.channel_peak().scaled(u64::from(*count), 1), kernel))
-                };
-                let kernels: Result<_, ProgramError> = classes.iter().enumerate().map(kernel).collect();
-                Ok(kernels.map_err(SystemError::kernel)?)
+                    let name = class_name(index, *count);
+                    let kernel = match &system.traffic {
+                        None => {
+                            DeviceKernel::hbm3(device, &programs, *count, *mode, named).map_err(SystemError::kernel)?
+                        }
+                        Some(traffic) => {
+                            let channels = u64::from(device.channels_per_stack() * system.stacks);
+                            let traffic = traffic_of(traffic, channels, seed);
+                            let (kernel, [beside, alone]) =
+                                DeviceKernel::hbm3_beside(device, &programs, *count, *mode, &traffic, named)
+                                    .map_err(SystemError::kernel)?;
+                            notes.push(describe_traffic(&name, &beside, &alone));
+                            kernel
+                        }
+                    };
+                    kernels.push((name, device.channel_peak().scaled(u64::from(*count), 1), kernel));
+                }
+                Ok(kernels)
             }
             Self::Hbm2 { device, kernel } => {
                 let done = DeviceKernel::hbm2_pim(device, kernel, named).map_err(SystemError::kernel)?;
@@ -318,6 +342,36 @@ fn data_bytes(prepared: &Prepared, work: &KernelWork) -> Bytes {
     Bytes(elements.saturating_mul(2))
 }
 
+/// The part of the requests that a channel gets.
+fn traffic_of(traffic: &KernelTraffic, channels: u64, seed: u64) -> Traffic {
+    Traffic {
+        pattern: match traffic.pattern {
+            TrafficPattern::Stream => Pattern::StreamBgi,
+            TrafficPattern::StreamWrites => Pattern::StreamBgiWr,
+            TrafficPattern::StreamMix => Pattern::MixStream,
+            TrafficPattern::Random => Pattern::Random,
+            TrafficPattern::RandomMix => Pattern::MixRandom,
+            TrafficPattern::Conflict => Pattern::Conflict,
+        },
+        rate: traffic.rate.scaled(1, channels.max(1)),
+        precedence: match traffic.first {
+            First::Kernel => Precedence::Program,
+            First::Requests => Precedence::requests(),
+        },
+        seed,
+    }
+}
+
+/// What became of the requests to a channel, for people.
+fn describe_traffic(channels: &str, beside: &Served, alone: &Served) -> String {
+    let Served { requests, in_time, mean, most, longest } = beside;
+    format!(
+        "{channels}: {requests} requests came to each channel before the kernel's end and {in_time} of them were done by then. They took {mean} in the \
+         mean, 99 of 100 at most {most}, the longest {longest}; without the kernel {}, {} and {}.",
+        alone.mean, alone.most, alone.longest
+    )
+}
+
 /// What the kernel is, for people.
 fn describe(system: &KernelSystem, work: &KernelWork) -> String {
     let shape = match work.kernel {
@@ -348,7 +402,8 @@ pub fn simulate(
     progress: &mut dyn FnMut(u64, Progress),
 ) -> Result<Outcome, SystemError> {
     let prepared = Prepared::new(system, work).map_err(|refused| SystemError::kernel(refused.message))?;
-    let kernels = prepared.kernels(work)?;
+    let mut notes = Vec::new();
+    let kernels = prepared.kernels((system, work, seed), &mut notes)?;
     let mut simulation = Simulation::<Node>::new(seed);
     let end = simulation.reserve::<Driver>("end");
     let mut driver = Driver::default();
@@ -380,7 +435,6 @@ pub fn simulate(
     });
     let energy_pj: Vec<(String, f64)> =
         energies.reduce(|sum, more| sum + more).map(|sum| ("pim".to_owned(), sum)).into_iter().collect();
-    let mut notes = Vec::new();
     if energy_pj.is_empty() && stopped.is_none() {
         notes.push(format!("no source says what a command of {} costs: its energy is not counted", system.entry.name));
     }

@@ -196,6 +196,31 @@ fn are_files_the_same_on_any_number_of_threads() {
     check_same(&directory.path().join("1"), &directory.path().join("2"));
 }
 
+/// Beside requests a kernel takes as long as alone where it goes first, and longer by what it lets through between its programs.
+#[test]
+fn do_a_kernel_and_requests_wait_for_each_other() {
+    let run = crate::common::shipped("pim-traffic");
+    let latency = |name| run.system(name).report.latency();
+    let (alone, first, last) = (latency("alone"), latency("kernel-first"), latency("requests-first"));
+    // The channel's clock may be a cycle off where the kernel begins.
+    assert!(first.ps().abs_diff(alone.ps()) <= 2 * 769, "{alone} {first}");
+    // 63 times 32 random reads on two pseudo-channels, which take two cycles of the bus each at least.
+    let bus = 63 * 32 / 2 * 2 * 769;
+    assert!(last.ps() > alone.ps() + bus && last.ps() < alone.ps() + 20 * bus, "{alone} {last}");
+    let told = |name| run.system(name).report.notes.join(" ");
+    assert!(told("alone").is_empty());
+    assert!(told("kernel-first").contains(" 0 of them were done by then"), "{}", told("kernel-first"));
+    assert!(told("requests-first").contains(" 2017 of them were done by then"), "{}", told("requests-first"));
+    // What requests cost is in the energy.
+    assert!(run.system("kernel-first").report.energy_pj[0].1 > run.system("alone").report.energy_pj[0].1);
+}
+
+#[test]
+fn is_traffic_to_a_device_without_a_model_of_it_refused() {
+    let wanted = &["k.toml:8", "`hbm2-pim` has no model of ordinary requests", "an HBM3 device"];
+    check_refused("kernel = \"relu\"\nelements = 1024", "\"hbm2-pim\"\ntraffic = { rate = \"1 GB/s\" }", wanted);
+}
+
 #[track_caller]
 fn check_refused(workload: &str, device: &str, wanted: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
