@@ -19,12 +19,13 @@ use pim_device::kernel::attention::{AttentionPart, attention_of_parts, split};
 use pim_device::kernel::gemv::{Gemv, gemv};
 use pim_device::kernel::ordinary;
 use pim_device::{
-    AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, KernelDevice, Layout, Program, Served, Traffic,
+    AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, Issued, KernelDevice, Layout, Program, Served, Traffic,
 };
+use reports::commands::{CommandRow, Commands};
 use reports::{Assumption, Memory, SystemInput, Use};
-use sim_core::{Bytes, End, Plan, Progress, Rate, Signal, Simulation, Tag, Time, Watch};
+use sim_core::{ActorId, Bytes, Cycles, End, Plan, Progress, Rate, Signal, Simulation, SpanId, Tag, Time, Watch};
 
-use super::machine::class_name;
+use super::machine::{MOST_COMMANDS, class_name, place};
 use super::node::Node;
 use super::{Conduct, Outcome, SystemError, figures};
 use crate::scenario::{
@@ -268,6 +269,7 @@ impl Prepared {
     fn kernels(
         &self,
         (system, work, seed): (&KernelSystem, &KernelWork, u64),
+        kept: bool,
         notes: &mut Vec<String>,
     ) -> Result<Vec<(String, Rate, DeviceKernel)>, SystemError> {
         let tag = Tag { step: 1, layer: None };
@@ -279,14 +281,13 @@ impl Prepared {
                     let programs = vec![program; usize::try_from(*times).unwrap_or(usize::MAX)];
                     let name = class_name(index, *count);
                     let kernel = match &system.traffic {
-                        None => {
-                            DeviceKernel::hbm3(device, &programs, *count, *mode, named).map_err(SystemError::kernel)?
-                        }
+                        None => DeviceKernel::hbm3(device, &programs, *count, (*mode, kept), named)
+                            .map_err(SystemError::kernel)?,
                         Some(traffic) => {
                             let channels = u64::from(device.channels_per_stack() * system.stacks);
                             let traffic = traffic_of(traffic, channels, seed);
                             let (kernel, [beside, alone]) =
-                                DeviceKernel::hbm3_beside(device, &programs, *count, *mode, &traffic, named)
+                                DeviceKernel::hbm3_beside(device, &programs, *count, (*mode, kept), &traffic, named)
                                     .map_err(SystemError::kernel)?;
                             notes.push(describe_traffic(&name, &beside, &alone));
                             kernel
@@ -372,6 +373,25 @@ fn describe_traffic(channels: &str, beside: &Served, alone: &Served) -> String {
     )
 }
 
+/// The commands of the kernels up to `end`. Each is the one job of its actor.
+fn rows(device: &DeviceSpec, traced: Vec<(ActorId, Vec<Issued>)>, end: Time) -> Commands {
+    let mut all = Commands::default();
+    for (actor, issued) in traced {
+        let room = MOST_COMMANDS.saturating_sub(all.rows.len());
+        all.left_out += issued.len().saturating_sub(room) as u64;
+        let span = SpanId { actor, number: 0 };
+        let rows = issued.into_iter().take(room).map(|issued| CommandRow {
+            span,
+            cycle: issued.cycle,
+            at: device.timing.clock.edge(Cycles(issued.cycle)),
+            command: issued.command.mnemonic(),
+            place: place(issued),
+        });
+        all.rows.extend(rows.filter(|row| row.at <= end));
+    }
+    all
+}
+
 /// What the kernel is, for people.
 fn describe(system: &KernelSystem, work: &KernelWork) -> String {
     let shape = match work.kernel {
@@ -403,15 +423,17 @@ pub fn simulate(
 ) -> Result<Outcome, SystemError> {
     let prepared = Prepared::new(system, work).map_err(|refused| SystemError::kernel(refused.message))?;
     let mut notes = Vec::new();
-    let kernels = prepared.kernels((system, work, seed), &mut notes)?;
+    let kernels = prepared.kernels((system, work, seed), conduct.commands, &mut notes)?;
     let mut simulation = Simulation::<Node>::new(seed);
     let end = simulation.reserve::<Driver>("end");
     let mut driver = Driver::default();
     let token = HostJob { kind: "token", tag: Tag { step: 1, layer: None }, duration: Time::ZERO };
     let token = driver.board_mut().add(token);
     let tasks = kernels.len() as u64 + 1;
-    for (name, peak, kernel) in kernels {
+    let mut traced: Vec<(ActorId, Vec<Issued>)> = Vec::new();
+    for (name, peak, mut kernel) in kernels {
         let key = simulation.reserve::<KernelDevice>(name);
+        traced.push((key.id(), std::mem::take(&mut kernel.issued)));
         let mut device = KernelDevice::new(peak);
         let task = device.board_mut().add(kernel);
         device.board_mut().expect(task);
@@ -443,6 +465,11 @@ pub fn simulate(
         _ => None,
     });
     tracing::debug!(?commands, "kernel done");
+    let last = stopped.map_or(Time::MAX, |(at, _)| at);
+    let commands = match &prepared {
+        Prepared::Hbm3 { device, .. } => rows(device, traced, last),
+        Prepared::Hbm2 { .. } | Prepared::Aim { .. } => Commands::default(),
+    };
     let names = simulation.names().to_vec();
     let events = simulation.events();
     let spans = simulation.take_spans();
@@ -456,6 +483,7 @@ pub fn simulate(
         kernel: Some(describe(system, work)),
         actors: names,
         spans: spans.into_sorted(),
+        commands,
         open,
         stopped: stopped.map(|(at, _)| at),
         meters,

@@ -215,6 +215,31 @@ fn do_a_kernel_and_requests_wait_for_each_other() {
     assert!(run.system("kernel-first").report.energy_pj[0].1 > run.system("alone").report.energy_pj[0].1);
 }
 
+/// Commands of a kernel and of requests beside it, one by one: the same run, and each command has its place.
+#[test]
+fn are_the_commands_of_kernels_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let device = "\"hbm3-pim-bank\"\ntraffic = { rate = \"50 GB/s\", first = \"requests\" }";
+    let workload = "kernel = \"gemv\"\noutputs = 512\ninputs = 512\nbatch = 4";
+    std::fs::write(directory.path().join("k.toml"), text(workload, device)).unwrap();
+    for (out, more) in [("plain", None), ("commands", Some("--trace-commands"))] {
+        let arguments = ["run", "k.toml", "-q", "--out", out].into_iter().chain(more).collect::<Vec<_>>();
+        let output = pimscope(directory.path(), &arguments, None);
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let read = |file: &str| std::fs::read_to_string(directory.path().join(file)).unwrap();
+    assert_eq!(read("plain/summary.json"), read("commands/summary.json"));
+    assert_eq!(read("plain/spans.csv"), read("commands/spans.csv"));
+    let commands = read("commands/commands.csv");
+    let of = |name: &str| commands.lines().filter(|line| line.contains(name)).count();
+    // 512 x 512 over 16 channels is 32 rows of 1 KiB in each, 16 MACs of 64 banks, four times.
+    assert_eq!((of(",MACAB,"), of(",SETM,")), (4 * 16, 4 * 2));
+    assert!(of(",RD,") > 10 && of(",ACT,") > 10);
+    let cycles: Vec<u64> =
+        commands.lines().skip(1).map(|line| line.split(',').nth(5).unwrap().parse().unwrap()).collect();
+    assert!(cycles.is_sorted());
+}
+
 #[test]
 fn is_traffic_to_a_device_without_a_model_of_it_refused() {
     let wanted = &["k.toml:8", "`hbm2-pim` has no model of ordinary requests", "an HBM3 device"];

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use sim_core::{Cycles, Rate, Tag, Time};
 
 use super::DeviceKernel;
-use crate::command::Command;
-use crate::controller::engine::ExecutionMode;
+use crate::command::{Command, CommandCounts};
+use crate::controller::engine::{ExecutionMode, Issued};
 use crate::controller::mixed::{Done, MixedChannel, Precedence};
 use crate::device::DeviceSpec;
 use crate::dram::traffic::{Dimensions, Generator, Pattern};
@@ -66,12 +66,12 @@ impl DeviceKernel {
         device: &DeviceSpec,
         programs: &[&Program],
         copies: u32,
-        mode: ExecutionMode,
+        (mode, kept): (ExecutionMode, bool),
         traffic: &Traffic,
         (kind, tag): (&'static str, Tag),
     ) -> Result<(Self, [Served; 2]), TrafficError> {
-        let beside = run(device, programs, mode, traffic, None)?;
-        let alone = run(device, &[], mode, traffic, Some(beside.served.requests))?;
+        let beside = run(device, programs, (mode, kept), traffic, None)?;
+        let alone = run(device, &[], (mode, false), traffic, Some(beside.served.requests))?;
         let (clock, copies) = (device.timing.clock, u64::from(copies));
         let commands = beside.commands.times(copies);
         let duration = clock.edge(Cycles(beside.end));
@@ -89,6 +89,7 @@ impl DeviceKernel {
             operations: operations * copies,
             energy: Some(energy::energy(device, &commands).pj()),
             commands,
+            issued: beside.issued,
         };
         Ok((kernel, [beside.served, alone.served]))
     }
@@ -98,7 +99,8 @@ impl DeviceKernel {
 struct Run {
     end: u64,
     switches: u64,
-    commands: crate::command::CommandCounts,
+    commands: CommandCounts,
+    issued: Vec<Issued>,
     served: Served,
 }
 
@@ -130,11 +132,14 @@ impl Told {
 fn run(
     device: &DeviceSpec,
     programs: &[&Program],
-    mode: ExecutionMode,
+    (mode, kept): (ExecutionMode, bool),
     traffic: &Traffic,
     requests: Option<u64>,
 ) -> Result<Run, TrafficError> {
     let mut channel = MixedChannel::new(device, Queues::default(), traffic.precedence)?.with_execution(mode);
+    if kept {
+        channel.record();
+    }
     for (tag, program) in (0_u64..).zip(programs) {
         channel.submit(Arc::new((*program).clone()), tag);
     }
@@ -180,6 +185,7 @@ fn run(
         end: told.end.saturating_sub(1),
         switches: told.switches,
         commands: channel.command_counts(),
+        issued: if kept { channel.take_trace() } else { Vec::new() },
         served: Served {
             requests: count,
             in_time: told.requests.iter().filter(|(_, done)| *done <= told.end).count() as u64,

@@ -16,12 +16,12 @@ fn beside(device: &DeviceSpec, times: usize, rate: u64, precedence: Precedence) 
     let program = product(device);
     let traffic = Traffic { pattern: Pattern::Random, rate: Rate(rate), precedence, seed: 7 };
     let mode = ExecutionMode::FastForward;
-    DeviceKernel::hbm3_beside(device, &vec![&program; times], 16, mode, &traffic, NAMED).unwrap()
+    DeviceKernel::hbm3_beside(device, &vec![&program; times], 16, (mode, false), &traffic, NAMED).unwrap()
 }
 
 fn alone(device: &DeviceSpec, times: usize) -> DeviceKernel {
     let program = product(device);
-    DeviceKernel::hbm3(device, &vec![&program; times], 16, ExecutionMode::FastForward, NAMED).unwrap()
+    DeviceKernel::hbm3(device, &vec![&program; times], 16, (ExecutionMode::FastForward, false), NAMED).unwrap()
 }
 
 #[test]
@@ -65,4 +65,24 @@ fn more_than_the_channel_can_serve_waits_longer_and_longer() {
     let (_, [_, fast]) = beside(&device, 20, 10_000_000_000, Precedence::Program);
     let (_, [_, flooded]) = beside(&device, 20, 100_000_000_000, Precedence::Program);
     assert!(flooded.longest.ps() > 20 * fast.longest.ps(), "{flooded:?} {fast:?}");
+}
+
+/// The commands of both are kept, and are as many as are counted.
+#[test]
+fn commands_of_both_are_kept() {
+    let device = DeviceSpec::hbm3_pim_bank();
+    let program = product(&device);
+    let traffic =
+        Traffic { pattern: Pattern::MixRandom, rate: Rate(1_000_000_000), precedence: Precedence::requests(), seed: 7 };
+    let of = |kept| {
+        let mode = (ExecutionMode::FastForward, kept);
+        DeviceKernel::hbm3_beside(&device, &[&program; 4], 1, mode, &traffic, NAMED).unwrap().0
+    };
+    let (kept, plain) = (of(true), of(false));
+    assert!(plain.issued.is_empty());
+    assert_eq!(DeviceKernel { issued: Vec::new(), ..kept.clone() }, plain);
+    for command in [Command::Rd, Command::Wr, Command::Act, Command::MacAb, Command::ActAb] {
+        let issued = kept.issued.iter().filter(|issued| issued.command == command).count() as u64;
+        assert!(issued > 0 && issued == kept.commands[command], "{command}");
+    }
 }
