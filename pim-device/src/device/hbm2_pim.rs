@@ -122,9 +122,6 @@ const ORGANISATION: Organisation = Organisation {
     granule: 32,
 };
 
-/// The commands that its controller sends.
-pub(crate) const COMMANDS: &[Command] = &[Act, Pre, Rd, Wr, RefAb];
-
 /// The timing constraints, the same in every mode: in the all-bank modes the controller works with banks 0 and 1 only,
 /// which are of one bank group. tRTPL is not below tCCDL, so that a precharge may follow a read after
 /// burst + max(tRTPL, tCCDL) - tCCDL = burst + tRTPL - tCCDL.

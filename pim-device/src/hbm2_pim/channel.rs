@@ -4,17 +4,14 @@
 //! else an activation, else a precharge of a row that the first group of requests does not want. The loop goes from one
 //! cycle in which a decision can change to the next; in between nothing can be issued.
 
-use std::sync::Arc;
-
 use super::error::Hbm2PimError;
 use super::mode::{Mode, ModeState};
 use super::queue::{Candidate, Queue};
 use super::request::{Payload, Request, Requests};
+use super::times::{ACT, KINDS, PRE, RD, Times, WR};
 use crate::command::{Command, CommandCounts};
 use crate::constraint::Constraint;
-use crate::device::hbm2_pim::{COMMANDS, Hbm2Pim};
-use crate::dram::{CommandBus, Place, RuleTable, Spot, TimingState};
-use crate::organisation::{Level, Organisation};
+use crate::device::hbm2_pim::Hbm2Pim;
 use crate::timing::Parameter;
 
 /// A command that was issued.
@@ -70,9 +67,7 @@ pub struct Channel {
     /// Cycles that are over.
     now: u64,
     /// When each rank allows what.
-    timing: Vec<TimingState>,
-    /// Where that stands, the same for every rank.
-    lines: Arc<Lines>,
+    times: Vec<Times>,
     /// What open banks of the other ranks wait for.
     between_ranks: Vec<BetweenRanks>,
     queues: Vec<Queue>,
@@ -86,63 +81,6 @@ pub struct Channel {
     write_done: u64,
     /// Statistics.
     counts: CommandCounts,
-}
-
-/// Commands to a bank, by number.
-const KINDS: [Command; 4] = [Command::Act, Command::Pre, Command::Rd, Command::Wr];
-const ACT: usize = 0;
-const PRE: usize = 1;
-const RD: usize = 2;
-const WR: usize = 3;
-
-/// Configuration: what the commands to a rank wait for and move, looked up.
-#[derive(Debug)]
-struct Lines {
-    banks: Vec<BankLine>,
-    /// What holds back a command in the whole rank.
-    wide: [Spot; KINDS.len()],
-    /// The rank as a whole.
-    rank: Place,
-}
-
-/// Entries of the timing state, and by how much a command moves them.
-type Moves = Option<Box<[(u32, u32)]>>;
-
-/// The same of one bank.
-#[derive(Debug)]
-struct BankLine {
-    place: Place,
-    /// All that holds it back, and what does down to its bank group.
-    ready: [Spot; KINDS.len()],
-    group: [Spot; KINDS.len()],
-    /// What it holds back; nothing where the table has to be asked.
-    moves: [Moves; KINDS.len()],
-    /// A bit for each bank of its bank group.
-    neighbours: u32,
-}
-
-impl Lines {
-    fn new(timing: &TimingState, organisation: &Organisation) -> Self {
-        let rules = timing.rules();
-        let banks_per_group = organisation.banks.max(1) as usize;
-        let bank_group = (1 << organisation.banks) - 1;
-        let rank = rules.node(Level::Rank, 0);
-        let line = |bank: u32| {
-            let place = rules.node(Level::Bank, bank);
-            BankLine {
-                ready: KINDS.map(|command| timing.spot(command, &place, Level::Bank)),
-                group: KINDS.map(|command| timing.spot(command, &place, Level::BankGroup)),
-                moves: KINDS.map(|command| timing.moves(command, &place).map(Vec::into_boxed_slice)),
-                neighbours: bank_group << (bank as usize / banks_per_group * banks_per_group),
-                place,
-            }
-        };
-        Self {
-            banks: (0..organisation.nodes(Level::Bank)).map(line).collect(),
-            wide: KINDS.map(|command| timing.spot(command, &rank, Level::Rank)),
-            rank,
-        }
-    }
 }
 
 /// A line of the constraint table between ranks, resolved.
@@ -198,14 +136,10 @@ impl Channel {
         let organisation = &device.organisation;
         let ranks = organisation.ranks.max(1);
         let queue = Queue::new(organisation.banks_per_rank(), device.command_queue);
-        let bus = CommandBus { lengths: &[], two_buses: false };
         let cycles = |parameter| device.timing.get(parameter);
         let (siblings, own): (Vec<Constraint>, Vec<Constraint>) =
             device.constraints.iter().partition(|line| line.sibling);
-        let rank = Organisation { ranks: 1, ..*organisation };
-        let rules = RuleTable::new(&rank, &own, COMMANDS, bus, cycles);
-        let timing = TimingState::new(rules);
-        let lines = Arc::new(Lines::new(&timing, &rank));
+        let times = Times::new(organisation, &own, cycles);
         let between_ranks = siblings
             .iter()
             .map(|line| BetweenRanks {
@@ -218,8 +152,7 @@ impl Channel {
         let stagger = interval / u64::from(ranks);
         Self {
             now: 0,
-            timing: vec![timing; ranks as usize],
-            lines,
+            times: vec![times; ranks as usize],
             between_ranks,
             queues: vec![queue; ranks as usize],
             modes: vec![ModeState::default(); ranks as usize],
@@ -329,54 +262,21 @@ impl Channel {
         if self.refresh.wanted.is_some() {
             return soon;
         }
-        if let Some((kind, rank, bank)) = self.sole() {
-            return self.ready_at(kind, rank, bank).max(soon);
-        }
         let mut next = NEVER;
-        for (queue, timing) in self.queues.iter().zip(&self.timing) {
-            let any = queue.readable | queue.writable | queue.activable;
+        for (queue, times) in self.queues.iter().zip(&self.times) {
             if queue.open & !queue.wanted != 0 {
                 return soon;
             }
-            if any == 0 {
-                continue;
-            }
-            for (banks, kind) in [(queue.readable, RD), (queue.writable, WR), (queue.activable, ACT)] {
+            for (kind, banks) in [(RD, queue.offering(false)), (WR, queue.offering(true)), (ACT, queue.activable)] {
                 if banks != 0 {
-                    next = next.min(timing.ready_at_spot(&self.lines.wide[kind]));
+                    // In the all-bank modes there is mostly one.
+                    let one = banks.is_power_of_two();
+                    let ready = if one { times.ready(kind, banks.trailing_zeros() as usize) } else { times.wide(kind) };
+                    next = next.min(ready);
                 }
             }
         }
         next.max(soon)
-    }
-
-    /// The command, rank and bank of all that can be issued but a refresh, where that is one column command of one bank:
-    /// most of the time in the all-bank modes.
-    #[inline]
-    fn sole(&self) -> Option<(usize, usize, usize)> {
-        let mut found = None;
-        for (rank, queue) in self.queues.iter().enumerate() {
-            let columns = queue.readable | queue.writable;
-            if queue.activable | queue.open & !queue.wanted != 0 {
-                return None;
-            }
-            if columns == 0 {
-                continue;
-            }
-            let one_kind = queue.readable == 0 || queue.writable == 0;
-            if found.is_some() || !one_kind || !columns.is_power_of_two() {
-                return None;
-            }
-            let kind = if queue.readable == 0 { WR } else { RD };
-            found = Some((kind, rank, columns.trailing_zeros() as usize));
-        }
-        found
-    }
-
-    /// The first cycle for a command to a bank.
-    #[inline]
-    fn ready_at(&self, kind: usize, rank: usize, bank: usize) -> u64 {
-        self.timing[rank].ready_at_spot(&self.lines.banks[bank].ready[kind])
     }
 
     #[inline]
@@ -389,31 +289,24 @@ impl Channel {
                 return Decision::Refresh;
             }
             for bank in bits(open) {
-                let ready = self.ready_at(PRE, rank, bank);
+                let ready = self.times[rank].ready(PRE, bank);
                 if ready <= now {
                     return Decision::Precharge { rank, bank, unwanted: false };
                 }
                 wait = wait.min(ready);
             }
-        } else if let Some((kind, rank, bank)) = self.sole() {
-            let ready = self.ready_at(kind, rank, bank);
-            return if ready <= now {
-                Decision::Column { rank, slot: self.queues[rank].column_of(kind == RD, bank) }
-            } else {
-                Decision::Wait(ready)
-            };
         }
         let ranks = self.queues.len();
         let mut rank = self.current;
         for _ in 0..ranks {
             let queue = &self.queues[rank];
-            let column = match (queue.readable, queue.writable) {
+            let column = match (queue.offering(false), queue.offering(true)) {
                 (0, 0) => None,
-                (banks, 0) => self.oldest_column(RD, rank, banks, &mut wait),
-                (0, banks) => self.oldest_column(WR, rank, banks, &mut wait),
-                (reads, writes) => {
-                    let read = self.oldest_column(RD, rank, reads, &mut wait);
-                    let write = self.oldest_column(WR, rank, writes, &mut wait);
+                (_, 0) => self.oldest_column(RD, rank, &mut wait),
+                (0, _) => self.oldest_column(WR, rank, &mut wait),
+                _ => {
+                    let read = self.oldest_column(RD, rank, &mut wait);
+                    let write = self.oldest_column(WR, rank, &mut wait);
                     read.into_iter().chain(write).min_by_key(|candidate| candidate.arrival)
                 }
             };
@@ -433,34 +326,23 @@ impl Channel {
         }
     }
 
-    /// The oldest request of some banks that this column command can serve now.
+    /// The oldest request that this column command can serve now.
     #[inline]
-    fn oldest_column(&self, kind: usize, rank: usize, mut banks: u32, wait: &mut u64) -> Option<Candidate> {
-        let (queue, timing, lines) = (&self.queues[rank], &self.timing[rank], &*self.lines);
-        // Where all are of one bank group, what the bank group says counts; else the rank's word is a lower bound.
-        let first = &lines.banks[banks.trailing_zeros() as usize];
-        let spot = if banks & !first.neighbours == 0 { &first.group[kind] } else { &lines.wide[kind] };
-        let earliest = timing.ready_at_spot(spot);
-        if earliest > self.now {
-            *wait = earliest.min(*wait);
+    fn oldest_column(&self, kind: usize, rank: usize, wait: &mut u64) -> Option<Candidate> {
+        let (queue, times, write) = (&self.queues[rank], &self.times[rank], kind == WR);
+        let wide = times.wide(kind);
+        if wide > self.now {
+            *wait = wide.min(*wait);
             return None;
         }
-        let mut after = None;
-        while let Some(candidate) = queue.next_column(kind == RD, banks, after) {
-            let line = &lines.banks[candidate.bank];
-            let earliest = timing.ready_at_spot(&line.ready[kind]);
-            if earliest <= self.now {
+        let mut offer = queue.oldest_offer(write);
+        while let Some(candidate) = offer {
+            let ready = times.narrow(kind, candidate.bank);
+            if ready <= self.now {
                 return Some(candidate);
             }
-            let group = timing.ready_at_spot(&line.group[kind]);
-            if group > self.now {
-                *wait = group.min(*wait);
-                banks &= !line.neighbours;
-            } else {
-                *wait = earliest.min(*wait);
-                banks &= !(1 << candidate.bank);
-            }
-            after = Some(candidate);
+            *wait = ready.min(*wait);
+            offer = queue.younger_offer(write, candidate);
         }
         None
     }
@@ -476,9 +358,10 @@ impl Channel {
         if banks == 0 {
             return None;
         }
-        let earliest = self.timing[rank].ready_at_spot(&self.lines.wide[ACT]);
-        if earliest > self.now {
-            *wait = earliest.min(*wait);
+        let times = &self.times[rank];
+        let wide = times.wide(ACT);
+        if wide > self.now {
+            *wait = wide.min(*wait);
             return None;
         }
         let mut oldest: Option<Candidate> = None;
@@ -487,7 +370,7 @@ impl Channel {
             if oldest.is_some_and(|oldest| oldest.arrival < candidate.arrival) {
                 continue;
             }
-            let ready = self.ready_at(ACT, rank, bank);
+            let ready = times.ready(ACT, bank);
             if ready <= self.now {
                 oldest = Some(candidate);
             } else {
@@ -505,9 +388,9 @@ impl Channel {
                 continue;
             }
             for line in self.between_ranks.iter().filter(|line| line.preceding.contains(&command)) {
-                for bank in bits(queue.open) {
-                    for following in line.following {
-                        self.timing[other].hold(Level::Bank, bank as u32, *following, self.now + line.cycles);
+                for (kind, _) in KINDS.iter().enumerate().filter(|(_, kind)| line.following.contains(kind)) {
+                    for bank in bits(queue.open) {
+                        self.times[other].hold(kind, bank, self.now + line.cycles);
                     }
                 }
             }
@@ -525,7 +408,7 @@ impl Channel {
             }
             let turn = queue.banks() * ranks;
             for bank in bits(unwanted) {
-                let ready = self.ready_at(PRE, rank, bank);
+                let ready = self.times[rank].ready(PRE, bank);
                 if ready > self.now {
                     *wait = ready.min(*wait);
                     continue;
@@ -539,16 +422,6 @@ impl Channel {
         nearest.map(|(_, rank, bank)| (rank, bank))
     }
 
-    /// A command to a bank holds back others.
-    #[inline]
-    fn move_timing(&mut self, kind: usize, rank: usize, bank: usize) {
-        let line = &self.lines.banks[bank];
-        match &line.moves[kind] {
-            Some(moves) => self.timing[rank].issue_moves(moves, self.now),
-            None => self.timing[rank].issue(KINDS[kind], &line.place, self.now),
-        }
-    }
-
     #[inline]
     fn issue(&mut self, decision: Decision, requests: &Requests) -> Issued {
         let now = self.now;
@@ -557,7 +430,7 @@ impl Channel {
                 self.current = rank;
                 let request = self.queues[rank].take(slot);
                 let command = if request.write { Command::Wr } else { Command::Rd };
-                self.move_timing(if request.write { WR } else { RD }, rank, usize::from(request.bank));
+                self.times[rank].issue(if request.write { WR } else { RD }, usize::from(request.bank), now);
                 self.delay_other_ranks(command, rank);
                 (command, rank, request.bank, request.row, Some(request))
             }
@@ -566,7 +439,7 @@ impl Channel {
                 let request = self.queues[rank].request(slot);
                 let bank = usize::from(request.bank);
                 self.queues[rank].open_row(bank, request.row);
-                self.move_timing(ACT, rank, bank);
+                self.times[rank].issue(ACT, bank, now);
                 (Command::Act, rank, request.bank, request.row, Some(request))
             }
             Decision::Precharge { rank, bank, unwanted } => {
@@ -574,13 +447,13 @@ impl Channel {
                     self.last_precharge = bank * self.queues.len() + rank;
                 }
                 let row = self.queues[rank].close_row(bank);
-                self.move_timing(PRE, rank, bank);
+                self.times[rank].issue(PRE, bank, now);
                 (Command::Pre, rank, bank as u8, row, None)
             }
             // `Wait` is not issued.
             Decision::Refresh | Decision::Wait(_) => {
                 let rank = self.refresh.wanted.take().unwrap_or_default();
-                self.timing[rank].issue(Command::RefAb, &self.lines.rank, now);
+                self.times[rank].refresh(now);
                 (Command::RefAb, rank, 0, 0, None)
             }
         };

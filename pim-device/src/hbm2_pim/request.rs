@@ -216,11 +216,14 @@ impl Requests {
     pub fn iter<'l>(&'l self, organisation: &Organisation) -> Iter<'l> {
         Iter {
             runs: &self.runs,
-            run: 0,
-            done: 0,
+            next: 0,
+            left: 0,
+            linear: false,
+            bank: 0,
+            row: 0,
+            column: 0,
             columns: u64::from(organisation.columns.max(1)),
-            banks: u64::from(organisation.banks.max(1)),
-            bank_groups: u64::from(organisation.bank_groups.max(1)),
+            banks: u64::from(organisation.banks_per_rank().max(1)),
         }
     }
 }
@@ -229,41 +232,71 @@ impl Requests {
 #[derive(Clone, Debug)]
 pub struct Iter<'l> {
     runs: &'l [Run],
-    run: usize,
-    done: u64,
+    /// The run after the one at hand.
+    next: usize,
+    /// Requests of the run at hand that are left, and where the next one goes.
+    left: u64,
+    linear: bool,
+    bank: u64,
+    row: u64,
+    column: u64,
     columns: u64,
+    /// Of a rank.
     banks: u64,
-    bank_groups: u64,
+}
+
+impl Iter<'_> {
+    /// The next run with requests; `None` at the end.
+    fn begin(&mut self) -> Option<()> {
+        while self.left == 0 {
+            let run = self.runs.get(self.next)?;
+            self.next += 1;
+            self.left = run.count;
+            self.linear = matches!(run.place, Place::Linear(_));
+            let (bank, row, column) = match run.place {
+                Place::Columns { bank, row, column } => (bank.into(), row.into(), column),
+                // Banks by number are bank, then bank group.
+                Place::Linear(first) => (first % self.banks, 0, first / self.banks),
+            };
+            self.bank = bank;
+            self.row = row + column / self.columns;
+            self.column = column % self.columns;
+        }
+        Some(())
+    }
 }
 
 impl Iterator for Iter<'_> {
     type Item = Request;
 
+    #[inline]
     fn next(&mut self) -> Option<Request> {
-        let run = self.runs.get(self.run)?;
-        let index = self.done;
-        let number = self.run as u32;
-        let last = index + 1 == run.count;
-        if last {
-            self.run += 1;
-            self.done = 0;
-        } else {
-            self.done += 1;
+        if self.left == 0 {
+            self.begin()?;
         }
-        let (bank, row, column) = match run.place {
-            Place::Columns { bank, row, column } => {
-                let column = column + index;
-                (bank, row + (column / self.columns) as u16, (column % self.columns) as u8)
-            }
-            Place::Linear(first) => {
-                let burst = first + index;
-                let (bank, rest) = (burst % self.banks, burst / self.banks);
-                let (bank_group, rest) = (rest % self.bank_groups, rest / self.bank_groups);
-                let bank = (bank_group * self.banks + bank) as u8;
-                (bank, (rest / self.columns) as u16, (rest % self.columns) as u8)
-            }
+        let number = self.next - 1;
+        let run = &self.runs[number];
+        self.left -= 1;
+        let request = Request {
+            rank: run.rank,
+            bank: self.bank as u8,
+            row: self.row as u16,
+            column: self.column as u8,
+            write: run.write,
+            barrier: run.barrier && self.left == 0,
+            run: number as u32,
         };
-        let barrier = last && run.barrier;
-        Some(Request { rank: run.rank, bank, row, column, write: run.write, barrier, run: number })
+        if self.linear {
+            self.bank += 1;
+            if self.bank < self.banks {
+                return Some(request);
+            }
+            self.bank = 0;
+        }
+        self.column += 1;
+        if self.column == self.columns {
+            (self.column, self.row) = (0, self.row + 1);
+        }
+        Some(request)
     }
 }
