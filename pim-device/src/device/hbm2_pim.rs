@@ -5,7 +5,6 @@
 
 use sim_core::{ClockDomain, Cycles, Rate};
 
-use crate::command::Command;
 use crate::command::Command::{Act, Pre, Rd, RefAb, Wr};
 use crate::constraint::{Constraint, at, sum};
 use crate::organisation::Level::{Bank, BankGroup, Rank};

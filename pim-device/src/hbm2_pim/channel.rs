@@ -7,7 +7,7 @@
 use super::error::Hbm2PimError;
 use super::mode::{Mode, ModeState};
 use super::queue::{Candidate, Queue};
-use super::request::{Payload, Request, Requests};
+use super::request::{Iter, Payload, Request, Requests};
 use super::times::{ACT, KINDS, PRE, RD, Times, WR};
 use crate::command::{Command, CommandCounts};
 use crate::constraint::Constraint;
@@ -103,6 +103,20 @@ struct Refresh {
     wanted: Option<usize>,
 }
 
+/// How far a list of requests has come.
+#[derive(Clone, Debug)]
+struct Progress<'r> {
+    arriving: Iter<'r>,
+    /// The next one to arrive.
+    arrival: Option<Request>,
+    /// Requests that have not been served.
+    outstanding: u64,
+    /// The cycle after the one in which all that were served are complete.
+    end: u64,
+    /// When the last one was served.
+    served: u64,
+}
+
 /// No cycle.
 const NEVER: u64 = u64::MAX;
 /// Cycles without a request served after which none ever will be: 32 refresh intervals of 3,900 cycles. Assumption: a
@@ -188,26 +202,22 @@ impl Channel {
     ) -> Result<u64, Hbm2PimError> {
         requests.check(device)?;
         let (reads, writes) = requests.totals();
-        let mut outstanding = reads + writes;
-        let mut end = self.now;
         let mut arriving = requests.iter(&device.organisation);
-        let mut arrival = arriving.next();
-        let mut served = self.now;
-        while outstanding > 0 || self.now < end {
+        let arrival = arriving.next();
+        let mut progress = Progress { arriving, arrival, outstanding: reads + writes, end: self.now, served: self.now };
+        while progress.outstanding > 0 || self.now < progress.end {
+            self.stream(requests, &mut progress, observer)?;
             let (mut next, command) = self.cycle(requests, observer)?;
             if let Some(Command::Rd | Command::Wr) = command {
-                let latency = if command == Some(Command::Rd) { self.read_done } else { self.write_done };
-                end = end.max(self.now + latency + 1);
-                outstanding -= 1;
-                served = self.now;
+                self.note_served(command == Some(Command::Wr), &mut progress);
             }
             // What arrives now is looked at in the next cycle, if it can be served or have a row opened.
-            if let Some(request) = arrival {
+            if let Some(request) = progress.arrival {
                 let queue = &mut self.queues[usize::from(request.rank)];
                 if !queue.is_full() {
                     let changed = queue.push(request);
-                    arrival = arriving.next();
-                    let more = arrival.is_some_and(|next| !self.queues[usize::from(next.rank)].is_full());
+                    progress.arrival = progress.arriving.next();
+                    let more = progress.arrival.is_some_and(|next| !self.queues[usize::from(next.rank)].is_full());
                     if changed || more || next == NEVER {
                         next = self.now + 1;
                     }
@@ -215,13 +225,98 @@ impl Channel {
             }
             // Rows that are open for a marked request while an older one waits for another row are closed by a refresh.
             let starved = next == NEVER && self.queues.iter().all(|queue| queue.open == 0);
+            let Progress { outstanding, end, served, .. } = progress;
             if outstanding > 0 && (starved || self.now - served > PATIENCE) {
                 return Err(Hbm2PimError::Stuck { cycle: self.now, requests: outstanding });
             }
             next = next.min(self.refresh.at.max(self.now + 1));
             self.now = if outstanding > 0 { next } else { next.min(end) };
         }
-        Ok(end)
+        Ok(progress.end)
+    }
+
+    /// A column command was issued now.
+    #[inline]
+    fn note_served(&self, write: bool, progress: &mut Progress<'_>) {
+        let latency = if write { self.write_done } else { self.read_done };
+        progress.end = progress.end.max(self.now + latency + 1);
+        progress.outstanding -= 1;
+        progress.served = self.now;
+    }
+
+    /// The only rank with anything to do, where all that can be done is one kind of column command: the rank, and whether
+    /// that is a write.
+    #[inline]
+    fn streams(&self) -> Option<(usize, bool)> {
+        let mut found = None;
+        for (rank, queue) in self.queues.iter().enumerate() {
+            if queue.open | queue.activable == 0 {
+                continue;
+            }
+            if found.is_some() {
+                return None;
+            }
+            found = Some((rank, queue.streams()?));
+        }
+        found
+    }
+
+    /// Column commands one after the other, as long as each of them, and the request that arrives in its place, leaves it at
+    /// that: what [`Self::cycle`] and the arrival after it would do. Ends before a cycle in which anything else may come.
+    #[inline]
+    fn stream(
+        &mut self,
+        requests: &Requests,
+        progress: &mut Progress<'_>,
+        observer: &mut impl Observer,
+    ) -> Result<(), Hbm2PimError> {
+        if self.refresh.wanted.is_some() {
+            return Ok(());
+        }
+        let Some((rank, write)) = self.streams() else { return Ok(()) };
+        let full = self.queues[rank].is_full();
+        if progress.arrival.is_some_and(|arrival| !full || usize::from(arrival.rank) != rank) {
+            return Ok(());
+        }
+        let (kind, command) = if write { (WR, Command::Wr) } else { (RD, Command::Rd) };
+        let mode = self.modes[rank].mode();
+        while self.now < self.refresh.at {
+            let mut wait = NEVER;
+            let Some(candidate) = self.oldest_column(kind, rank, &mut wait) else {
+                self.now = wait.min(self.refresh.at);
+                continue;
+            };
+            // A write to a control register may change the mode; a request to another rank waits for its own queue.
+            let other = progress.arrival.is_some_and(|arrival| usize::from(arrival.rank) != rank);
+            if other || write && self.queues[rank].request(candidate.slot).is_control() {
+                return Ok(());
+            }
+            let Some(request) = self.queues[rank].exchange(candidate, write, progress.arrival.as_ref()) else {
+                return Ok(());
+            };
+            if progress.arrival.is_some() {
+                progress.arrival = progress.arriving.next();
+            }
+            self.current = rank;
+            self.times[rank].issue(kind, candidate.bank, self.now);
+            self.counts[command] += 1;
+            self.note_served(write, progress);
+            let Request { bank, row, column, .. } = request;
+            let issued = Issued {
+                cycle: self.now,
+                command,
+                rank: rank as u8,
+                bank,
+                row,
+                column,
+                mode,
+                mode_after: mode,
+                request: Some(request),
+            };
+            observer.issued(&issued, requests)?;
+            self.now = self.times[rank].wide(kind).max(self.now + 1).min(self.refresh.at);
+        }
+        Ok(())
     }
 
     /// Lets the channel go on without requests until `cycle`: refreshes, and precharges of rows that nobody wants.
@@ -424,16 +519,39 @@ impl Channel {
 
     #[inline]
     fn issue(&mut self, decision: Decision, requests: &Requests) -> Issued {
+        match decision {
+            Decision::Column { rank, slot } => self.issue_column(rank, slot, requests),
+            other => self.issue_to_rows(other),
+        }
+    }
+
+    /// A column command for a request of the queue.
+    #[inline]
+    fn issue_column(&mut self, rank: usize, slot: u16, requests: &Requests) -> Issued {
+        self.current = rank;
+        let request = self.queues[rank].take(slot);
+        let Request { bank, row, column, write, .. } = request;
+        let (kind, command) = if write { (WR, Command::Wr) } else { (RD, Command::Rd) };
+        self.times[rank].issue(kind, usize::from(bank), self.now);
+        self.delay_other_ranks(command, rank);
+        self.counts[command] += 1;
+        let mode = self.modes[rank].mode();
+        let mut mode_after = mode;
+        if write && request.is_control() {
+            let payload = requests.runs.get(request.run as usize).map(|run| run.payload);
+            if let Some(Payload::Control(control)) = payload {
+                self.modes[rank].control(bank, row, column, control);
+                mode_after = self.modes[rank].mode();
+            }
+        }
+        let (cycle, rank, request) = (self.now, rank as u8, Some(request));
+        Issued { cycle, command, rank, bank, row, column, mode, mode_after, request }
+    }
+
+    /// A command that opens or closes rows.
+    fn issue_to_rows(&mut self, decision: Decision) -> Issued {
         let now = self.now;
         let (command, rank, bank, row, request) = match decision {
-            Decision::Column { rank, slot } => {
-                self.current = rank;
-                let request = self.queues[rank].take(slot);
-                let command = if request.write { Command::Wr } else { Command::Rd };
-                self.times[rank].issue(if request.write { WR } else { RD }, usize::from(request.bank), now);
-                self.delay_other_ranks(command, rank);
-                (command, rank, request.bank, request.row, Some(request))
-            }
             Decision::Activate { rank, slot } => {
                 self.current = rank;
                 let request = self.queues[rank].request(slot);
@@ -450,8 +568,8 @@ impl Channel {
                 self.times[rank].issue(PRE, bank, now);
                 (Command::Pre, rank, bank as u8, row, None)
             }
-            // `Wait` is not issued.
-            Decision::Refresh | Decision::Wait(_) => {
+            // The others are not issued here.
+            Decision::Refresh | Decision::Wait(_) | Decision::Column { .. } => {
                 let rank = self.refresh.wanted.take().unwrap_or_default();
                 self.times[rank].refresh(now);
                 (Command::RefAb, rank, 0, 0, None)
@@ -463,12 +581,6 @@ impl Channel {
         match command {
             Command::Act => self.modes[rank].activate(bank, row, column),
             Command::Pre => self.modes[rank].precharge(bank, row),
-            Command::Wr => {
-                let payload = request.and_then(|request| requests.runs.get(request.run as usize));
-                if let Some(Payload::Control(control)) = payload.map(|run| run.payload) {
-                    self.modes[rank].control(bank, row, column, control);
-                }
-            }
             _ => {}
         }
         let mode_after = self.modes[rank].mode();

@@ -124,8 +124,9 @@ impl Offers {
 struct Group {
     /// Reads and writes that are still in the queue.
     counts: [u32; 2],
-    /// Whether its last request, which carries the mark, has arrived.
+    /// Whether its last request, which carries the mark, has arrived, and the bank of the one that arrived last.
     complete: bool,
+    last_bank: u8,
 }
 
 /// A request of a bank that a command can be made for.
@@ -158,6 +159,8 @@ pub(super) struct Queue {
     /// Number of the first group.
     first_group: u64,
     length: usize,
+    /// Banks with requests, one bit each.
+    occupied: u32,
     /// What banks offer as far as order is concerned: reads, then writes.
     offers: [Offers; 2],
     /// Banks with an open row, one bit each.
@@ -183,6 +186,7 @@ impl Queue {
             behind: 0,
             first_group: 0,
             length: 0,
+            occupied: 0,
             offers: [Offers::NONE; 2],
             open: 0,
             wanted: 0,
@@ -242,18 +246,7 @@ impl Queue {
     /// A request arrives. Whether that changes what the banks offer.
     #[inline]
     pub(super) fn push(&mut self, request: Request) -> bool {
-        let arriving = if self.behind == 0 { &mut self.first } else { &mut self.last };
-        if arriving.complete {
-            if self.behind > 0 {
-                self.between.push_back(self.last);
-            }
-            self.last = Group::default();
-            self.behind += 1;
-        }
-        let arriving = if self.behind == 0 { &mut self.first } else { &mut self.last };
-        arriving.complete = request.barrier;
-        arriving.counts[usize::from(request.write)] += 1;
-        let group = self.first_group + self.behind;
+        let group = self.group_of(&request);
         let bank = usize::from(request.bank) % BANKS;
         let previous = self.banks[bank].last;
         let slot = Slot { request, arrival: self.arrived, group, previous, next: NONE };
@@ -269,7 +262,10 @@ impl Queue {
             (self.slots.len() - 1) as u16
         };
         match previous {
-            NONE => self.banks[bank].first = place,
+            NONE => {
+                self.banks[bank].first = place;
+                self.occupied |= 1 << bank;
+            }
             previous => self.slots[previous as usize].next = place,
         }
         self.banks[bank].last = place;
@@ -283,6 +279,82 @@ impl Queue {
         before != (self.offers[0].banks, self.offers[1].banks, self.wanted, self.activable)
     }
 
+    /// Counts a request that arrives, and tells the number of its group.
+    #[inline]
+    fn group_of(&mut self, request: &Request) -> u64 {
+        let mut arriving = if self.behind == 0 { &mut self.first } else { &mut self.last };
+        if arriving.complete {
+            if self.behind > 0 {
+                self.between.push_back(self.last);
+            }
+            self.last = Group::default();
+            self.behind += 1;
+            arriving = &mut self.last;
+        }
+        arriving.complete = request.barrier;
+        arriving.last_bank = request.bank;
+        arriving.counts[usize::from(request.write)] += 1;
+        self.first_group + self.behind
+    }
+
+    /// The kind of column command, a write or not, that is all that can be issued, as far as order is concerned, until a
+    /// request changes that; `None` where there may be more.
+    #[inline]
+    pub(super) fn streams(&self) -> Option<bool> {
+        let (reads, writes) = (self.offers[0].banks, self.offers[1].banks);
+        let write = reads == 0;
+        let one = (reads == 0) != (writes == 0) && self.first.counts[usize::from(!write)] == 0;
+        (one && self.activable == 0 && self.open & !self.wanted == 0).then_some(write)
+    }
+
+    /// Takes the oldest request of the bank of an offer and puts `arrival` in its place at the end, where neither changes
+    /// which banks offer something: the same as [`Self::take`] and [`Self::push`]. `None`, and nothing is done, where that
+    /// is not sure.
+    #[inline]
+    pub(super) fn exchange(&mut self, candidate: Candidate, write: bool, arrival: Option<&Request>) -> Option<Request> {
+        let place = candidate.slot;
+        let Slot { request, previous, next, .. } = *self.slots.get(usize::from(place))?;
+        let bank = candidate.bank % BANKS;
+        let own = usize::from(write);
+        // The last but one of a complete group makes the last one the head.
+        let ends = self.first.complete && self.first.counts[own] <= 2;
+        if request.barrier || ends || previous != NONE || !self.follows(&request, next) {
+            return None;
+        }
+        // Where the first group is complete, what arrives is of a later one, and that changes nothing yet.
+        if !self.first.complete
+            && let Some(arrival) = arrival
+            && (arrival.write != write || self.offers[own].banks >> (usize::from(arrival.bank) % BANKS) & 1 == 0)
+        {
+            return None;
+        }
+        let follower = &mut self.slots[usize::from(next)];
+        follower.previous = NONE;
+        let follower = follower.arrival;
+        self.banks[bank].first = next;
+        self.offers[own].put(bank, next, follower);
+        self.first.counts[own] -= 1;
+        let Some(arrival) = arrival else {
+            self.slots[usize::from(place)].next = self.free;
+            self.free = place;
+            self.length -= 1;
+            return Some(request);
+        };
+        let group = self.group_of(arrival);
+        let bank = usize::from(arrival.bank) % BANKS;
+        let previous = std::mem::replace(&mut self.banks[bank].last, place);
+        match self.slots.get_mut(usize::from(previous)) {
+            Some(previous) => previous.next = place,
+            None => {
+                self.banks[bank].first = place;
+                self.occupied |= 1 << bank;
+            }
+        }
+        self.slots[usize::from(place)] = Slot { request: *arrival, arrival: self.arrived, group, previous, next: NONE };
+        self.arrived += 1;
+        Some(request)
+    }
+
     /// A request leaves for its bank.
     #[inline]
     pub(super) fn take(&mut self, place: u16) -> Request {
@@ -293,7 +365,12 @@ impl Queue {
             previous => self.slots[previous as usize].next = next,
         }
         match next {
-            NONE => self.banks[bank].last = previous,
+            NONE => {
+                self.banks[bank].last = previous;
+                if previous == NONE {
+                    self.occupied &= !(1 << bank);
+                }
+            }
             next => self.slots[next as usize].previous = previous,
         }
         self.slots[place as usize].next = self.free;
@@ -301,8 +378,7 @@ impl Queue {
         self.length -= 1;
         if request.barrier {
             self.end_group();
-            self.update(bank);
-            self.update_all();
+            self.update_all(self.occupied | 1 << bank);
             return request;
         }
         self.first.counts[usize::from(request.write)] -= 1;
@@ -314,7 +390,8 @@ impl Queue {
             self.update(bank);
         }
         if self.head_is_marked() {
-            self.update_all();
+            // The marked request may go, and rows of the next group may be opened.
+            self.update_all(self.occupied & !self.open | 1 << self.first.last_bank);
         }
         request
     }
@@ -359,12 +436,11 @@ impl Queue {
         self.first.complete && self.first.counts[0] + self.first.counts[1] == 1
     }
 
-    /// Finds again what every bank offers that has requests; the others offer nothing.
-    fn update_all(&mut self) {
-        for bank in 0..self.count {
-            if self.banks[bank % BANKS].first != NONE {
-                self.update(bank);
-            }
+    /// Finds again what some banks offer.
+    fn update_all(&mut self, mut banks: u32) {
+        while banks != 0 {
+            self.update(banks.trailing_zeros() as usize);
+            banks &= banks - 1;
         }
     }
 

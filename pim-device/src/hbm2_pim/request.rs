@@ -1,7 +1,7 @@
 //! The requests of a kernel to one channel, in order: runs of neighbouring columns, some of which end a group.
 
 use super::error::Hbm2PimError;
-use super::mode::Control;
+use super::mode::{COLUMN_CONTROL, Control, ROW_REGISTERS};
 use crate::device::hbm2_pim::Hbm2Pim;
 use crate::organisation::Organisation;
 
@@ -142,6 +142,14 @@ pub struct Request {
     pub run: u32,
 }
 
+impl Request {
+    /// Whether it goes to the control register.
+    #[inline]
+    pub(super) const fn is_control(&self) -> bool {
+        self.row == ROW_REGISTERS && self.column == COLUMN_CONTROL
+    }
+}
+
 /// Requests to one channel, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
@@ -214,16 +222,16 @@ impl Requests {
 
     /// One request after the other.
     pub fn iter<'l>(&'l self, organisation: &Organisation) -> Iter<'l> {
+        const NOTHING: Request = Request { rank: 0, bank: 0, row: 0, column: 0, write: false, barrier: false, run: 0 };
         Iter {
-            runs: &self.runs,
-            next: 0,
+            runs: self.runs.iter(),
+            number: 0,
             left: 0,
+            next: NOTHING,
+            barrier: false,
             linear: false,
-            bank: 0,
-            row: 0,
-            column: 0,
-            columns: u64::from(organisation.columns.max(1)),
-            banks: u64::from(organisation.banks_per_rank().max(1)),
+            columns: organisation.columns.max(1),
+            banks: organisation.banks_per_rank().max(1),
         }
     }
 }
@@ -231,36 +239,44 @@ impl Requests {
 /// Iterator over [`Requests`].
 #[derive(Clone, Debug)]
 pub struct Iter<'l> {
-    runs: &'l [Run],
-    /// The run after the one at hand.
-    next: usize,
-    /// Requests of the run at hand that are left, and where the next one goes.
+    runs: std::slice::Iter<'l, Run>,
+    /// Of the run after the one at hand.
+    number: u32,
+    /// Requests of the run at hand that are left, the next one, and whether the last one ends a group.
     left: u64,
+    next: Request,
+    barrier: bool,
     linear: bool,
-    bank: u64,
-    row: u64,
-    column: u64,
-    columns: u64,
+    columns: u32,
     /// Of a rank.
-    banks: u64,
+    banks: u32,
 }
 
 impl Iter<'_> {
     /// The next run with requests; `None` at the end.
+    #[inline(never)]
     fn begin(&mut self) -> Option<()> {
         while self.left == 0 {
-            let run = self.runs.get(self.next)?;
-            self.next += 1;
-            self.left = run.count;
-            self.linear = matches!(run.place, Place::Linear(_));
+            let run = self.runs.next()?;
+            let (columns, banks) = (u64::from(self.columns), u64::from(self.banks));
             let (bank, row, column) = match run.place {
                 Place::Columns { bank, row, column } => (bank.into(), row.into(), column),
                 // Banks by number are bank, then bank group.
-                Place::Linear(first) => (first % self.banks, 0, first / self.banks),
+                Place::Linear(first) => (first % banks, 0, first / banks),
             };
-            self.bank = bank;
-            self.row = row + column / self.columns;
-            self.column = column % self.columns;
+            self.next = Request {
+                rank: run.rank,
+                bank: bank as u8,
+                row: (row + column / columns) as u16,
+                column: (column % columns) as u8,
+                write: run.write,
+                barrier: false,
+                run: self.number,
+            };
+            self.linear = matches!(run.place, Place::Linear(_));
+            self.barrier = run.barrier;
+            self.left = run.count;
+            self.number += 1;
         }
         Some(())
     }
@@ -269,33 +285,26 @@ impl Iter<'_> {
 impl Iterator for Iter<'_> {
     type Item = Request;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Request> {
         if self.left == 0 {
             self.begin()?;
         }
-        let number = self.next - 1;
-        let run = &self.runs[number];
         self.left -= 1;
-        let request = Request {
-            rank: run.rank,
-            bank: self.bank as u8,
-            row: self.row as u16,
-            column: self.column as u8,
-            write: run.write,
-            barrier: run.barrier && self.left == 0,
-            run: number as u32,
-        };
+        let request = Request { barrier: self.barrier && self.left == 0, ..self.next };
+        let next = &mut self.next;
         if self.linear {
-            self.bank += 1;
-            if self.bank < self.banks {
+            next.bank += 1;
+            if u32::from(next.bank) < self.banks {
                 return Some(request);
             }
-            self.bank = 0;
+            next.bank = 0;
         }
-        self.column += 1;
-        if self.column == self.columns {
-            (self.column, self.row) = (0, self.row + 1);
+        // A row has at most 256 columns: its column is a byte.
+        next.column = next.column.wrapping_add(1);
+        if u32::from(next.column) == self.columns || next.column == 0 {
+            next.column = 0;
+            next.row = next.row.wrapping_add(1);
         }
         Some(request)
     }

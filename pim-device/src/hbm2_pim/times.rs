@@ -26,14 +26,19 @@ const ENTRIES: usize = KINDS.len() * NODES;
 /// A cycle that a command moves, and by how much.
 #[derive(Clone, Copy, Debug)]
 struct Move {
-    entry: u16,
+    entry: u32,
     cycles: u32,
 }
+
+/// Moves are looked at so many at a time; the list of a command is filled up with one that moves nothing.
+const AT_ONCE: usize = 4;
+/// A place that no command waits for.
+const NOTHING: Move = Move { entry: NODES as u32 - 1, cycles: 0 };
 
 /// A constraint that counts from one of the last commands: it moves a cycle to when the oldest of them stops counting.
 #[derive(Clone, Copy, Debug)]
 struct Window {
-    entry: u16,
+    entry: u32,
     cycles: u32,
     commands: u32,
     /// Where its memory begins.
@@ -79,7 +84,7 @@ impl Times {
         let (mut moves, mut windows): (Vec<Move>, Vec<Window>) = (Vec::new(), Vec::new());
         let mut memory = 0;
         // Windows of one node are the same for all banks in it.
-        let mut known: Vec<(usize, u16)> = Vec::new();
+        let mut known: Vec<(usize, u32)> = Vec::new();
         for (number, effect) in effects.iter_mut().enumerate() {
             let (preceding, bank) = match KINDS.get(number / BANKS) {
                 Some(kind) => (*kind, Some(number % BANKS)),
@@ -93,7 +98,7 @@ impl Times {
                 let cycles = line.latency.cycles(cycles_of);
                 for (kind, _) in KINDS.iter().enumerate().filter(|(_, kind)| line.following.contains(kind)) {
                     for node in nodes(line.level, bank, banks, per_group) {
-                        let entry = (kind * NODES + node) as u16;
+                        let entry = (kind * NODES + node) as u32;
                         if line.window <= 1 {
                             match moves[begin.0..].iter_mut().find(|known| known.entry == entry) {
                                 Some(known) => known.cycles = known.cycles.max(cycles),
@@ -113,6 +118,7 @@ impl Times {
                     }
                 }
             }
+            moves.resize(begin.0 + (moves.len() - begin.0).next_multiple_of(AT_ONCE), NOTHING);
             let part = |begin: usize, end: usize| (begin as u32, end as u32);
             *effect = Effect { moves: part(begin.0, moves.len()), windows: part(begin.1, windows.len()) };
         }
@@ -160,9 +166,12 @@ impl Times {
     #[inline]
     fn apply(&mut self, number: usize, now: u64) {
         let Effect { moves, windows } = self.effects[number];
-        for of in self.moves.get(moves.0 as usize..moves.1 as usize).unwrap_or_default() {
-            let ready = &mut self.ready[usize::from(of.entry) % ENTRIES];
-            *ready = (*ready).max(now + u64::from(of.cycles));
+        let moves = self.moves.get(moves.0 as usize..moves.1 as usize).unwrap_or_default();
+        for moves in moves.as_chunks::<AT_ONCE>().0 {
+            for of in moves {
+                let ready = &mut self.ready[of.entry as usize % ENTRIES];
+                *ready = (*ready).max(now + u64::from(of.cycles));
+            }
         }
         if windows.0 != windows.1 {
             self.slide(windows, now);
@@ -176,7 +185,7 @@ impl Times {
             let memory = &mut self.memory[begin..begin + of.commands as usize];
             memory.rotate_right(1);
             memory[0] = now + u64::from(of.cycles);
-            let ready = &mut self.ready[usize::from(of.entry)];
+            let ready = &mut self.ready[of.entry as usize % ENTRIES];
             *ready = (*ready).max(memory.last().copied().unwrap_or_default());
         }
     }
