@@ -39,6 +39,9 @@ pub struct Issued {
 
 /// Is told of every command, in order.
 pub trait Observer {
+    /// Whether it wants to be told; otherwise runs of commands may be issued in one step.
+    const LOOKS: bool = true;
+
     /// A command was issued for a request of `requests`.
     ///
     /// # Errors
@@ -48,6 +51,8 @@ pub trait Observer {
 
 /// Nobody looks: times only.
 impl Observer for () {
+    const LOOKS: bool = false;
+
     fn issued(&mut self, _: &Issued, _: &Requests) -> Result<(), Hbm2PimError> {
         Ok(())
     }
@@ -99,8 +104,9 @@ struct Refresh {
     /// The first time of each rank is so much after the one before.
     stagger: u64,
     interval: u64,
-    /// The rank that waits for its refresh.
+    /// The rank that waits for its refresh, and a cycle before which none of its open banks can be closed.
     wanted: Option<usize>,
+    closing: u64,
 }
 
 /// How far a list of requests has come.
@@ -172,7 +178,7 @@ impl Channel {
             modes: vec![ModeState::default(); ranks as usize],
             current: 0,
             last_precharge: 0,
-            refresh: Refresh { at: stagger, turn: 0, stagger, interval, wanted: None },
+            refresh: Refresh { at: stagger, turn: 0, stagger, interval, wanted: None, closing: 0 },
             read_done: device.read_done(),
             write_done: device.write_done(),
             counts: CommandCounts::default(),
@@ -264,11 +270,11 @@ impl Channel {
     /// Column commands one after the other, as long as each of them, and the request that arrives in its place, leaves it at
     /// that: what [`Self::cycle`] and the arrival after it would do. Ends before a cycle in which anything else may come.
     #[inline]
-    fn stream(
+    fn stream<O: Observer>(
         &mut self,
         requests: &Requests,
         progress: &mut Progress<'_>,
-        observer: &mut impl Observer,
+        observer: &mut O,
     ) -> Result<(), Hbm2PimError> {
         if self.refresh.wanted.is_some() {
             return Ok(());
@@ -286,14 +292,14 @@ impl Channel {
                 self.now = wait.min(self.refresh.at);
                 continue;
             };
-            // A write to a control register may change the mode; a request to another rank waits for its own queue.
-            let other = progress.arrival.is_some_and(|arrival| usize::from(arrival.rank) != rank);
-            if other || write && self.queues[rank].request(candidate.slot).is_control() {
+            // A request to another rank waits for its own queue.
+            if progress.arrival.as_ref().is_some_and(|arrival| usize::from(arrival.rank) != rank) {
                 return Ok(());
             }
-            let Some(request) = self.queues[rank].exchange(candidate, write, progress.arrival.as_ref()) else {
+            let request = self.queues[rank].request(candidate.slot);
+            if !self.queues[rank].exchange(candidate, write, progress.arrival.as_ref()) {
                 return Ok(());
-            };
+            }
             if progress.arrival.is_some() {
                 progress.arrival = progress.arriving.next();
             }
@@ -301,6 +307,13 @@ impl Channel {
             self.times[rank].issue(kind, candidate.bank, self.now);
             self.counts[command] += 1;
             self.note_served(write, progress);
+            if !O::LOOKS {
+                if self.queues[rank].is_alone(candidate.bank, write) {
+                    self.stream_of_bank((rank, candidate.bank), (kind, command), progress);
+                }
+                self.now = self.times[rank].wide(kind).max(self.now + 1).min(self.refresh.at);
+                continue;
+            }
             let Request { bank, row, column, .. } = request;
             let issued = Issued {
                 cycle: self.now,
@@ -317,6 +330,32 @@ impl Channel {
             self.now = self.times[rank].wide(kind).max(self.now + 1).min(self.refresh.at);
         }
         Ok(())
+    }
+
+    /// After a column command: those that follow it in the only bank that offers any, where each comes as long after the one
+    /// before as that one demands, because all else that holds it back was over at the first.
+    #[inline]
+    fn stream_of_bank(
+        &mut self,
+        (rank, bank): (usize, usize),
+        (kind, command): (usize, Command),
+        progress: &mut Progress<'_>,
+    ) {
+        let times = &mut self.times[rank];
+        let gap = times.ready(kind, bank) - self.now;
+        if gap == 0 || !times.is_plain() || self.refresh.at <= self.now {
+            return;
+        }
+        let most = (self.refresh.at - self.now - 1) / gap;
+        let Progress { arriving, arrival, .. } = progress;
+        let done = self.queues[rank].exchange_run(bank, kind == WR, most, arrival, arriving);
+        if done > 0 {
+            self.now += done * gap;
+            times.issue(kind, bank, self.now);
+            self.counts[command] += done;
+            progress.outstanding -= done - 1;
+            self.note_served(kind == WR, progress);
+        }
     }
 
     /// Lets the channel go on without requests until `cycle`: refreshes, and precharges of rows that nobody wants.
@@ -375,7 +414,7 @@ impl Channel {
     }
 
     #[inline]
-    fn decide(&self) -> Decision {
+    fn decide(&mut self) -> Decision {
         let now = self.now;
         let mut wait = NEVER;
         if let Some(rank) = self.refresh.wanted {
@@ -383,13 +422,19 @@ impl Channel {
             if open == 0 {
                 return Decision::Refresh;
             }
-            for bank in bits(open) {
-                let ready = self.times[rank].ready(PRE, bank);
-                if ready <= now {
-                    return Decision::Precharge { rank, bank, unwanted: false };
+            if self.refresh.closing <= now {
+                // What is issued meanwhile only puts off when a bank can be closed.
+                self.refresh.closing = NEVER;
+                for bank in bits(open) {
+                    let ready = self.times[rank].ready(PRE, bank);
+                    if ready <= now {
+                        self.refresh.closing = now;
+                        return Decision::Precharge { rank, bank, unwanted: false };
+                    }
+                    self.refresh.closing = self.refresh.closing.min(ready);
                 }
-                wait = wait.min(ready);
             }
+            wait = self.refresh.closing;
         }
         let ranks = self.queues.len();
         let mut rank = self.current;
@@ -558,6 +603,7 @@ impl Channel {
                 let bank = usize::from(request.bank);
                 self.queues[rank].open_row(bank, request.row);
                 self.times[rank].issue(ACT, bank, now);
+                self.refresh.closing = self.refresh.closing.min(self.times[rank].ready(PRE, bank));
                 (Command::Act, rank, request.bank, request.row, Some(request))
             }
             Decision::Precharge { rank, bank, unwanted } => {
@@ -592,6 +638,7 @@ impl Refresh {
     /// The timer of the rank whose turn it is has run out. A rank that still waits is forgotten: there is one flag.
     fn fire(&mut self, ranks: usize) {
         self.wanted = Some(self.turn);
+        self.closing = 0;
         self.turn += 1;
         self.at += self.stagger;
         if self.turn == ranks {

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::request::Request;
+use super::request::{Iter, Request};
 use super::times::BANKS;
 
 /// No slot.
@@ -308,37 +308,86 @@ impl Queue {
     }
 
     /// Takes the oldest request of the bank of an offer and puts `arrival` in its place at the end, where neither changes
-    /// which banks offer something: the same as [`Self::take`] and [`Self::push`]. `None`, and nothing is done, where that
-    /// is not sure.
+    /// which banks offer something: the same as [`Self::take`] and [`Self::push`]. `false`, and nothing is done, where that
+    /// is not sure, or where the request may change the mode.
     #[inline]
-    pub(super) fn exchange(&mut self, candidate: Candidate, write: bool, arrival: Option<&Request>) -> Option<Request> {
-        let place = candidate.slot;
-        let Slot { request, previous, next, .. } = *self.slots.get(usize::from(place))?;
-        let bank = candidate.bank % BANKS;
+    pub(super) fn exchange(&mut self, candidate: Candidate, write: bool, arrival: Option<&Request>) -> bool {
+        let bank = candidate.bank;
+        let done = self.exchange_in(bank, candidate.slot, write, arrival);
+        if done {
+            let next = self.banks[bank % BANKS].first;
+            let arrival = self.slots[usize::from(next)].arrival;
+            self.offers[usize::from(write)].put(bank, next, arrival);
+        }
+        done
+    }
+
+    /// Whether a bank is the only one that offers something.
+    #[inline]
+    pub(super) fn is_alone(&self, bank: usize, write: bool) -> bool {
+        self.offers[usize::from(write)].banks == 1 << bank
+    }
+
+    /// The same for up to `most` requests in turn of the only bank that offers something; tells how many.
+    #[inline]
+    pub(super) fn exchange_run(
+        &mut self,
+        bank: usize,
+        write: bool,
+        most: u64,
+        arrival: &mut Option<Request>,
+        arriving: &mut Iter<'_>,
+    ) -> u64 {
+        let own = usize::from(write);
+        let rank = self.slots[usize::from(self.offers[own].slots[bank % BANKS])].request.rank;
+        let mut done = 0;
+        while done < most {
+            let first = self.banks[bank % BANKS].first;
+            let same_rank = arrival.as_ref().is_none_or(|arrival| arrival.rank == rank);
+            if !same_rank || !self.exchange_in(bank, first, write, arrival.as_ref()) {
+                break;
+            }
+            if arrival.is_some() {
+                *arrival = arriving.next();
+            }
+            done += 1;
+        }
+        let first = self.banks[bank % BANKS].first;
+        if done > 0 {
+            let arrival = self.slots[usize::from(first)].arrival;
+            self.offers[own].put(bank, first, arrival);
+        }
+        done
+    }
+
+    /// An exchange, but that the bank's offer is left as it is.
+    #[inline(always)]
+    fn exchange_in(&mut self, bank: usize, place: u16, write: bool, arrival: Option<&Request>) -> bool {
+        let bank = bank % BANKS;
+        let Some(slot) = self.slots.get(usize::from(place)) else { return false };
+        let (request, next) = (slot.request, slot.next);
         let own = usize::from(write);
         // The last but one of a complete group makes the last one the head.
         let ends = self.first.complete && self.first.counts[own] <= 2;
-        if request.barrier || ends || previous != NONE || !self.follows(&request, next) {
-            return None;
+        let special = request.barrier || write && request.is_control();
+        if special || ends || slot.previous != NONE || !self.follows(&request, next) {
+            return false;
         }
         // Where the first group is complete, what arrives is of a later one, and that changes nothing yet.
         if !self.first.complete
             && let Some(arrival) = arrival
             && (arrival.write != write || self.offers[own].banks >> (usize::from(arrival.bank) % BANKS) & 1 == 0)
         {
-            return None;
+            return false;
         }
-        let follower = &mut self.slots[usize::from(next)];
-        follower.previous = NONE;
-        let follower = follower.arrival;
+        self.slots[usize::from(next)].previous = NONE;
         self.banks[bank].first = next;
-        self.offers[own].put(bank, next, follower);
         self.first.counts[own] -= 1;
         let Some(arrival) = arrival else {
             self.slots[usize::from(place)].next = self.free;
             self.free = place;
             self.length -= 1;
-            return Some(request);
+            return true;
         };
         let group = self.group_of(arrival);
         let bank = usize::from(arrival.bank) % BANKS;
@@ -352,7 +401,7 @@ impl Queue {
         }
         self.slots[usize::from(place)] = Slot { request: *arrival, arrival: self.arrived, group, previous, next: NONE };
         self.arrived += 1;
-        Some(request)
+        true
     }
 
     /// A request leaves for its bank.

@@ -190,6 +190,11 @@ impl Times {
         }
     }
 
+    /// Whether nothing counts from further back than the last command of a kind.
+    pub(super) fn is_plain(&self) -> bool {
+        self.windows.is_empty()
+    }
+
     /// A bank does not allow a command before this cycle.
     pub(super) fn hold(&mut self, kind: usize, bank: usize, cycle: u64) {
         let ready = &mut self.ready[(kind * NODES + BANK + bank % BANKS) % ENTRIES];
