@@ -7,7 +7,7 @@
 
 use std::hint::black_box;
 
-use pim_device::controller::fifo_pim::{Fan, FifoPim, Request, Run, Setup, StreamError};
+use pim_device::controller::fifo_pim::{Fan, FifoPim, Request, Run, Setup, Splits, StreamError};
 use pim_device::timing::hbm3::gbps_5_2;
 use pim_device::{Address, Command, Organisation, PowerLimit};
 
@@ -99,17 +99,19 @@ impl Trace {
 }
 
 #[inline(never)]
-fn simulate(controller: &FifoPim, fans: &[Fan]) -> Result<Run, StreamError> {
-    controller.run(black_box(fans).iter().cloned())
+fn simulate(controller: &FifoPim, splits: Splits, fans: &[Fan]) -> Result<Run, StreamError> {
+    controller.run_split(splits, black_box(fans).iter().cloned())
 }
 
 fn main() {
     let argument = |n: usize| std::env::args().nth(n).unwrap_or_default();
     let heads = argument(3).parse().unwrap_or(1_u8).clamp(1, 16);
     let fans = Trace::attention(&argument(1), argument(2).parse().unwrap_or(4_096), heads);
+    let mut splits = Splits::default();
+    splits.insert(heads);
     let timing = gbps_5_2(PowerLimit::On);
     let run = FifoPim::new(&Setup::attacc(&Organisation::HBM3_8GB_2R, &timing))
-        .and_then(|controller| simulate(&controller, &fans));
+        .and_then(|controller| simulate(&controller, splits, &fans));
     match run {
         Ok(run) => println!("{} cycles, {} commands of simulated channels", run.end, run.simulated_commands),
         Err(error) => eprintln!("{error}"),
