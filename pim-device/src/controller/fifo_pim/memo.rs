@@ -12,13 +12,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::command::Command;
+use crate::command::{Address, Command};
 
-use super::Fan;
 use super::channel::Channel;
 use super::config::Config;
 use super::front_end::Entering;
-use super::timers::Node;
+use super::{Fan, Request};
 
 /// Requests between two marks, where no barrier comes.
 pub(super) const APART: u32 = 128;
@@ -31,22 +30,47 @@ const STEPS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Asked {
     own: Option<Command>,
-    bank: Node,
+    /// Pseudo-channel, rank, bank group and bank.
+    place: [u8; 4],
     /// Its channels.
-    first: u8,
-    last: u8,
-    /// Counted from the state's row; 0 where the request needs no row.
-    row: u32,
+    channels: [u8; 2],
+    /// Counted from the state's row; `None` where the request needs no row.
+    row: Option<u32>,
 }
 
 impl Asked {
-    #[inline]
-    fn of(config: &Config, fan: &Fan, base: u32) -> Option<Self> {
-        let request = &fan.request;
-        let bank = config.bank(request.address, request.column)?;
+    fn of(config: &Config, fan: &Fan, base: u32) -> Self {
+        let Fan { request, channels } = fan;
+        let Address { pseudo_channel, rank, bank_group, bank, row } = request.address;
         let needs = request.command.is_some_and(|command| config.needs_row(command));
-        let row = if needs { request.address.row.wrapping_sub(base) } else { 0 };
-        Some(Self { own: request.command, bank, first: *fan.channels.start(), last: *fan.channels.end(), row })
+        Self {
+            own: request.command,
+            place: [pseudo_channel, rank, bank_group, bank],
+            channels: [*channels.start(), *channels.end()],
+            row: needs.then(|| row.wrapping_sub(base)),
+        }
+    }
+
+    /// Whether a request is this one.
+    #[inline]
+    fn is(&self, config: &Config, fan: &Fan, base: u32) -> bool {
+        let Fan { request, channels } = fan;
+        let Address { pseudo_channel, rank, bank_group, bank, row } = request.address;
+        // Rows and columns that do not exist are left to whoever refuses them.
+        request.command == self.own
+            && [pseudo_channel, rank, bank_group, bank] == self.place
+            && [*channels.start(), *channels.end()] == self.channels
+            && self.row.is_none_or(|asked| row.wrapping_sub(base) == asked)
+            && config.has_place(row, request.column)
+    }
+
+    /// A request that is this one.
+    fn fan(&self, base: u32) -> Fan {
+        let [pseudo_channel, rank, bank_group, bank] = self.place;
+        let row = base.wrapping_add(self.row.unwrap_or(0));
+        let address = Address { pseudo_channel, rank, bank_group, bank, row };
+        let [first, last] = self.channels;
+        Fan { request: Request { command: self.own, address, column: 0 }, channels: first..=last }
     }
 }
 
@@ -109,19 +133,22 @@ impl<I: Iterator<Item = Fan>> Source<I> {
         fan
     }
 
-    /// Whether these come next.
+    /// Takes these away, if they come next.
     #[inline]
-    fn are_next(&mut self, config: &Config, asked: &[Asked], base: u32) -> bool {
-        for (place, asked) in asked.iter().enumerate() {
-            if place == self.ahead.len() {
-                match self.stream.next() {
-                    Some(fan) => self.ahead.push_back(fan),
-                    None => return false,
-                }
+    fn take(&mut self, config: &Config, asked: &[Asked], base: u32) -> bool {
+        for (place, one) in asked.iter().enumerate() {
+            let fan = if self.ahead.is_empty() { self.stream.next() } else { self.ahead.pop_front() };
+            if let Some(fan) = &fan
+                && one.is(config, fan, base)
+            {
+                continue;
             }
-            if Asked::of(config, &self.ahead[place], base).as_ref() != Some(asked) {
-                return false;
+            // They come again; nothing depends on their columns.
+            let before = asked[..place].iter().map(|asked| asked.fan(base));
+            for fan in before.chain(fan).collect::<Vec<_>>().into_iter().rev() {
+                self.ahead.push_front(fan);
             }
+            return false;
         }
         true
     }
@@ -200,8 +227,12 @@ impl Memo {
         let entering = at.entering.filter(Entering::is_pim)?;
         let base = channels.iter().find_map(|channel| channel.first_needed_row(config)).unwrap_or(entering.entry.row);
         self.key.clear();
+        self.key.push(0);
         entering.write(config, base, &mut self.key);
         let all = channels.iter_mut().all(|channel| channel.describe(config, at.now, base, &mut self.key));
+        // States that differ mostly do so in the first word.
+        let digest = |digest: u32, word: &u32| (digest ^ word).wrapping_mul(0x9e37_79b1).rotate_left(15);
+        self.key[0] = self.key.iter().fold(0, digest);
         all.then_some(base)
     }
 
@@ -216,11 +247,11 @@ impl Memo {
         let Recording { from, begin, base: begin_base, next_refresh, before } = recording;
         let Some(steps) = self.states.get_mut(from as usize).map(|state| &mut state.steps) else { return };
         let undisturbed = channels.iter().all(|channel| channel.next_refresh() == next_refresh);
-        let asked: Option<Vec<Asked>> = given.iter().map(|fan| Asked::of(config, fan, begin_base)).collect();
         // Of reads and writes the column matters.
         let pim = given.iter().all(|fan| !matches!(fan.request.command, Some(Command::Rd | Command::Wr)));
-        let keeps = undisturbed && pim && steps.len() < STEPS;
-        let Some(asked) = asked.filter(|asked| keeps && !asked.is_empty()) else { return };
+        if !undisturbed || !pim || given.is_empty() || steps.len() >= STEPS {
+            return;
+        }
         let (mut commands, mut done) = (Vec::new(), Vec::new());
         for (class, (channel, (counts, barriers, completed))) in channels.iter().zip(before).enumerate() {
             let more = |command| channel.commands[command] - counts[command];
@@ -228,7 +259,8 @@ impl Memo {
             commands.extend(issued.filter(|&(.., count)| count > 0));
             done.push((channel.barriers - barriers, channel.completed - completed));
         }
-        let (asked, rows) = (asked.into(), base.wrapping_sub(begin_base));
+        let asked = given.iter().map(|fan| Asked::of(config, fan, begin_base)).collect();
+        let rows = base.wrapping_sub(begin_base);
         steps.push(Step { asked, next, cycles: now - begin, rows, commands, done });
     }
 
@@ -246,8 +278,7 @@ impl Memo {
         loop {
             let steps = self.states[state as usize].steps.iter();
             let mut in_time = steps.filter(|step| step.cycles <= next_refresh.saturating_sub(now));
-            let Some(step) = in_time.find(|step| source.are_next(config, &step.asked, base)) else { break };
-            source.ahead.drain(..step.asked.len());
+            let Some(step) = in_time.find(|step| source.take(config, &step.asked, base)) else { break };
             passed += step.asked.len() as u64;
             now += step.cycles;
             base = base.wrapping_add(step.rows);
@@ -263,7 +294,7 @@ impl Memo {
         let mut result = None;
         if passed > 0 {
             let key = Arc::clone(&self.states[state as usize].key);
-            let mut words = key.iter().copied();
+            let mut words = key.iter().copied().skip(1);
             let entering = Entering::read(config, base, &mut words);
             for channel in &mut *channels {
                 channel.put(config, now, base, &mut words);

@@ -82,7 +82,7 @@ pub(super) struct Best {
 /// State of one queue.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
-    entries: [Entry; SLOTS as usize],
+    entries: Box<[Entry; SLOTS as usize]>,
     /// Number of the first entry in order of arrival, and of the next to come.
     head: u64,
     tail: u64,
@@ -117,7 +117,7 @@ struct AtBank {
 impl Queue {
     pub(super) fn new(banks: usize) -> Self {
         Self {
-            entries: [Entry::new(None, 0, 0, 0); SLOTS as usize],
+            entries: Box::new([Entry::new(None, 0, 0, 0); SLOTS as usize]),
             head: 0,
             tail: 0,
             live: 0,

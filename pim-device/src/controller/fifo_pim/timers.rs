@@ -79,7 +79,7 @@ pub(super) struct Timers {
     sets: Vec<u64>,
     /// By command: nodes to which it was issued not long ago, a bit each, and by node when it was.
     recent: [BankSet; Command::ALL.len()],
-    last: Vec<[u64; Command::ALL.len()]>,
+    last: [Vec<u64>; Command::ALL.len()],
 }
 
 impl Timers {
@@ -138,7 +138,6 @@ impl Timers {
                 windowed |= if line.window > 1 { bit(preceding) } else { 0 };
             }
         }
-        let last = vec![[0; Command::ALL.len()]; places.len()];
         let tables = Tables {
             reach,
             windowed,
@@ -151,7 +150,13 @@ impl Timers {
             holding,
             waiting,
         };
-        Self { tables: Arc::new(tables), timing, sets: vec![0; sets as usize], recent: [0; Command::ALL.len()], last }
+        Self {
+            tables: Arc::new(tables),
+            timing,
+            sets: vec![0; sets as usize],
+            recent: [0; Command::ALL.len()],
+            last: std::array::from_fn(|_| Vec::new()),
+        }
     }
 
     /// Writes down what was issued and can still hold back something at `now`; `false` where that would not do.
@@ -164,7 +169,7 @@ impl Timers {
             while nodes != 0 {
                 let node = nodes.trailing_zeros();
                 nodes &= nodes - 1;
-                let age = now - self.last[node as usize][command];
+                let age = now - self.last[command][node as usize];
                 if age >= reach {
                     *recent &= !(1 << node);
                     continue;
@@ -223,10 +228,21 @@ impl Timers {
         self.tables.waiting & bit(command) == 0
     }
 
+    /// The first command of its kind.
+    #[cold]
+    fn first(&mut self, command: Command, node: Node, now: u64) {
+        let last = &mut self.last[command as usize];
+        last.resize(self.tables.places.len(), 0);
+        last[usize::from(node)] = now;
+    }
+
     /// A command is issued to a node; one that was issued before another may be told after it.
     pub(super) fn issue(&mut self, command: Command, node: Node, now: u64) {
         self.recent[command as usize] |= 1 << node;
-        self.last[usize::from(node)][command as usize] = now;
+        match self.last[command as usize].get_mut(usize::from(node)) {
+            Some(last) => *last = now,
+            None => self.first(command, node, now),
+        }
         let line = &self.tables.lines[usize::from(node)][command as usize];
         if line.asks_table {
             self.timing.issue(command, &self.tables.places[usize::from(node)], now);
