@@ -8,7 +8,7 @@ use super::error::Hbm2PimError;
 use super::mode::{Mode, ModeState};
 use super::queue::{Candidate, Queue};
 use super::request::{Iter, Payload, Request, Requests};
-use super::times::{ACT, KINDS, PRE, RD, Times, WR};
+use super::times::{ACT, BANKS, KINDS, PRE, RD, Times, WR};
 use crate::command::{Command, CommandCounts};
 use crate::constraint::Constraint;
 use crate::device::hbm2_pim::Hbm2Pim;
@@ -109,6 +109,25 @@ struct Refresh {
     closing: u64,
 }
 
+/// What a stream of column commands to several banks looked like a round ago.
+#[derive(Clone, Debug)]
+struct Periods {
+    /// Commands since.
+    since: u64,
+    order: ([(u8, u32); BANKS], usize),
+    /// When that was; `None` where it was not looked at.
+    then: Option<u64>,
+    /// How much later each place allowed each command then, and does now.
+    before: Vec<u64>,
+    after: Vec<u64>,
+}
+
+impl Default for Periods {
+    fn default() -> Self {
+        Self { since: 0, order: ([(0, 0); BANKS], 0), then: None, before: Vec::new(), after: Vec::new() }
+    }
+}
+
 /// How far a list of requests has come.
 #[derive(Clone, Debug)]
 struct Progress<'r> {
@@ -121,6 +140,7 @@ struct Progress<'r> {
     end: u64,
     /// When the last one was served.
     served: u64,
+    periods: Periods,
 }
 
 /// No cycle.
@@ -210,7 +230,14 @@ impl Channel {
         let (reads, writes) = requests.totals();
         let mut arriving = requests.iter(&device.organisation);
         let arrival = arriving.next();
-        let mut progress = Progress { arriving, arrival, outstanding: reads + writes, end: self.now, served: self.now };
+        let mut progress = Progress {
+            arriving,
+            arrival,
+            outstanding: reads + writes,
+            end: self.now,
+            served: self.now,
+            periods: Periods::default(),
+        };
         while progress.outstanding > 0 || self.now < progress.end {
             self.stream(requests, &mut progress, observer)?;
             let (mut next, command) = self.cycle(requests, observer)?;
@@ -286,6 +313,7 @@ impl Channel {
         }
         let (kind, command) = if write { (WR, Command::Wr) } else { (RD, Command::Rd) };
         let mode = self.modes[rank].mode();
+        (progress.periods.since, progress.periods.then) = (0, None);
         while self.now < self.refresh.at {
             let mut wait = NEVER;
             let Some(candidate) = self.oldest_column(kind, rank, &mut wait) else {
@@ -310,6 +338,11 @@ impl Channel {
             if !O::LOOKS {
                 if self.queues[rank].is_alone(candidate.bank, write) {
                     self.stream_of_bank((rank, candidate.bank), (kind, command), progress);
+                } else {
+                    progress.periods.since += 1;
+                    if progress.periods.since == progress.arriving.banks() {
+                        self.stream_of_rounds(rank, (kind, command), progress);
+                    }
                 }
                 self.now = self.times[rank].wide(kind).max(self.now + 1).min(self.refresh.at);
                 continue;
@@ -356,6 +389,44 @@ impl Channel {
             progress.outstanding -= done - 1;
             self.note_served(kind == WR, progress);
         }
+    }
+
+    /// After as many commands as there are banks, of a stream of neighbouring bursts: where all is as it was so many commands
+    /// before, only later, it goes on like this as long as the row and the time to the next refresh last.
+    #[inline(never)]
+    fn stream_of_rounds(&mut self, rank: usize, (kind, command): (usize, Command), progress: &mut Progress<'_>) {
+        let periods = &mut progress.periods;
+        periods.since = 0;
+        let (queue, times, write) = (&mut self.queues[rank], &mut self.times[rank], kind == WR);
+        let banks = progress.arriving.banks();
+        let Some(arrival) = &mut progress.arrival else { return };
+        let rounds = progress.arriving.rounds_in_row(arrival);
+        let order = queue.order(write);
+        // A few rounds are not worth a look at everything.
+        if rounds < 2 || periods.order != order {
+            (periods.order, periods.then) = (order, None);
+            return;
+        }
+        std::mem::swap(&mut periods.before, &mut periods.after);
+        times.after(self.now, &mut periods.after);
+        let Some(then) = periods.then.replace(self.now).filter(|_| periods.before == periods.after) else { return };
+        let cycles = self.now - then;
+        let in_time = (self.refresh.at - 1).saturating_sub(self.now) / cycles.max(1);
+        let rounds = rounds.min(in_time);
+        if rounds == 0 || cycles == 0 || !times.is_plain() || !queue.is_of_run(arrival, banks) {
+            return;
+        }
+        queue.skip_rounds(write, rounds, banks);
+        times.forward(self.now, rounds * cycles);
+        progress.arriving.skip_rounds(rounds);
+        arrival.column += rounds as u8;
+        self.counts[command] += rounds * banks;
+        progress.outstanding -= rounds * banks;
+        let latency = if write { self.write_done } else { self.read_done };
+        progress.served += rounds * cycles;
+        progress.end = progress.end.max(progress.served + latency + 1);
+        self.now += rounds * cycles;
+        progress.periods.then = None;
     }
 
     /// Lets the channel go on without requests until `cycle`: refreshes, and precharges of rows that nobody wants.

@@ -404,6 +404,56 @@ impl Queue {
         true
     }
 
+    /// Where the next requests of a kind go and how long ago they arrived, the oldest first, counted from the one that comes.
+    pub(super) fn order(&self, write: bool) -> ([(u8, u32); BANKS], usize) {
+        let mut order = [(NO_BANK, 0); BANKS];
+        let mut count = 0;
+        let mut offer = self.oldest_offer(write);
+        while let Some(candidate) = offer {
+            order[count % BANKS] = (candidate.bank as u8, (self.arrived - candidate.arrival) as u32);
+            count += 1;
+            offer = self.younger_offer(write, candidate);
+        }
+        (order, count)
+    }
+
+    /// Whether all that is in the queue is of the run and the row of `arrival`, and in each bank every `banks`-th request of
+    /// that run.
+    pub(super) fn is_of_run(&self, arrival: &Request, banks: u64) -> bool {
+        let mut found = 0;
+        for bank in 0..self.count {
+            let mut place = self.banks[bank % BANKS].first;
+            let mut before: Option<u64> = None;
+            while place != NONE {
+                let Slot { request, arrival: own, next, .. } = &self.slots[usize::from(place)];
+                let same = (request.run, request.row, request.write) == (arrival.run, arrival.row, arrival.write);
+                if !same || before.is_some_and(|before| own - before != banks) {
+                    return false;
+                }
+                (before, place, found) = (Some(*own), *next, found + 1);
+            }
+        }
+        found == self.length && self.behind == 0 && !self.first.complete
+    }
+
+    /// What it holds after so many rounds of a burst of every bank: what [`Self::is_of_run`] says of it stays so.
+    pub(super) fn skip_rounds(&mut self, write: bool, rounds: u64, banks: u64) {
+        let arrived = rounds * banks;
+        for bank in 0..self.count {
+            let mut place = self.banks[bank % BANKS].first;
+            while place != NONE {
+                let slot = &mut self.slots[usize::from(place)];
+                slot.arrival += arrived;
+                slot.request.column += rounds as u8;
+                place = slot.next;
+            }
+        }
+        for arrival in &mut self.offers[usize::from(write)].arrivals {
+            *arrival += arrived;
+        }
+        self.arrived += arrived;
+    }
+
     /// A request leaves for its bank.
     #[inline]
     pub(super) fn take(&mut self, place: u16) -> Request {

@@ -253,6 +253,26 @@ pub struct Iter<'l> {
 }
 
 impl Iter<'_> {
+    /// Over neighbouring bursts, as which the request `before` the next one came too: how often a burst of every bank can be
+    /// passed over without leaving the row or the run.
+    pub(super) fn rounds_in_row(&self, before: &Request) -> u64 {
+        let together = self.linear && self.left > 0 && before.run == self.next.run && before.row == self.next.row;
+        let in_row = self.columns.saturating_sub(1).saturating_sub(self.next.column.into());
+        // The last request of a run may carry a mark.
+        if together { u64::from(in_row).min((self.left - 1) / u64::from(self.banks)) } else { 0 }
+    }
+
+    /// Banks of a rank.
+    pub(super) fn banks(&self) -> u64 {
+        self.banks.into()
+    }
+
+    /// Passes over a burst of every bank so many times.
+    pub(super) fn skip_rounds(&mut self, rounds: u64) {
+        self.left -= rounds * self.banks();
+        self.next.column += rounds as u8;
+    }
+
     /// The next run with requests; `None` at the end.
     #[inline(never)]
     fn begin(&mut self) -> Option<()> {

@@ -61,6 +61,8 @@ pub(super) struct Times {
     effects: Box<[Effect; KINDS.len() * BANKS + 1]>,
     moves: Box<[Move]>,
     windows: Box<[Window]>,
+    /// Configuration: the cycles that any command moves.
+    used: Box<[u16]>,
     /// State: by command, then rank, bank groups and banks.
     ready: Box<[u64; ENTRIES]>,
     /// State: of each window when its last commands stop counting, the newest first.
@@ -122,8 +124,13 @@ impl Times {
             let part = |begin: usize, end: usize| (begin as u32, end as u32);
             *effect = Effect { moves: part(begin.0, moves.len()), windows: part(begin.1, windows.len()) };
         }
+        let mut used: Vec<u16> =
+            moves.iter().map(|of| of.entry as u16).chain(windows.iter().map(|of| of.entry as u16)).collect();
+        used.sort_unstable();
+        used.dedup();
         Self {
             groups,
+            used: used.into(),
             effects,
             moves: moves.into(),
             windows: windows.into(),
@@ -193,6 +200,22 @@ impl Times {
     /// Whether nothing counts from further back than the last command of a kind.
     pub(super) fn is_plain(&self) -> bool {
         self.windows.is_empty()
+    }
+
+    /// How much later than `now` each place that holds back anything allows each command.
+    pub(super) fn after(&self, now: u64, after: &mut Vec<u64>) {
+        after.clear();
+        after.extend(self.used.iter().map(|&entry| self.ready[usize::from(entry) % ENTRIES].saturating_sub(now)));
+    }
+
+    /// What was not allowed at `now` is not allowed for so much longer: what repeats has gone on for so long.
+    pub(super) fn forward(&mut self, now: u64, cycles: u64) {
+        for &entry in &self.used {
+            let ready = &mut self.ready[usize::from(entry) % ENTRIES];
+            if *ready > now {
+                *ready += cycles;
+            }
+        }
     }
 
     /// A bank does not allow a command before this cycle.
