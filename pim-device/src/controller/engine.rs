@@ -199,6 +199,7 @@ impl Engine {
             let nodes = readiness.nodes(address);
             spots.push(readiness.spot(command, nodes));
         }
+        readiness.resolved();
         let macs = &spots[Command::ALL.len() + IN_TURN.len() * round.len() + sets.len()..][..sets.len()];
         let interval = i64::from(device.timing.get(Parameter::Refi).max(1));
         Self {

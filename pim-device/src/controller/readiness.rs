@@ -161,12 +161,14 @@ impl Readiness {
             }
         }
         let shifted = spot.shifts.iter().flat_map(|&(newest, window)| newest..newest + window);
-        for place in spot.notes.iter().copied().chain(shifted) {
-            if let Err(at) = self.noted_places.binary_search(&place) {
-                self.noted_places.insert(at, place);
-            }
-        }
+        self.noted_places.extend(spot.notes.iter().copied().chain(shifted));
         spot
+    }
+
+    /// All commands that are resolved have been.
+    pub(crate) fn resolved(&mut self) {
+        self.noted_places.sort_unstable();
+        self.noted_places.dedup();
     }
 
     /// [`Self::ready`] for a resolved command.
@@ -189,9 +191,11 @@ impl Readiness {
 
     fn shift(&mut self, newest: u32, window: u32, cycle: i64) {
         let newest = newest as usize;
-        let end = newest + window as usize;
-        self.last.copy_within(newest..end - 1, newest + 1);
-        self.last[newest] = cycle;
+        let Some(places) = self.last.get_mut(newest..newest + window as usize) else { return };
+        let mut moved = cycle;
+        for place in places {
+            std::mem::swap(place, &mut moved);
+        }
     }
 
     /// Notes that `command` is issued to `nodes` at `cycle`.
