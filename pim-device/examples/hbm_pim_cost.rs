@@ -28,7 +28,7 @@ fn main() {
     for (ranks, kernel) in table.lines().filter_map(|line| kernel(line, &argument(2))) {
         match run(&Hbm2Pim::new().with_ranks(ranks), &kernel) {
             Ok(run) => {
-                (kernels, cycles, commands) = (kernels + 1, cycles + run.cycles, commands + run.simulated_commands)
+                (kernels, cycles, commands) = (kernels + 1, cycles + run.cycles, commands + run.simulated_commands);
             }
             Err(error) => eprintln!("{kernel}: {error}"),
         }

@@ -202,7 +202,7 @@ impl Engine {
             if run < free {
                 self.watch.spoil();
             }
-            let ends = (at + run as usize) % sets == 0 && run as usize >= sets;
+            let ends = (at + run as usize).is_multiple_of(sets) && run as usize >= sets;
             if sets == 1 {
                 self.note_at(spots, last);
             } else if let Some(round) = self.mac_round.as_ref().filter(|_| ends && sets == self.sets.len()) {

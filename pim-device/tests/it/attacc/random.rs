@@ -139,10 +139,11 @@ fn check_segments(timing: &Timing, refresh: bool, stream: &[Fan]) -> Result<(), 
         let setup = Setup { refresh, log, ..Setup::attacc(&Organisation::HBM3_8GB_2R, timing) };
         FifoPim::new(&setup).and_then(|controller| controller.run(stream.iter().cloned()))
     };
-    let (Ok(listed), Ok(counted)) = (run(true), run(false)) else {
-        prop_assert!(run(true).is_err() && run(false).is_err());
-        return Ok(());
-    };
+    // Where requests keep each other from being served both say so.
+    let listed = run(true);
+    let counted = run(false);
+    prop_assert_eq!(listed.is_err(), counted.is_err());
+    let (Ok(listed), Ok(counted)) = (listed, counted) else { return Ok(()) };
     prop_assert_eq!(counted.end, listed.end);
     prop_assert_eq!((counted.simulated, counted.simulated_commands), (listed.simulated, listed.simulated_commands));
     for (counted, listed) in counted.channels.iter().zip(&listed.channels) {
@@ -214,11 +215,11 @@ proptest! {
     fn do_known_segments_come_to_the_same(
         stream in loops(),
         limited in any::<bool>(),
-        refresh in prop::option::weighted(0.9, 400_u32..3_000),
+        refresh in 400_u32..3_000,
     ) {
         let timing = gbps_5_2(if limited { PowerLimit::On } else { PowerLimit::Off });
-        let timing = timing.with(Parameter::Refi, refresh.unwrap_or(5_070)).with(Parameter::Rfc, 120);
-        check_segments(&timing, refresh.is_some(), &stream)?;
+        let timing = timing.with(Parameter::Refi, refresh).with(Parameter::Rfc, 120);
+        check_segments(&timing, true, &stream)?;
     }
 
     #[test]
