@@ -156,9 +156,9 @@ fn check_segments(timing: &Timing, refresh: bool, stream: &[Fan]) -> Result<(), 
 prop_compose! {
     /// Loops: bodies of few kinds of requests that come again with other rows, and whatever comes between.
     fn loops()(
-        parts in prop::collection::vec((traces(), 1_usize..40, prop::sample::select(vec![0_u32, 0, 1, 1, 3])), 1..4),
+        parts in prop::collection::vec((traces(), 1_usize..24, prop::sample::select(vec![0_u32, 0, 1, 1, 3])), 1..4),
         reads in prop::bool::weighted(0.2),
-        lengths in prop::collection::vec(1_usize..60, 4),
+        lengths in prop::collection::vec(1_usize..40, 4),
     ) -> Vec<Fan> {
         let mut stream = Vec::new();
         for ((body, times, step), length) in parts.iter().zip(&lengths) {
@@ -209,7 +209,7 @@ fn attention(mode: Command, macs: u32, barrier: u32, heads: u8) -> Vec<Fan> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn do_known_segments_come_to_the_same(
