@@ -18,7 +18,7 @@ use crate::timing::Parameter;
 
 use super::cursor::{Cursor, Stop};
 use super::fast_forward::{Memo, Watch};
-use super::readiness::{Nodes, Readiness, Spot};
+use super::readiness::{Nodes, Reaches, Readiness, Spot};
 
 /// How many intervals nREFI a refresh may be late (JEDEC: eight refreshes may be postponed).
 pub const POSTPONED: u32 = 8;
@@ -119,6 +119,10 @@ pub struct Engine {
     /// such gap.
     pub(super) set_gap: Option<i64>,
     pub(super) round_gap: Option<i64>,
+    /// Configuration: how long what can hold back a MAC.
+    mac_reaches: Option<Reaches>,
+    /// Configuration: what a MAC in each set in turn notes, the last one in the last set.
+    pub(super) mac_round: Option<Vec<(u32, u32)>>,
     /// Configuration: cycles between look-ups, and between registers read and written, by [`COLUMN`].
     column_gaps: [Option<i64>; COLUMN.len()],
     pub(super) refresh_interval: i64,
@@ -201,12 +205,15 @@ impl Engine {
             let nodes = readiness.nodes(address);
             spots.push(readiness.spot(command, nodes));
         }
+        readiness.resolved();
         let macs = &spots[Command::ALL.len() + IN_TURN.len() * round.len() + sets.len()..][..sets.len()];
         let interval = i64::from(device.timing.get(Parameter::Refi).max(1));
         Self {
             mode: ExecutionMode::default(),
             set_gap: Readiness::gap(&macs[..1]),
             round_gap: Readiness::gap(macs),
+            mac_reaches: readiness.reaches(macs),
+            mac_round: Readiness::round(macs),
             column_gaps: COLUMN.map(|command| Readiness::gap(std::slice::from_ref(&spots[command.index()]))),
             refresh_interval: interval,
             results,
@@ -484,6 +491,12 @@ impl Engine {
     /// The number of a command to the first set; those of the others follow.
     fn set_spots(&self, what: OnSet) -> usize {
         Command::ALL.len() + IN_TURN.len() * self.round.len() + what as usize * self.sets.len()
+    }
+
+    /// From this cycle on nothing that was issued holds back a MAC.
+    pub(super) fn macs_settled(&self) -> i64 {
+        let settled = |reaches| self.readiness.settled(reaches, self.column_bus, self.row_bus);
+        self.mac_reaches.as_ref().map_or(i64::MAX, settled)
     }
 
     /// When the constraints let the command of a resolved address go.
