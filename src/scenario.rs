@@ -43,13 +43,13 @@ use crate::scenario::document::Node;
 use crate::scenario::error::Fault;
 pub use crate::scenario::error::{Place, Problem, ScenarioError};
 pub use crate::scenario::json_schema::json_schema;
-pub use crate::scenario::kernel::{KernelScenario, KernelSystem, KernelWork};
+pub use crate::scenario::kernel::{KernelScenario, KernelSystem, KernelTraffic, KernelWork};
 use crate::scenario::models::Models;
 pub use crate::scenario::models::{EMBEDDED_MODELS, ModelSource};
 use crate::scenario::overrides::Axis;
 pub use crate::scenario::words::{
-    Attention, Dispatch, Dtype, Element, Execution, Gather, Home, KernelKind, KernelName, KernelSplit, Overflow,
-    Pipeline, Placement, SpillUnit, Word, Words, WorkloadKind,
+    Attention, Dispatch, Dtype, Element, Execution, First, Gather, Home, KernelKind, KernelName, KernelSplit, Overflow,
+    Pipeline, Placement, SpillUnit, TrafficPattern, Word, Words, WorkloadKind,
 };
 
 mod check;
@@ -88,6 +88,7 @@ shipped![
     "offload-share",
     "pim-kernels",
     "pim-pool",
+    "pim-traffic",
     "quickstart",
     "replaces",
 ];

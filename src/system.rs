@@ -109,7 +109,7 @@ pub fn simulate(
     let Conduct { limits, threads, .. } = conduct;
     let stop = || limits.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
     let compiled = dispatch::plan(&figures, &placement, &machine, job, prefill.as_ref(), &stop)?;
-    let tasks = compiled.graph.node_count() as u64;
+    let (tasks, assignment) = (compiled.graph.node_count() as u64, compiled.assignment);
     tracing::info!(system = spec.name, tasks, "compiled");
     machine.bind(compiled, job);
     progress(tasks, Progress::default());
@@ -122,7 +122,7 @@ pub fn simulate(
         name: spec.name.clone(),
         batch: job.workload.batch,
         context: job.workload.context,
-        prefill: prefill.as_ref().map(Prefill::shape),
+        prefill: prefill.as_ref().map(|prefill| prefill.shape(assignment)),
         lengths: if job.workload.lengths.is_equal() { Vec::new() } else { job.workload.lengths.iter().collect() },
         kernel: None,
         energy_pj: energy::parts(&run, &figures),

@@ -26,6 +26,7 @@ mod queue;
 pub mod request;
 mod run;
 pub mod sequencer;
+mod times;
 pub mod trace;
 pub mod values;
 

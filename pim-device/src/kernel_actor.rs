@@ -4,6 +4,10 @@
 //! begins a kernel in a known state and does nothing else meanwhile. The actor gives it a place in time and a span.
 //! [`crate::Controller`] is for channels that go from program to program.
 
+mod traffic;
+
+pub use traffic::{Served, Traffic, TrafficError};
+
 use std::collections::BTreeSet;
 
 use sim_core::{
@@ -13,7 +17,7 @@ use sim_core::{
 
 use crate::aim::{self, AimError, AimProgram, AimSpec};
 use crate::command::{Command, CommandCounts};
-use crate::controller::engine::{Engine, ExecutionMode};
+use crate::controller::engine::{Engine, ExecutionMode, Issued};
 use crate::device::DeviceSpec;
 use crate::energy;
 use crate::error::ProgramError;
@@ -39,10 +43,13 @@ pub struct DeviceKernel {
     pub commands: CommandCounts,
     /// Picojoules; `None` where no source says what a command costs.
     pub energy: Option<f64>,
+    /// The commands of one of the channels, where they were asked for.
+    pub issued: Vec<Issued>,
 }
 
 impl DeviceKernel {
-    /// Programs of an HBM3 device, one after the other, each in `copies` channels.
+    /// Programs of an HBM3 device, one after the other, each in `copies` channels. Where commands are `kept` they are executed one
+    /// by one.
     ///
     /// # Errors
     /// [`ProgramError`] for a program that is none.
@@ -50,10 +57,13 @@ impl DeviceKernel {
         device: &DeviceSpec,
         programs: &[&Program],
         copies: u32,
-        mode: ExecutionMode,
+        (mode, kept): (ExecutionMode, bool),
         (kind, tag): (&'static str, Tag),
     ) -> Result<Self, ProgramError> {
         let mut engine = Engine::new(device).with_execution(mode);
+        if kept {
+            engine.record();
+        }
         let (mut end, mut switches, mut counts) = (0, 0, CommandCounts::default());
         let (mut bytes, mut operations) = (0, 0);
         for program in programs {
@@ -76,6 +86,7 @@ impl DeviceKernel {
             operations: operations * copies,
             energy: Some(energy::energy(device, &commands).pj()),
             commands,
+            issued: if kept { engine.take_trace() } else { Vec::new() },
         })
     }
 
@@ -94,6 +105,7 @@ impl DeviceKernel {
             operations: traffic.operations,
             commands: run.commands,
             energy: None,
+            issued: Vec::new(),
         })
     }
 
@@ -124,6 +136,7 @@ impl DeviceKernel {
             operations,
             commands: run.commands,
             energy: None,
+            issued: Vec::new(),
         })
     }
 }

@@ -62,6 +62,8 @@ pub enum Instruction {
     Mode,
     /// Row stream: one ordinary command, ACT, RD, WR or PRE.
     Ordinary(Command, Address),
+    /// Row stream: the same in the row of the row register, so that a loop can go over rows.
+    OrdinaryInRow(Command, Address),
     /// Move stream: `count` MVSB, MVSUM or MVGB over the ranks and bank groups in turn, or `count` WRGB or MVBC.
     Move {
         /// Which.
@@ -125,7 +127,7 @@ impl Program {
                     && device.pe == PeLevel::Bank
                     && matches!(command, Command::Ret | Command::RdReg | Command::WrReg)
             }
-            Instruction::Ordinary(command, _) => {
+            Instruction::Ordinary(command, _) | Instruction::OrdinaryInRow(command, _) => {
                 matches!(command, Command::Act | Command::Rd | Command::Wr | Command::Pre)
             }
             Instruction::Open(set) | Instruction::Close(set) => usize::from(*set) < sets,
@@ -173,6 +175,17 @@ impl Program {
     /// The move stream.
     pub fn move_stream(&self) -> &[Instruction] {
         &self.move_stream
+    }
+
+    /// How long the BufferPE works on what the program's BPE commands bring it, in channel clocks.
+    pub fn buffer_cycles(&self, device: &DeviceSpec) -> u64 {
+        let mut cycles = 0;
+        let _ = walk(&self.move_stream, |_, instruction, times, _| {
+            if let Instruction::Buffer { operations } = instruction {
+                cycles += times * device.buffer_cycles(operations).0;
+            }
+        });
+        cycles
     }
 
     /// Bytes that its MACs, look-ups and reads into registers take from the banks of one channel.
@@ -264,7 +277,7 @@ fn count(device: &DeviceSpec, stream: &[Instruction]) -> CommandCounts {
             commands[command] += times * u64::from(count);
             commands.mac_queries += times * u64::from(count) * u64::from(queries);
         }
-        Instruction::Ordinary(command, _) => commands[command] += times,
+        Instruction::Ordinary(command, _) | Instruction::OrdinaryInRow(command, _) => commands[command] += times,
         Instruction::Move { command, count } => commands[command] += times * u64::from(count),
         Instruction::Mac { count, queries, .. } => {
             commands[of.mac] += times * u64::from(count);

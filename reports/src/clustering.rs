@@ -8,14 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sim_core::{Category, Span, SpanId, Time};
 
-use crate::prefill::STEP;
+use crate::prefill::{PrefillShape, STEP};
 
 /// The programs of clustering and the transfers that they wait for, in the order of reports: K and V over the interface and
-/// into the banks, first centroids, distance calculation, cluster assignment (where it takes time of its own), importance
+/// into the banks, first centroids, distance calculation, cluster assignment (within it), importance
 /// weights over the interface and into the banks, centroid calculation.
 pub const PHASES: [&str; 8] = ["kv-store", "kv-write", "init", "dc", "ca", "weights-to-pim", "weights", "cc"];
 /// The programs that there are only in clustering.
-const CLUSTERING: [&str; 3] = ["dc", "ca", "cc"];
+const CLUSTERING: [&str; 2] = ["dc", "cc"];
+/// What the BufferPE does while distances arrive: no programs of its own.
+const ASSIGNMENT: &str = "ca";
 /// The transfers over the interface; all others are programs of channels.
 const TRANSFERS: [&str; 2] = [STORE, "weights-to-pim"];
 /// What begins a channel's work on a layer.
@@ -38,6 +40,9 @@ pub struct Clustering {
     /// How long K and V had to wait in the GPU because their channels were still clustering, all layers and groups together,
     /// of each the stack that waits longest.
     pub waited: Time,
+    /// After how many layers of a group K and V come to the same channels again, of all channels the fewest; `None` where none
+    /// is used twice.
+    pub again: Option<u32>,
     /// What of the prefill is done after the first token.
     pub after_first_token: Time,
 }
@@ -66,6 +71,14 @@ impl Clustering {
         self.margins().min().unwrap_or(0)
     }
 
+    /// The GPU's time of the layers after which the same channels are wanted again, less that of a layer's clustering, in
+    /// picoseconds. Layers that lie in other channels are clustered side by side.
+    pub fn margin_again(&self) -> Option<i64> {
+        let signed = |time: Time| i64::try_from(time.ps()).unwrap_or(i64::MAX);
+        let layer = self.layers.iter().copied().max().unwrap_or_default();
+        Some(signed(self.gpu_layer()).saturating_mul(i64::from(self.again?)) - signed(layer))
+    }
+
     /// Whether no layer's K and V ever waited for the clustering of an earlier one.
     pub fn hidden(&self) -> bool {
         self.waited == Time::ZERO
@@ -73,7 +86,7 @@ impl Clustering {
 
     /// The clustering of the spans of a prefill of so many groups whose first token was there at `first_token`; `None`
     /// where nothing is clustered.
-    pub(crate) fn of(spans: &[Span], groups: u32, first_token: Time) -> Option<Self> {
+    pub(crate) fn of(spans: &[Span], shape: &PrefillShape, first_token: Time) -> Option<Self> {
         let jobs: Vec<&Span> = spans.iter().filter(|span| span.tag.step == STEP).collect();
         let clusters = |span: &&Span| span.category == Category::ComputePim && CLUSTERING.contains(&span.kind);
         if !jobs.iter().any(clusters) {
@@ -85,6 +98,7 @@ impl Clustering {
             layers: vec![Time::ZERO; layers],
             gpu_layers: vec![Time::ZERO; layers],
             waited: waited(&jobs),
+            again: again(&jobs, &turns),
             after_first_token: jobs.iter().map(|span| span.end).max().unwrap_or_default().max(first_token)
                 - first_token,
             ..Self::default()
@@ -95,7 +109,7 @@ impl Clustering {
             }
         }
         for time in &mut this.gpu_layers {
-            *time = Time::from_ps(time.ps() / u64::from(groups.max(1)));
+            *time = Time::from_ps(time.ps() / u64::from(shape.groups.max(1)));
         }
         let mut longest: BTreeMap<(&str, u32), Time> = BTreeMap::new();
         let mut waiting = vec![Time::ZERO; layers];
@@ -116,8 +130,9 @@ impl Clustering {
         }
         let mean = |sum: Time| Time::from_ps(sum.ps() / (layers as u64).max(1));
         let of_kind = |kind: &str| longest.iter().filter(|((k, _), _)| *k == kind).map(|(_, time)| *time).sum();
-        let there = PHASES.iter().filter(|kind| jobs.iter().any(|span| span.kind == **kind));
-        this.phases = there.map(|kind| ((*kind).to_owned(), mean(of_kind(kind)))).collect();
+        let there = PHASES.iter().filter(|kind| **kind == ASSIGNMENT || jobs.iter().any(|span| span.kind == **kind));
+        let time = |kind| if kind == ASSIGNMENT { shape.assignment } else { mean(of_kind(kind)) };
+        this.phases = there.map(|kind| ((*kind).to_owned(), time(kind))).collect();
         this.waiting = mean(waiting.into_iter().sum());
         Some(this)
     }
@@ -141,6 +156,44 @@ fn turns<'a>(jobs: &[&'a Span]) -> Turns<'a> {
     turns
 }
 
+/// After how many layers K and V come to the same channel again, the fewest.
+///
+/// Layers of groups are counted as the GPU makes their K and V. A channel's turn is of the last of its layer that was made
+/// before it begins: two groups are as many layers apart as the model has.
+fn again(jobs: &[&Span], turns: &Turns<'_>) -> Option<u32> {
+    // (layer, when the last chunk's K and V were there)
+    let mut made: Vec<(u32, Time)> = Vec::new();
+    for span in jobs.iter().filter(|span| makes_kv(span)) {
+        let layer = span.tag.layer.unwrap_or(0);
+        match made.last_mut() {
+            Some((last, end)) if *last == layer => *end = span.end,
+            _ => made.push((layer, span.end)),
+        }
+    }
+    let mut of_actor: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for ((actor, layer, _), programs) in turns {
+        let Some(begin) = programs.iter().filter(|span| of_channel(span)).map(|span| span.start).min() else {
+            continue;
+        };
+        let before = made.partition_point(|(_, end)| *end <= begin);
+        if let Some(number) = made[..before].iter().rposition(|(made, _)| made == layer) {
+            of_actor.entry(*actor).or_default().push(number);
+        }
+    }
+    let mut fewest = None;
+    for numbers in of_actor.values_mut() {
+        numbers.sort_unstable();
+        let least = numbers.windows(2).map(|pair| (pair[1] - pair[0]) as u32).min();
+        fewest = fewest.into_iter().chain(least).min();
+    }
+    fewest
+}
+
+/// Whether it makes K and V.
+fn makes_kv(span: &Span) -> bool {
+    matches!(span.kind, "rope" | "append")
+}
+
 /// Whether it is a program of a channel.
 fn of_channel(span: &Span) -> bool {
     PHASES.contains(&span.kind) && !TRANSFERS.contains(&span.kind)
@@ -150,9 +203,8 @@ fn of_channel(span: &Span) -> bool {
 /// that of a program; it could have been ready when the kernel that made K and V had ended.
 fn waited(jobs: &[&Span]) -> Time {
     let programs: BTreeSet<SpanId> = jobs.iter().filter(|span| of_channel(span)).map(|span| span.id).collect();
-    let makes = |span: &&&Span| matches!(span.kind, "rope" | "append");
     let mut made: BTreeMap<u32, Vec<Time>> = BTreeMap::new();
-    for span in jobs.iter().filter(makes) {
+    for span in jobs.iter().filter(|span| makes_kv(span)) {
         made.entry(span.tag.layer.unwrap_or(0)).or_default().push(span.end);
     }
     // Stores of one layer of a group that waited have their K and V from the same kernel.

@@ -26,6 +26,8 @@ pub struct PrefillShape {
     pub chunks: u32,
     /// Tokens of a chunk; the last one of a group may have fewer.
     pub chunk_tokens: u64,
+    /// How long the BufferPEs of a channel compare distances in the clustering of a layer of a group (CA), while they arrive.
+    pub assignment: Time,
 }
 
 /// What is reported of a prefill.
@@ -66,7 +68,7 @@ impl PrefillReport {
             breakdown,
             done: jobs().map(|span| span.end).max().unwrap_or_default(),
             gpu_layers: by_layer(jobs().filter(|span| span.category == sim_core::Category::ComputeGpu)),
-            clustering: Clustering::of(&input.spans, shape.groups, breakdown.total()),
+            clustering: Clustering::of(&input.spans, &shape, breakdown.total()),
             busy: busy(input, Time::ZERO, breakdown.total()),
             critical_path,
         })
@@ -88,6 +90,16 @@ impl PrefillReport {
             ("clustering of a layer".to_owned(), Box::new(|p| p.clustering_cell(|c| c.layer().to_string()))),
             ("margin of a layer".to_owned(), Box::new(|p| p.clustering_cell(|c| signed(c.margin())))),
             (
+                "channels wanted again after".to_owned(),
+                Box::new(|p| {
+                    p.clustering_cell(|c| c.again.map_or_else(|| "-".to_owned(), |layers| format!("{layers} layers")))
+                }),
+            ),
+            (
+                "margin until then".to_owned(),
+                Box::new(|p| p.clustering_cell(|c| c.margin_again().map_or_else(|| "-".to_owned(), signed))),
+            ),
+            (
                 "clustering hidden".to_owned(),
                 Box::new(|p| {
                     p.clustering_cell(|c| {
@@ -101,7 +113,8 @@ impl PrefillReport {
                 let phase = c.phases.iter().find(|(name, _)| name == kind);
                 phase.map_or_else(|| "-".to_owned(), |(_, time)| time.to_string())
             };
-            rows.push((format!("  {kind}"), Box::new(move |p| p.clustering_cell(time))));
+            let within = if kind == "ca" { " (within dc)" } else { "" };
+            rows.push((format!("  {kind}{within}"), Box::new(move |p| p.clustering_cell(time))));
         }
         rows.push(("  waiting for weights".to_owned(), Box::new(|p| p.clustering_cell(|c| c.waiting.to_string()))));
         rows

@@ -13,7 +13,7 @@ use crate::table::plain;
 type CellOf = fn(&SystemReport) -> Option<String>;
 
 /// The columns after those of the categories.
-const FIGURES: [(&str, CellOf); 17] = [
+const FIGURES: [(&str, CellOf); 18] = [
     ("kernel", |s| s.kernel.clone()),
     ("batch", |s| Some(s.batch.to_string())),
     ("context", |s| Some(s.context.to_string())),
@@ -24,6 +24,7 @@ const FIGURES: [(&str, CellOf); 17] = [
     ("attention_layer_ps", |s| (s.attention.layers > 0).then(|| s.attention.per_layer().ps().to_string())),
     ("time_to_first_token_ps", |s| Some(s.prefill.as_ref()?.latency().ps().to_string())),
     ("clustering_margin_ps", |s| Some(clustering(s)?.margin().to_string())),
+    ("clustering_margin_until_again_ps", |s| Some(clustering(s)?.margin_again()?.to_string())),
     ("communication_share", |s| s.decodes().then(|| s.breakdown.communication_share().to_string())),
     ("host_communication_share", |s| s.decodes().then(|| s.breakdown.host_communication_share().to_string())),
     ("communication_busy_share", |s| s.decodes().then(|| s.communication_busy_share().to_string())),

@@ -159,7 +159,7 @@ fn read_accuracy(at: &Place<'_>) -> Result<Accuracy, ReportError> {
 }
 
 fn prefill(report: &PrefillReport) -> Value {
-    let PrefillShape { tokens, longest, groups, chunks, chunk_tokens } = report.shape;
+    let PrefillShape { tokens, longest, groups, chunks, chunk_tokens, assignment: _ } = report.shape;
     json!({
         "tokens": tokens,
         "longest": longest,
@@ -182,6 +182,8 @@ fn clustering(report: &Clustering) -> Value {
     json!({
         "hidden": report.hidden(),
         "margin_ps": report.margin(),
+        "layers_until_again": report.again,
+        "margin_until_again_ps": report.margin_again(),
         "layer_margin_ps": report.margins().collect::<Vec<_>>(),
         "waited_ps": report.waited.ps(),
         "after_first_token_ps": report.after_first_token.ps(),
@@ -190,6 +192,10 @@ fn clustering(report: &Clustering) -> Value {
         "phases_ps": sums(report.phases.iter().map(|(name, time)| (name, time.ps())), |a, b| a + b),
         "waiting_ps": report.waiting.ps(),
     })
+}
+
+fn optional(at: &Place<'_>) -> Result<Option<u32>, ReportError> {
+    if at.value.is_null() { Ok(None) } else { at.whole().map(Some) }
 }
 
 fn read_clustering(at: &Place<'_>) -> Result<Option<Clustering>, ReportError> {
@@ -203,6 +209,7 @@ fn read_clustering(at: &Place<'_>) -> Result<Option<Clustering>, ReportError> {
         layers: at.get("layer_ps")?.list(time)?,
         gpu_layers: at.get("gpu_layer_ps")?.list(time)?,
         waited: time(at.get("waited_ps")?)?,
+        again: optional(&at.get("layers_until_again")?)?,
         after_first_token: time(at.get("after_first_token_ps")?)?,
     }))
 }
@@ -212,6 +219,9 @@ fn read_prefill(at: &Place<'_>) -> Result<Option<PrefillReport>, ReportError> {
         return Ok(None);
     }
     let time = |at: Place<'_>| Ok(Time::from_ps(at.whole()?));
+    let clustering = read_clustering(&at.get("clustering")?)?;
+    let phases = clustering.iter().flat_map(|clustering| &clustering.phases);
+    let assignment = phases.filter(|(kind, _)| kind == "ca").map(|(_, time)| *time).sum();
     Ok(Some(PrefillReport {
         shape: PrefillShape {
             tokens: at.get("tokens")?.whole()?,
@@ -219,11 +229,12 @@ fn read_prefill(at: &Place<'_>) -> Result<Option<PrefillReport>, ReportError> {
             groups: at.get("groups")?.whole()?,
             chunks: at.get("chunks")?.whole()?,
             chunk_tokens: at.get("chunk_tokens")?.whole()?,
+            assignment,
         },
         breakdown: read_total(at)?,
         done: time(at.get("done_ps")?)?,
         gpu_layers: at.get("gpu_layer_ps")?.list(time)?,
-        clustering: read_clustering(&at.get("clustering")?)?,
+        clustering,
         busy: at.get("busy_ps")?.map(time)?,
         critical_path: Vec::new(),
     }))

@@ -25,8 +25,8 @@ impl Column {
         Self { name: name.to_owned(), heading: heading.to_owned(), text: false }
     }
 
-    fn words(name: &str) -> Self {
-        Self { name: name.to_owned(), heading: name.to_owned(), text: true }
+    fn words(name: &str, heading: &str) -> Self {
+        Self { name: name.to_owned(), heading: heading.to_owned(), text: true }
     }
 }
 
@@ -34,11 +34,12 @@ impl Column {
 type CellOf = fn(&SystemReport) -> Option<String>;
 
 /// The columns of figures: those of which no system has anything are left out.
-const FIGURES: [(&str, &str, CellOf); 12] = [
+const FIGURES: [(&str, &str, CellOf); 13] = [
     ("first token", "time to first token", |s| Some(s.prefill.as_ref()?.latency().to_string())),
     ("GPU layer", "GPU time of a layer", |s| Some(clustering(s)?.gpu_layer().to_string())),
     ("clustering", "clustering of a layer", |s| Some(clustering(s)?.layer().to_string())),
     ("margin", "margin", |s| Some(signed(clustering(s)?.margin()))),
+    ("margin then", "margin until then", |s| Some(signed(clustering(s)?.margin_again()?))),
     ("hidden", "hidden", |s| Some(if clustering(s)?.hidden() { "yes" } else { "no" }.to_owned())),
     ("latency", "time of the kernel", |s| s.kernel.is_some().then(|| s.latency().to_string())),
     ("latency/token", "latency per token", |s| tokens(s).then(|| s.latency_per_token().to_string())),
@@ -71,13 +72,21 @@ pub(crate) fn keys(points: &[PointReport]) -> Vec<&str> {
     keys
 }
 
+/// The last part of a key, where no other ends in it.
+fn short<'k>(key: &'k str, keys: &[&str]) -> &'k str {
+    let last = |key: &'k str| key.rsplit('.').next().unwrap_or(key);
+    let alone = keys.iter().filter(|other| other.rsplit('.').next() == Some(last(key))).count() == 1;
+    if alone { last(key) } else { key }
+}
+
 /// The columns, and a row for each point and system.
 pub(crate) fn table(points: &[PointReport]) -> (Vec<Column>, Vec<Vec<String>>) {
     let keys = keys(points);
     let systems = || points.iter().flat_map(|point| &point.systems);
     let figures: Vec<_> = FIGURES.iter().filter(|(_, _, cell)| systems().any(|s| cell(s).is_some())).collect();
-    let mut columns: Vec<Column> = keys.iter().map(|key| Column::words(&printable(key))).collect();
-    columns.push(Column::words("system"));
+    let mut columns: Vec<Column> =
+        keys.iter().map(|key| Column::words(&printable(short(key, &keys)), &printable(key))).collect();
+    columns.push(Column::words("system", "system"));
     columns.extend(figures.iter().map(|(name, heading, _)| Column::number(name, heading)));
     let mut rows = Vec::new();
     for point in points {

@@ -195,7 +195,8 @@ const MEMORIES: [(&str, MemoryOf); 3] =
 pub fn points(points: &[PointReport]) -> String {
     let mut table = new_table();
     let (columns, rows) = sweep::table(points);
-    let head = |c: &Column| if c.text { Cell::new(&c.name) } else { right(c.name.clone()) };
+    // Keys may be broken at their underscores.
+    let head = |c: &Column| if c.text { Cell::new(&c.name).set_delimiter('_') } else { right(c.name.clone()) };
     let cell = |(c, text): (&Column, String)| if c.text { Cell::new(shortened(&text, 50)) } else { right(text) };
     table.set_header(columns.iter().map(head));
     for row in rows {

@@ -142,8 +142,8 @@ fn one(
             eprintln!("note: {} on one thread: {why}", systems.join(", "));
         }
     }
-    if traced && !loaded.kernels.is_empty() {
-        eprintln!("note: --trace-commands: kernels of their own are not traced; commands.csv is empty");
+    if traced && untraced(loaded) {
+        eprintln!("note: --trace-commands: kernels of hbm2-pim and gddr6-aim are not traced");
     }
     for Executed { system, point, commands_left_out, .. } in executed.iter().filter(|e| e.commands_left_out > 0) {
         let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
@@ -250,4 +250,10 @@ fn peak_memory() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Whether a device of its scenarios of kernels keeps no commands.
+fn untraced(loaded: &Loaded) -> bool {
+    let systems = loaded.kernels.iter().flat_map(|(_, scenario)| &scenario.systems);
+    systems.into_iter().any(|system| pim_device::DeviceSpec::by_name(&system.entry.name).is_none())
 }

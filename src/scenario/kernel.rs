@@ -4,6 +4,7 @@
 //! line of [`DEVICES`], what a kernel needs one of [`KERNELS`].
 
 use serde_json::{Value as Json, json};
+use sim_core::Rate;
 
 use crate::catalogue::{Catalogue, Entry, Kind, Shape};
 use crate::scenario::check::Checked;
@@ -12,7 +13,7 @@ use crate::scenario::error::{Fault, Problem};
 use crate::scenario::quantity::{Dimension, Quantity};
 use crate::scenario::resolve::{contradiction, device, digest, sorted, with_overrides};
 use crate::scenario::schema::{Fallback, Field, Presence, ROOT as DECODE, Section, Takes, field, integer};
-use crate::scenario::words::{Element, Execution, KernelKind, KernelName, KernelSplit, Words};
+use crate::scenario::words::{Element, Execution, First, KernelKind, KernelName, KernelSplit, TrafficPattern, Words};
 use crate::system::kernel_run;
 
 /// The word of `workload.kind` that makes a scenario one of these.
@@ -115,24 +116,51 @@ const SYSTEM: Section = Section {
         Fallback::Required,
         "What the system is called in reports; no two have the same.",
     )],
-    sections: &[Section {
-        key: "pim",
-        doc: "The device. Figures of HBM3 devices can be overridden here.",
-        presence: Presence::Required,
-        shorthand: Some("device"),
-        fields: &[
-            field("device", Takes::Text, Fallback::Required, "Its name in `pimscope list pim`."),
-            field("stacks", integer(1, 64), Fallback::Integer(1), "How many; one of gddr6-aim."),
-            field(
-                "execution",
-                Takes::Word(Execution::WORDS),
-                Fallback::Text("fast"),
-                "How programs of HBM3 devices are simulated; the results are the same.",
-            ),
-        ],
-        sections: &[],
-        figures: Some(Kind::Pim),
-    }],
+    sections: &[
+        Section {
+            key: "pim",
+            doc: "The device. Figures of HBM3 devices can be overridden here.",
+            presence: Presence::Required,
+            shorthand: Some("device"),
+            fields: &[
+                field("device", Takes::Text, Fallback::Required, "Its name in `pimscope list pim`."),
+                field("stacks", integer(1, 64), Fallback::Integer(1), "How many; one of gddr6-aim."),
+                field(
+                    "execution",
+                    Takes::Word(Execution::WORDS),
+                    Fallback::Text("fast"),
+                    "How programs of HBM3 devices are simulated; the results are the same.",
+                ),
+            ],
+            sections: &[],
+            figures: Some(Kind::Pim),
+        },
+        TRAFFIC,
+    ],
+    figures: None,
+};
+
+const TRAFFIC: Section = Section {
+    key: "traffic",
+    doc: "Ordinary requests of 32 B that come to an HBM3 device while the kernel runs. They share banks, buses and refresh with it.",
+    presence: Presence::Optional,
+    shorthand: None,
+    fields: &[
+        field(
+            "rate",
+            Takes::Plain(Shape::Quantity { dimension: Dimension::Bandwidth, zero: false }),
+            Fallback::Required,
+            "Bytes per second to all channels together; requests come evenly.",
+        ),
+        field("pattern", Takes::Word(TrafficPattern::WORDS), Fallback::Text("random"), "Where they go."),
+        field(
+            "first",
+            Takes::Word(First::WORDS),
+            Fallback::Text("kernel"),
+            "Who goes first where both wait for a channel: `kernel`, or `requests`, 32 of them at most.",
+        ),
+    ],
+    sections: &[],
     figures: None,
 };
 
@@ -218,6 +246,19 @@ pub struct KernelSystem {
     pub dtype: Element,
     /// How programs are simulated.
     pub execution: Execution,
+    /// Ordinary requests beside the kernel.
+    pub traffic: Option<KernelTraffic>,
+}
+
+/// Ordinary requests beside a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelTraffic {
+    /// Bytes per second to all channels.
+    pub rate: Rate,
+    /// Where they go.
+    pub pattern: TrafficPattern,
+    /// Who goes first.
+    pub first: First,
 }
 
 /// One kernel on one or more devices, resolved.
@@ -381,13 +422,30 @@ fn system(section: &Checked, workload: &Checked, work: &KernelWork) -> Result<Ke
             "leave `stacks` out".to_owned(),
         ));
     }
+    let traffic = section.section("traffic").map(|traffic| self::traffic(traffic, name)).transpose()?;
     Ok(KernelSystem {
+        traffic,
         name: section.text("name").unwrap_or_default().to_owned(),
         entry: with_overrides(entry, pim)?,
         stacks,
         dtype,
         execution: pim.word("execution")?,
     })
+}
+
+fn traffic(section: &Checked, device: &str) -> Result<KernelTraffic, Fault> {
+    if pim_device::DeviceSpec::by_name(device).is_none() {
+        return Err(contradiction(
+            section,
+            "rate",
+            format!("`{device}` has no model of ordinary requests beside its kernels"),
+            "leave `traffic` out, or take an HBM3 device".to_owned(),
+        ));
+    }
+    let Some(Quantity::Bandwidth(rate)) = section.quantity("rate") else {
+        return Err(Fault::new(Problem::Defect { key: "rate" }, section.origin.clone()));
+    };
+    Ok(KernelTraffic { rate, pattern: section.word("pattern")?, first: section.word("first")? })
 }
 
 /// The resolved scenario as JSON with sorted keys, defaults filled in. The execution is left out: it changes no result.
@@ -401,6 +459,11 @@ fn canonical(scenario: &KernelScenario) -> Json {
                 "name": system.name,
                 "pim": { "device": device(&system.entry), "stacks": system.stacks },
                 "dtype": system.dtype.word(),
+                "traffic": system.traffic.map(|traffic| json!({
+                    "rate": traffic.rate.0,
+                    "pattern": traffic.pattern.word(),
+                    "first": traffic.first.word(),
+                })),
             })
         })
         .collect();

@@ -141,6 +141,34 @@ words! {
     }
 }
 
+words! {
+    /// Where ordinary requests beside a kernel go.
+    TrafficPattern {
+        /// Reads in order over all bank groups.
+        Stream = "stream",
+        /// Writes in order over all bank groups.
+        StreamWrites = "stream-writes",
+        /// The same, half reads and half writes.
+        StreamMix = "stream-mix",
+        /// Random reads.
+        Random = "random",
+        /// Random reads and writes.
+        RandomMix = "random-mix",
+        /// One bank, another row each time.
+        Conflict = "conflict",
+    }
+}
+
+words! {
+    /// Who goes first on a channel where a kernel and requests wait.
+    First {
+        /// The kernel: no request is begun until it is done.
+        Kernel = "kernel",
+        /// Requests, a queue's worth of them.
+        Requests = "requests",
+    }
+}
+
 impl WorkloadKind {
     /// Whether prompts are processed.
     pub const fn has_prefill(self) -> bool {

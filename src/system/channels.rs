@@ -6,6 +6,10 @@
 //! the same round), so that the channels of a layer end as closely together as whole units let them. For equal lengths
 //! both are the same.
 //!
+//! A layer is a list of *cells*: sequences that are always worked on together. Where prompts are processed in several groups and a
+//! layer of all sequences fills the channels evenly, each layer begins a group's channels further on than the one before
+//! ([`Turn`]). Else a group would come to the same channels with every layer and leave the others idle.
+//!
 //! Where several units lie side by side in a row, each in banks of its own, they are attended together: so many go to a
 //! channel as a bundle, and a bundle is as long as its longest unit.
 
@@ -48,6 +52,25 @@ pub struct Channels<'a> {
     pub side_by_side: u64,
     /// Rows that a unit of so many tokens takes.
     pub unit_rows: &'a dyn Fn(u64) -> u64,
+    /// How layers are turned against each other.
+    pub turn: Turn,
+}
+
+/// By how many channels each layer begins further on than where the one before stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Cells of a layer.
+    pub cells: usize,
+    /// Channels.
+    pub channels: usize,
+}
+
+impl Turn {
+    /// Where cell number `done` begins, where the one before it stopped at `next`.
+    fn begin(self, done: usize, next: usize, channels: usize) -> usize {
+        let layer_begins = done > 0 && self.cells > 0 && done.is_multiple_of(self.cells);
+        if layer_begins { (next + self.channels) % channels } else { next }
+    }
 }
 
 impl fmt::Debug for Channels<'_> {
@@ -65,7 +88,7 @@ pub fn deal(layers: &[Lengths], heads: u32, channels: Channels<'_>) -> Option<Ve
         return None;
     }
     let mut by_channel = vec![Vec::with_capacity(counts.len()); channels.count];
-    spread(&counts, channels.count, channels.side_by_side.max(1), |channel, count| {
+    spread(&counts, channels, |channel, count| {
         by_channel[channel].push(if count > 0 { vec![Units { tokens: length, count }] } else { Vec::new() });
     });
     Some(by_channel)
@@ -106,16 +129,18 @@ fn counts(layers: &[Vec<Group>], heads: u32) -> Vec<u64> {
 /// Whether units of one length have room where they come to lie when each layer goes round.
 fn round_fits(length: u64, counts: &[u64], channels: Channels<'_>) -> bool {
     let mut units = vec![0_u64; channels.count];
-    spread(counts, channels.count, channels.side_by_side.max(1), |channel, count| units[channel] += u64::from(count));
+    spread(counts, channels, |channel, count| units[channel] += u64::from(count));
     let most = units.into_iter().max().unwrap_or(0);
     most.div_ceil(channels.side_by_side.max(1)) * (channels.unit_rows)(length) <= channels.rows
 }
 
 /// Tells how many units each channel gets, layer by layer: each goes round the channels in bundles from where the one
 /// before stopped.
-fn spread(units: &[u64], channels: usize, bundle: u64, mut give: impl FnMut(usize, u32)) {
+fn spread(units: &[u64], by: Channels<'_>, mut give: impl FnMut(usize, u32)) {
+    let (channels, bundle) = (by.count, by.side_by_side.max(1));
     let mut next = 0;
-    for &count in units {
+    for (done, &count) in units.iter().enumerate() {
+        next = by.turn.begin(done, next, channels);
         let bundles = count.div_ceil(bundle);
         let (each, more) = (bundles / channels as u64, (bundles % channels as u64) as usize);
         // The last bundle may not be full.
@@ -154,12 +179,13 @@ fn bundles(groups: &[Group], heads: u32, bundle: u64) -> Vec<Vec<Units>> {
 
 /// Each unit to the channel with the fewest tokens that has room for it.
 fn balance(layers: &[Vec<Group>], heads: u32, channels: Channels<'_>) -> Option<Vec<Channel>> {
-    let Channels { count, rows, side_by_side, unit_rows } = channels;
+    let Channels { count, rows, side_by_side, unit_rows, turn } = channels;
     let mut by_channel: Vec<Channel> = vec![Vec::with_capacity(layers.len()); count];
     let mut tokens = vec![0_u64; count];
     let mut free = vec![rows; count];
     let mut next = 0;
-    for groups in layers {
+    for (done, groups) in layers.iter().enumerate() {
+        next = turn.begin(done, next, count);
         let place = |channel: usize| (channel + count - next) % count;
         // (tokens of this layer, tokens of all layers so far, place in the round, channel)
         let mut open: BinaryHeap<Reverse<(u64, u64, usize, usize)>> =
@@ -260,7 +286,7 @@ mod tests {
 
     /// Channels of ten rows; a row holds ten tokens.
     fn small(count: usize) -> Channels<'static> {
-        Channels { count, rows: 10, side_by_side: 1, unit_rows: &|tokens| tokens.div_ceil(10) }
+        Channels { count, rows: 10, side_by_side: 1, unit_rows: &|tokens| tokens.div_ceil(10), turn: Turn::default() }
     }
 
     fn lengths(list: &[u64]) -> Lengths {
@@ -270,16 +296,28 @@ mod tests {
     #[test]
     fn heads_are_spread_evenly_over_the_channels() {
         let mut by_channel = vec![Vec::new(); 4];
-        spread(&[5, 5, 5], 4, 1, |channel, units| by_channel[channel].push(units));
+        spread(&[5, 5, 5], small(4), |channel, units| by_channel[channel].push(units));
         let sums: Vec<u32> = by_channel.iter().map(|units| units.iter().sum()).collect();
         assert_eq!(sums, [4, 4, 4, 3]);
         assert_eq!(by_channel[0], [2, 1, 1]);
         assert_eq!(by_channel[1], [1, 2, 1]);
     }
 
+    /// Two groups of two heads on four channels: without a turn each would meet the same two in every layer.
+    #[test]
+    fn layers_are_turned_by_a_group() {
+        let cells = vec![Lengths::equal(1, 9); 4];
+        let of = |turn| {
+            let dealt = deal(&cells, 2, Channels { turn, ..small(4) }).unwrap();
+            dealt.iter().map(|channel| channel.iter().map(Vec::len).collect()).collect::<Vec<Vec<usize>>>()
+        };
+        assert_eq!(of(Turn::default()), [[1, 0, 1, 0], [1, 0, 1, 0], [0, 1, 0, 1], [0, 1, 0, 1]]);
+        assert_eq!(of(Turn { cells: 2, channels: 2 }), [[1, 0, 0, 1], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 1, 0]]);
+    }
+
     #[test]
     fn channels_with_equal_heads_are_one_class() {
-        let channels = Channels { count: 64, rows: u64::MAX, side_by_side: 1, unit_rows: &|_| 1 };
+        let channels = Channels { rows: u64::MAX, unit_rows: &|_| 1, ..small(64) };
         let layers = vec![Lengths::equal(16, 9); 2];
         let classes = classes(deal(&layers, 8, channels).unwrap());
         let units = vec![vec![Units { tokens: 9, count: 2 }]; 2];
@@ -339,6 +377,28 @@ mod tests {
             for rows in 0..40 {
                 let channels = Channels { rows, ..channels };
                 prop_assert_eq!(fits(&layers, heads, channels), deal(&layers, heads, channels).is_some());
+            }
+        }
+
+        /// And where layers that fill the channels evenly are turned; each channel has as much of every layer as without.
+        #[test]
+        fn turned_layers_go_round(
+            cells in prop::collection::vec(1_u32..4, 1..4), layers in 1_usize..6, rounds in 1_usize..3, channels in 0_usize..9,
+        ) {
+            let all = cells.iter().sum::<u32>() as usize;
+            let count = if all.is_multiple_of(rounds) { all / rounds } else { all };
+            let list = cells.repeat(layers);
+            let lengths: Vec<Lengths> = list.iter().map(|&sequences| Lengths::equal(sequences, 7)).collect();
+            let groups: Vec<Vec<Group>> = lengths.iter().map(|layer| layer.groups().to_vec()).collect();
+            let turn = Turn { cells: cells.len(), channels };
+            let by = Channels { rows: 4000, turn, ..small(count) };
+            let dealt = deal(&lengths, 1, by);
+            prop_assert_eq!(&dealt, &balance(&groups, 1, by));
+            for channel in dealt.unwrap() {
+                for layer in channel.chunks(cells.len()) {
+                    let units: u32 = layer.iter().flatten().map(|units| units.count).sum();
+                    prop_assert_eq!(units as usize, all / count);
+                }
             }
         }
 

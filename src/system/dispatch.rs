@@ -73,6 +73,8 @@ pub struct Task {
 pub struct Tasks {
     /// The graph, in an order in which streams can take their kernels.
     pub graph: DiGraph<Task, ()>,
+    /// How long the BufferPEs compare distances in the clustering of a layer of a group of prompts, of the channel with most.
+    pub assignment: Time,
 }
 
 /// Compiles every step of the run. A long run's plan takes seconds: where `stop` says so the rest is left out, and the
@@ -168,7 +170,7 @@ pub(super) struct Planner<'a> {
     pub(super) machine: &'a Machine,
     pub(super) job: &'a Job<'a>,
     pipeline: Pipeline,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     /// By the units of a channel.
     programs: BTreeMap<Vec<Units>, Arc<Program>>,
     /// Ordinary accesses, by direction and bytes.

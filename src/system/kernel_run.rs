@@ -12,18 +12,25 @@ use std::sync::Arc;
 use host_gpu::{Driver, HostJob};
 use pim_device::aim::block::{AimBlock, AimGemv, BlockShape};
 use pim_device::aim::{AimError, AimProgram, AimSpec};
+use pim_device::controller::mixed::Precedence;
+use pim_device::dram::traffic::Pattern;
 use pim_device::hbm2_pim::{Hbm2Pim, Hbm2PimError, Kernel, Operation};
 use pim_device::kernel::attention::{AttentionPart, attention_of_parts, split};
 use pim_device::kernel::gemv::{Gemv, gemv};
 use pim_device::kernel::ordinary;
-use pim_device::{AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, KernelDevice, Layout, Program, ProgramError};
+use pim_device::{
+    AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, Issued, KernelDevice, Layout, Program, Served, Traffic,
+};
+use reports::commands::{CommandRow, Commands};
 use reports::{Assumption, Memory, SystemInput, Use};
-use sim_core::{Bytes, End, Plan, Progress, Rate, Signal, Simulation, Tag, Time, Watch};
+use sim_core::{ActorId, Bytes, Cycles, End, Plan, Progress, Rate, Signal, Simulation, SpanId, Tag, Time, Watch};
 
-use super::machine::class_name;
+use super::machine::{MOST_COMMANDS, class_name, place};
 use super::node::Node;
 use super::{Conduct, Outcome, SystemError, figures};
-use crate::scenario::{Execution, KernelName, KernelSplit, KernelSystem, KernelWork, Words};
+use crate::scenario::{
+    Execution, First, KernelName, KernelSplit, KernelSystem, KernelTraffic, KernelWork, TrafficPattern, Words,
+};
 use crate::threads;
 
 /// Why a device cannot run a kernel: the key that says so, and what to do.
@@ -259,18 +266,36 @@ fn attention(device: &DeviceSpec, work: &KernelWork, channels: u32) -> Result<(C
 
 impl Prepared {
     /// The kernels that the device runs at the same time: the name of their actor, the peak of its banks, and what to do.
-    fn kernels(&self, work: &KernelWork) -> Result<Vec<(String, Rate, DeviceKernel)>, SystemError> {
+    fn kernels(
+        &self,
+        (system, work, seed): (&KernelSystem, &KernelWork, u64),
+        kept: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<(String, Rate, DeviceKernel)>, SystemError> {
         let tag = Tag { step: 1, layer: None };
         let named = (work.kernel.word(), tag);
         match self {
             Self::Hbm3 { device, classes, times, mode, .. } => {
-                let kernel = |(index, (count, program)): (usize, &(u32, Program))| {
+                let mut kernels = Vec::new();
+                for (index, (count, program)) in classes.iter().enumerate() {
                     let programs = vec![program; usize::try_from(*times).unwrap_or(usize::MAX)];
-                    let kernel = DeviceKernel::hbm3(device, &programs, *count, *mode, named)?;
-                    Ok((class_name(index, *count), device.channel_peak().scaled(u64::from(*count), 1), kernel))
-                };
-                let kernels: Result<_, ProgramError> = classes.iter().enumerate().map(kernel).collect();
-                Ok(kernels.map_err(SystemError::kernel)?)
+                    let name = class_name(index, *count);
+                    let kernel = match &system.traffic {
+                        None => DeviceKernel::hbm3(device, &programs, *count, (*mode, kept), named)
+                            .map_err(SystemError::kernel)?,
+                        Some(traffic) => {
+                            let channels = u64::from(device.channels_per_stack() * system.stacks);
+                            let traffic = traffic_of(traffic, channels, seed);
+                            let (kernel, [beside, alone]) =
+                                DeviceKernel::hbm3_beside(device, &programs, *count, (*mode, kept), &traffic, named)
+                                    .map_err(SystemError::kernel)?;
+                            notes.push(describe_traffic(&name, &beside, &alone));
+                            kernel
+                        }
+                    };
+                    kernels.push((name, device.channel_peak().scaled(u64::from(*count), 1), kernel));
+                }
+                Ok(kernels)
             }
             Self::Hbm2 { device, kernel } => {
                 let done = DeviceKernel::hbm2_pim(device, kernel, named).map_err(SystemError::kernel)?;
@@ -318,6 +343,55 @@ fn data_bytes(prepared: &Prepared, work: &KernelWork) -> Bytes {
     Bytes(elements.saturating_mul(2))
 }
 
+/// The part of the requests that a channel gets.
+fn traffic_of(traffic: &KernelTraffic, channels: u64, seed: u64) -> Traffic {
+    Traffic {
+        pattern: match traffic.pattern {
+            TrafficPattern::Stream => Pattern::StreamBgi,
+            TrafficPattern::StreamWrites => Pattern::StreamBgiWr,
+            TrafficPattern::StreamMix => Pattern::MixStream,
+            TrafficPattern::Random => Pattern::Random,
+            TrafficPattern::RandomMix => Pattern::MixRandom,
+            TrafficPattern::Conflict => Pattern::Conflict,
+        },
+        rate: traffic.rate.scaled(1, channels.max(1)),
+        precedence: match traffic.first {
+            First::Kernel => Precedence::Program,
+            First::Requests => Precedence::requests(),
+        },
+        seed,
+    }
+}
+
+/// What became of the requests to a channel, for people.
+fn describe_traffic(channels: &str, beside: &Served, alone: &Served) -> String {
+    let Served { requests, in_time, mean, most, longest } = beside;
+    format!(
+        "{channels}: {requests} requests came to each channel before the kernel's end and {in_time} of them were done by then. They took {mean} in the \
+         mean, 99 of 100 at most {most}, the longest {longest}; without the kernel {}, {} and {}.",
+        alone.mean, alone.most, alone.longest
+    )
+}
+
+/// The commands of the kernels up to `end`. Each is the one job of its actor.
+fn rows(device: &DeviceSpec, traced: Vec<(ActorId, Vec<Issued>)>, end: Time) -> Commands {
+    let mut all = Commands::default();
+    for (actor, issued) in traced {
+        let room = MOST_COMMANDS.saturating_sub(all.rows.len());
+        all.left_out += issued.len().saturating_sub(room) as u64;
+        let span = SpanId { actor, number: 0 };
+        let rows = issued.into_iter().take(room).map(|issued| CommandRow {
+            span,
+            cycle: issued.cycle,
+            at: device.timing.clock.edge(Cycles(issued.cycle)),
+            command: issued.command.mnemonic(),
+            place: place(issued),
+        });
+        all.rows.extend(rows.filter(|row| row.at <= end));
+    }
+    all
+}
+
 /// What the kernel is, for people.
 fn describe(system: &KernelSystem, work: &KernelWork) -> String {
     let shape = match work.kernel {
@@ -348,15 +422,18 @@ pub fn simulate(
     progress: &mut dyn FnMut(u64, Progress),
 ) -> Result<Outcome, SystemError> {
     let prepared = Prepared::new(system, work).map_err(|refused| SystemError::kernel(refused.message))?;
-    let kernels = prepared.kernels(work)?;
+    let mut notes = Vec::new();
+    let kernels = prepared.kernels((system, work, seed), conduct.commands, &mut notes)?;
     let mut simulation = Simulation::<Node>::new(seed);
     let end = simulation.reserve::<Driver>("end");
     let mut driver = Driver::default();
     let token = HostJob { kind: "token", tag: Tag { step: 1, layer: None }, duration: Time::ZERO };
     let token = driver.board_mut().add(token);
     let tasks = kernels.len() as u64 + 1;
-    for (name, peak, kernel) in kernels {
+    let mut traced: Vec<(ActorId, Vec<Issued>)> = Vec::new();
+    for (name, peak, mut kernel) in kernels {
         let key = simulation.reserve::<KernelDevice>(name);
+        traced.push((key.id(), std::mem::take(&mut kernel.issued)));
         let mut device = KernelDevice::new(peak);
         let task = device.board_mut().add(kernel);
         device.board_mut().expect(task);
@@ -380,7 +457,6 @@ pub fn simulate(
     });
     let energy_pj: Vec<(String, f64)> =
         energies.reduce(|sum, more| sum + more).map(|sum| ("pim".to_owned(), sum)).into_iter().collect();
-    let mut notes = Vec::new();
     if energy_pj.is_empty() && stopped.is_none() {
         notes.push(format!("no source says what a command of {} costs: its energy is not counted", system.entry.name));
     }
@@ -389,6 +465,11 @@ pub fn simulate(
         _ => None,
     });
     tracing::debug!(?commands, "kernel done");
+    let last = stopped.map_or(Time::MAX, |(at, _)| at);
+    let commands = match &prepared {
+        Prepared::Hbm3 { device, .. } => rows(device, traced, last),
+        Prepared::Hbm2 { .. } | Prepared::Aim { .. } => Commands::default(),
+    };
     let names = simulation.names().to_vec();
     let events = simulation.events();
     let spans = simulation.take_spans();
@@ -402,6 +483,7 @@ pub fn simulate(
         kernel: Some(describe(system, work)),
         actors: names,
         spans: spans.into_sorted(),
+        commands,
         open,
         stopped: stopped.map(|(at, _)| at),
         meters,

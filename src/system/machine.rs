@@ -29,7 +29,7 @@ pub const DMA_WINDOW: u64 = 4 << 20;
 /// The largest chunk of a copy. Assumption: finer chunks change a layer's fetch by less than 1 %.
 pub const DMA_CHUNK: u64 = 1 << 20;
 /// Commands of a system that are kept where they are traced: some 60 MB of memory and of commands.csv.
-const MOST_COMMANDS: usize = 1_000_000;
+pub(super) const MOST_COMMANDS: usize = 1_000_000;
 
 type Key<A> = ActorKey<A, Message>;
 
@@ -461,7 +461,7 @@ fn commands<'a>(nodes: impl Iterator<Item = &'a Node>, end: Time) -> Commands {
 }
 
 /// Pseudo-channel, rank, bank group, bank and row, as far as a command is about one.
-fn place(issued: Issued) -> [Option<u32>; 5] {
+pub(super) fn place(issued: Issued) -> [Option<u32>; 5] {
     let Issued { command, address, .. } = issued;
     let row = Some(address.row);
     match command {

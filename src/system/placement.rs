@@ -11,7 +11,7 @@ use workloads::kv::packing::Pages;
 use workloads::kv::{self, KvDemand, KvPlacement, SpillUnit};
 
 use super::cache::Cache;
-use super::channels::{self, ChannelClass, Channels};
+use super::channels::{self, ChannelClass, Channels, Turn};
 use super::{Figures, Job, SystemError, prefill};
 use crate::scenario::{Attention, Home, KvChoice, Overflow, Pipeline, SystemSpec, Workload};
 
@@ -211,7 +211,7 @@ impl Placement {
         // What a unit has of a row.
         let (rows, row_bytes) = (slots.rows, row_bytes / slots.units_per_row);
         let unit_rows = |tokens| slots.unit_rows(device, tokens);
-        let channels = slots.channels(count, &unit_rows);
+        let channels = Channels { turn: self.turn(model.kv_heads, &slots, count), ..slots.channels(count, &unit_rows) };
         let unit_bytes = |tokens| u64::from(model.kv_heads) * unit_rows(tokens) * row_bytes;
         let lengths = &job.workload.lengths;
         let demand = KvDemand::with(model.layers, model.kv_heads, lengths, &unit_bytes);
@@ -263,6 +263,18 @@ impl Placement {
         self.take_buffers(job)
     }
 
+    /// How layers are turned against each other where prompts go from layer to layer in several groups.
+    fn turn(&self, heads: u32, slots: &Slots, channels: u64) -> Turn {
+        let side_by_side = slots.units_per_row.max(1);
+        let bundles = |cell: &Range<u32>| (cell.len() as u64 * u64::from(heads)).div_ceil(side_by_side);
+        let all: u64 = self.cells.iter().map(bundles).sum();
+        let first = self.prompts.first().map_or(0, |group| group.end);
+        let group: u64 = self.cells.iter().filter(|cell| cell.end <= first).map(bundles).sum();
+        // Layers that leave channels over go on from there as it is.
+        let turned = self.prompts.len() > 1 && channels > 0 && all.is_multiple_of(channels);
+        Turn { cells: self.cells.len(), channels: if turned { (group % channels) as usize } else { 0 } }
+    }
+
     /// What the cells of each layer have in the home.
     fn slot_lengths(&self, placed: &KvPlacement, job: &Job<'_>) -> Vec<Lengths> {
         let of = |layer, group| group_split(Some(placed), layer, group, &job.workload.lengths).0;
@@ -275,8 +287,9 @@ impl Placement {
         let count = u64::from(pim.stacks) * u64::from(pim.device.channels_per_stack());
         let unit_rows = |tokens| slots.unit_rows(&pim.device, tokens);
         let layers = self.slot_lengths(placed, job);
-        let by_channel =
-            channels::deal(&layers, job.model.kv_heads, slots.channels(count, &unit_rows)).unwrap_or_default();
+        let heads = job.model.kv_heads;
+        let channels = Channels { turn: self.turn(heads, slots, count), ..slots.channels(count, &unit_rows) };
+        let by_channel = channels::deal(&layers, heads, channels).unwrap_or_default();
         let stacks = pim.stacks as usize;
         self.stack_units = channels::by_stack(&by_channel, layers.len(), stacks);
         if !self.prompts.is_empty() {
@@ -471,7 +484,8 @@ impl Slots {
 
     /// `count` channels that are filled so.
     fn channels<'a>(&self, count: u64, unit_rows: &'a dyn Fn(u64) -> u64) -> Channels<'a> {
-        Channels { count: count as usize, rows: self.rows, side_by_side: self.units_per_row, unit_rows }
+        let turn = Turn::default();
+        Channels { count: count as usize, rows: self.rows, side_by_side: self.units_per_row, unit_rows, turn }
     }
 
     fn unit_rows(&self, device: &DeviceSpec, tokens: u64) -> u64 {

@@ -37,7 +37,7 @@ use pim_device::kernel::pq::{self, Phase, PqUnit};
 use pim_device::{Program, ProgramTask, kv_rows};
 use reports::{Assumption, PrefillShape};
 use serde_json::json;
-use sim_core::{Bytes, Time};
+use sim_core::{Bytes, Cycles, Time};
 use workloads::kv::Needs;
 use workloads::{Chunk, Lengths, ModelConfig, NodeIndex as OperatorIndex, OperatorGraph, OperatorKind, Piece};
 
@@ -189,13 +189,14 @@ impl Prefill {
     }
 
     /// What reports say of it.
-    pub fn shape(&self) -> PrefillShape {
+    pub fn shape(&self, assignment: Time) -> PrefillShape {
         PrefillShape {
             tokens: self.groups.iter().map(|group| group.prompts.total()).sum(),
             longest: self.groups.iter().map(|group| group.prompts.longest()).max().unwrap_or(0),
             groups: self.groups.len() as u32,
             chunks: self.groups.iter().map(|group| group.chunks.len() as u32).sum(),
             chunk_tokens: self.chunk_tokens,
+            assignment,
         }
     }
 }
@@ -566,7 +567,7 @@ impl Planner<'_> {
 
     /// The programs of a channel with units of so many prompt tokens, in order.
     fn home_programs(
-        &self,
+        &mut self,
         units: Vec<Units>,
         course: &mut Course,
     ) -> Result<Vec<(&'static str, Arc<Program>)>, SystemError> {
@@ -586,6 +587,10 @@ impl Planner<'_> {
         let each = units.iter().flat_map(|u| std::iter::repeat_n(u.tokens, u.count as usize));
         let list: Vec<PqUnit> = each.map(|tokens| PqUnit { tokens, query_heads }).collect();
         let phases = pq::clustering(device, &shape, &list, pq.iterations)?;
+        let compared = phases.iter().filter(|phase| phase.kind == "dc");
+        let cycles = compared.map(|phase| phase.program.buffer_cycles(device)).sum();
+        let assignment = device.timing.clock.edge(Cycles(cycles));
+        self.tasks.assignment = self.tasks.assignment.max(assignment);
         let phases: Vec<_> = phases.into_iter().map(|Phase { kind, program }| (kind, Arc::new(program))).collect();
         course.clusterings.insert(units, phases.clone());
         Ok(phases)

@@ -67,7 +67,7 @@ pub(crate) fn load_text(text: &str, overrides: &[&str]) -> Loaded {
 
 /// A shipped scenario as it is, run once for all tests.
 pub(crate) fn shipped(name: &str) -> &'static Run {
-    static RUNS: [(&str, OnceLock<Run>); 13] = [
+    static RUNS: [(&str, OnceLock<Run>); 14] = [
         ("aqpim/accuracy-latency", OnceLock::new()),
         ("aqpim/capacity-wall", OnceLock::new()),
         ("aqpim/communication-share", OnceLock::new()),
@@ -81,6 +81,7 @@ pub(crate) fn shipped(name: &str) -> &'static Run {
         ("replaces", OnceLock::new()),
         ("pim-pool", OnceLock::new()),
         ("pim-kernels", OnceLock::new()),
+        ("pim-traffic", OnceLock::new()),
     ];
     let (_, run) = RUNS.iter().find(|(known, _)| *known == name).expect("a scenario that RUNS lists");
     run.get_or_init(|| try_run(load(name, &[])).unwrap())

@@ -196,6 +196,56 @@ fn are_files_the_same_on_any_number_of_threads() {
     check_same(&directory.path().join("1"), &directory.path().join("2"));
 }
 
+/// Beside requests a kernel takes as long as alone where it goes first, and longer by what it lets through between its programs.
+#[test]
+fn do_a_kernel_and_requests_wait_for_each_other() {
+    let run = crate::common::shipped("pim-traffic");
+    let latency = |name| run.system(name).report.latency();
+    let (alone, first, last) = (latency("alone"), latency("kernel-first"), latency("requests-first"));
+    // The channel's clock may be a cycle off where the kernel begins.
+    assert!(first.ps().abs_diff(alone.ps()) <= 2 * 769, "{alone} {first}");
+    // 63 times 32 random reads on two pseudo-channels, which take two cycles of the bus each at least.
+    let bus = 63 * 32 / 2 * 2 * 769;
+    assert!(last.ps() > alone.ps() + bus && last.ps() < alone.ps() + 20 * bus, "{alone} {last}");
+    let told = |name| run.system(name).report.notes.join(" ");
+    assert!(told("alone").is_empty());
+    assert!(told("kernel-first").contains(" 0 of them were done by then"), "{}", told("kernel-first"));
+    assert!(told("requests-first").contains(" 2017 of them were done by then"), "{}", told("requests-first"));
+    // What requests cost is in the energy.
+    assert!(run.system("kernel-first").report.energy_pj[0].1 > run.system("alone").report.energy_pj[0].1);
+}
+
+/// Commands of a kernel and of requests beside it, one by one: the same run, and each command has its place.
+#[test]
+fn are_the_commands_of_kernels_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let device = "\"hbm3-pim-bank\"\ntraffic = { rate = \"50 GB/s\", first = \"requests\" }";
+    let workload = "kernel = \"gemv\"\noutputs = 512\ninputs = 512\nbatch = 4";
+    std::fs::write(directory.path().join("k.toml"), text(workload, device)).unwrap();
+    for (out, more) in [("plain", None), ("commands", Some("--trace-commands"))] {
+        let arguments = ["run", "k.toml", "-q", "--out", out].into_iter().chain(more).collect::<Vec<_>>();
+        let output = pimscope(directory.path(), &arguments, None);
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let read = |file: &str| std::fs::read_to_string(directory.path().join(file)).unwrap();
+    assert_eq!(read("plain/summary.json"), read("commands/summary.json"));
+    assert_eq!(read("plain/spans.csv"), read("commands/spans.csv"));
+    let commands = read("commands/commands.csv");
+    let of = |name: &str| commands.lines().filter(|line| line.contains(name)).count();
+    // 512 x 512 over 16 channels is 32 rows of 1 KiB in each, 16 MACs of 64 banks, four times.
+    assert_eq!((of(",MACAB,"), of(",SETM,")), (4 * 16, 4 * 2));
+    assert!(of(",RD,") > 10 && of(",ACT,") > 10);
+    let cycles: Vec<u64> =
+        commands.lines().skip(1).map(|line| line.split(',').nth(5).unwrap().parse().unwrap()).collect();
+    assert!(cycles.is_sorted());
+}
+
+#[test]
+fn is_traffic_to_a_device_without_a_model_of_it_refused() {
+    let wanted = &["k.toml:8", "`hbm2-pim` has no model of ordinary requests", "an HBM3 device"];
+    check_refused("kernel = \"relu\"\nelements = 1024", "\"hbm2-pim\"\ntraffic = { rate = \"1 GB/s\" }", wanted);
+}
+
 #[track_caller]
 fn check_refused(workload: &str, device: &str, wanted: &[&str]) {
     let directory = tempfile::tempdir().unwrap();

@@ -250,11 +250,18 @@ fn is_clustering_hidden_where_the_gpu_is_slow_and_exposed_where_it_is_fast() {
     assert!(fast_latency > Time::from_ps(gpu.ps() * 3 / 2), "{fast_latency} and {gpu}");
     // The phases are what a layer's clustering consists of; each is of the channel that takes longest, not always the same.
     for report in [&fast, &slow] {
-        let programs = report.phases.iter().filter(|(kind, _)| kind != "kv-store" && kind != "weights-to-pim");
+        let programs =
+            report.phases.iter().filter(|(kind, _)| !["kv-store", "weights-to-pim", "ca"].contains(&kind.as_str()));
         let sum: Time = programs.map(|(_, time)| *time).sum();
         let layer = report.layer().ps();
         assert!(sum.ps() + 10 >= layer && sum.ps() <= layer + layer / 1000, "{report:?}");
         assert_eq!(report.layers.len(), LAYERS as usize);
+        // Assignment goes on while distances arrive.
+        let phase = |name: &str| report.phases.iter().find(|(kind, _)| kind == name).unwrap().1;
+        assert!(phase("ca") > Time::ZERO && phase("ca") < phase("dc"), "{report:?}");
+        // All channels have a part of every layer.
+        assert_eq!(report.again, Some(1));
+        assert_eq!(report.hidden(), report.margin_again().unwrap() > 0);
     }
     // On a slow GPU the channels wait for the importance weights, on a fast one less.
     assert!(slow.waiting > fast.waiting);

@@ -12,12 +12,13 @@ use crate::command::{Address, Bus, Command, CommandCounts};
 use crate::constraint::RESULTS;
 use crate::device::DeviceSpec;
 use crate::error::ProgramError;
+use crate::organisation::Level;
 use crate::program::{Program, TOKENS, Token};
 use crate::timing::Parameter;
 
 use super::cursor::{Cursor, Stop};
 use super::fast_forward::{Memo, Watch};
-use super::readiness::{Nodes, Readiness, Spot};
+use super::readiness::{Nodes, Reaches, Readiness, Spot};
 
 /// How many intervals nREFI a refresh may be late (JEDEC: eight refreshes may be postponed).
 pub const POSTPONED: u32 = 8;
@@ -35,6 +36,8 @@ pub enum ExecutionMode {
 
 /// Column commands to all banks beside MACs.
 const COLUMN: [Command; 3] = [Command::Ret, Command::RdReg, Command::WrReg];
+/// Commands to one bank.
+const ORDINARY: [Command; 4] = [Command::Act, Command::Rd, Command::Wr, Command::Pre];
 /// Moves that go over the places of a round in turn.
 const IN_TURN: [Command; 3] = [Command::MvSb, Command::MvGb, Command::MvSum];
 
@@ -116,6 +119,10 @@ pub struct Engine {
     /// such gap.
     pub(super) set_gap: Option<i64>,
     pub(super) round_gap: Option<i64>,
+    /// Configuration: how long what can hold back a MAC.
+    mac_reaches: Option<Reaches>,
+    /// Configuration: what a MAC in each set in turn notes, the last one in the last set.
+    pub(super) mac_round: Option<Vec<(u32, u32)>>,
     /// Configuration: cycles between look-ups, and between registers read and written, by [`COLUMN`].
     column_gaps: [Option<i64>; COLUMN.len()],
     pub(super) refresh_interval: i64,
@@ -130,6 +137,9 @@ pub struct Engine {
     /// Configuration: every command to all banks, then the moves of [`IN_TURN`] at each place of a round, then activate, MAC and
     /// precharge of each set.
     spots: Vec<Spot>,
+    /// Configuration: where ordinary commands of programs go, by bank and [`ORDINARY`]; resolved when they are first issued. 0 of
+    /// those that were not.
+    bank_spots: Vec<u32>,
     pub(super) device: DeviceSpec,
     /// State.
     pub(super) readiness: Readiness,
@@ -195,18 +205,22 @@ impl Engine {
             let nodes = readiness.nodes(address);
             spots.push(readiness.spot(command, nodes));
         }
+        readiness.resolved();
         let macs = &spots[Command::ALL.len() + IN_TURN.len() * round.len() + sets.len()..][..sets.len()];
         let interval = i64::from(device.timing.get(Parameter::Refi).max(1));
         Self {
             mode: ExecutionMode::default(),
             set_gap: Readiness::gap(&macs[..1]),
             round_gap: Readiness::gap(macs),
+            mac_reaches: readiness.reaches(macs),
+            mac_round: Readiness::round(macs),
             column_gaps: COLUMN.map(|command| Readiness::gap(std::slice::from_ref(&spots[command.index()]))),
             refresh_interval: interval,
             results,
             precharge: i64::from(cycles(Parameter::Rp)),
             round,
             spots,
+            bank_spots: vec![0; organisation.nodes(Level::Bank) as usize * ORDINARY.len()],
             device: device.clone(),
             readiness,
             open: 0,
@@ -446,6 +460,23 @@ impl Engine {
         Place::Spot(self.set_spots(what) + set)
     }
 
+    /// An ordinary command to one bank.
+    pub(super) fn bank_place(&mut self, command: Command, bank: u32, address: Address) -> Place {
+        let kind = ORDINARY.iter().position(|&other| other == command).unwrap_or(0);
+        let next = self.spots.len() as u32;
+        match self.bank_spots.get_mut(bank as usize * ORDINARY.len() + kind) {
+            None => Place::Bank(self.readiness.nodes(address)),
+            Some(&mut known) if known > 0 => Place::Spot(known as usize),
+            Some(unknown) => {
+                *unknown = next;
+                let nodes = self.readiness.nodes(address);
+                let spot = self.readiness.bank_spot(command, nodes);
+                self.spots.push(spot);
+                Place::Spot(next as usize)
+            }
+        }
+    }
+
     /// The number of the first set's command; those of the others follow. What is not a MAC knows one set only.
     pub(super) fn column_spots(&self, command: Command) -> usize {
         if COLUMN.contains(&command) { command.index() } else { self.set_spots(OnSet::Mac) }
@@ -460,6 +491,12 @@ impl Engine {
     /// The number of a command to the first set; those of the others follow.
     fn set_spots(&self, what: OnSet) -> usize {
         Command::ALL.len() + IN_TURN.len() * self.round.len() + what as usize * self.sets.len()
+    }
+
+    /// From this cycle on nothing that was issued holds back a MAC.
+    pub(super) fn macs_settled(&self) -> i64 {
+        let settled = |reaches| self.readiness.settled(reaches, self.column_bus, self.row_bus);
+        self.mac_reaches.as_ref().map_or(i64::MAX, settled)
     }
 
     /// When the constraints let the command of a resolved address go.

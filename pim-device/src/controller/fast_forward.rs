@@ -1,18 +1,22 @@
 //! What came of an iteration of a loop, for the next one that begins from the same state.
 //!
-//! At the begin of each iteration of an innermost loop of the row stream the channel's state is written down relative to
+//! At the begin of each iteration of a loop of the row stream the channel's state is written down relative to
 //! the present cycle: where both streams are, what of the history can still hold back a command, bus slots, tokens on their
 //! way. Equal states have equal futures, but for one thing: when the next refresh is due. So an iteration is kept with the
 //! interval of the refresh's phase in which each of its decisions comes out the same. The states seen and the iterations
 //! between them make a graph; a loop that is in a known state walks through the graph, a step or a whole run of equal steps at
 //! a time, refreshes included, and the engine's state is put in place once, at the end.
 //!
-//! Bodies of loops are compared by content: the heads of a program, and programs of one engine, share what is learnt.
+//! Loops in loops are watched at once: what an inner iteration, or a jump over some, asks of the refresh is asked of the outer one,
+//! too. The move stream's loops go with those of the row stream at the same depth.
+//!
+//! Bodies of loops are compared by content, rows aside: the heads of a program, and programs of one engine, share what is
+//! learnt.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::command::{Command, CommandCounts};
+use crate::command::{Address, Command, CommandCounts};
 use crate::program::{DEPTH, Instruction, Program};
 
 use super::cursor::{Cursor, Frame, Stop};
@@ -70,6 +74,14 @@ impl Watch {
     pub(super) fn spoil(&mut self) {
         self.spoilt = true;
     }
+
+    /// What came next asks for this, too.
+    fn absorb(&mut self, next: Self) {
+        self.low = self.low.max(next.low.saturating_sub(self.shift));
+        self.high = self.high.min(next.high.saturating_sub(self.shift));
+        self.shift += next.shift;
+        self.spoilt |= next.spoilt;
+    }
 }
 
 /// What an iteration does, and the state that it leads to.
@@ -86,7 +98,7 @@ struct Step {
     mac_queries: u64,
     mode_switch: i64,
     row: RowRegister,
-    /// Repetitions of its loop that the move stream ends, or moves of the run at hand that it issues.
+    /// Repetitions of its counted loop that the move stream ends, or moves of the run at hand that it issues.
     repetitions: u32,
     moves: u32,
     /// When the move stream's last result is there, relative to the end; `None` where it has issued nothing.
@@ -110,22 +122,52 @@ struct Recording {
     mode_switch: i64,
     row: u32,
     moves_loops: [Frame; DEPTH],
-    moves_depth: usize,
+    /// Which of the move stream's loops is counted.
+    counted: Option<usize>,
     moves_place: usize,
     moves_left: u32,
+    watch: Watch,
+}
+
+/// The body of a loop.
+#[derive(Clone, Debug)]
+struct Body {
+    /// All rows are 0: time does not depend on them.
+    code: Vec<Instruction>,
+    /// It has no loop in it.
+    innermost: bool,
+    /// It sets the row register.
+    sets_row: bool,
+}
+
+impl Body {
+    fn of(code: &[Instruction]) -> Self {
+        let without_row = |instruction: &Instruction| match *instruction {
+            Instruction::OpenAt(_) => Instruction::OpenAt(0),
+            Instruction::Ordinary(command, address) => Instruction::Ordinary(command, Address { row: 0, ..address }),
+            other => other,
+        };
+        let any = |of: fn(&Instruction) -> bool| code.iter().any(of);
+        Self {
+            code: code.iter().map(without_row).collect(),
+            innermost: !any(|instruction| matches!(instruction, Instruction::Loop { .. })),
+            sets_row: any(|instruction| matches!(instruction, Instruction::Row(_))),
+        }
+    }
 }
 
 /// State: bodies of loops, states seen and iterations from each.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
-    bodies: Vec<Vec<Instruction>>,
+    bodies: Vec<Body>,
     numbers: BTreeMap<Arc<[i32]>, u32>,
     states: Vec<(Arc<[i32]>, Vec<Step>)>,
-    recording: Option<Recording>,
+    /// By depth of the row stream's loop.
+    recordings: [Option<Recording>; DEPTH],
     key: Vec<i32>,
-    /// States in a row that were new, and iterations to go on without looking.
-    new: u32,
-    pause: u32,
+    /// By depth, states in a row that were new, and iterations to go on without looking.
+    new: [u32; DEPTH],
+    pause: [u32; DEPTH],
     /// A fault that a test puts in, to see that other tests find it.
     #[cfg(test)]
     pub(super) fault: Option<Fault>,
@@ -145,24 +187,24 @@ pub(super) enum Fault {
     History,
     /// States leave out tokens.
     Tokens,
+    /// What a jump asks of the refresh is not asked of the loop around it.
+    Outer,
 }
 
 impl Memo {
-    /// Numbers the bodies of loops, equal ones alike: by place, for the row stream only innermost loops.
+    /// Numbers the bodies of loops, equal ones alike: by place.
     pub(super) fn bodies(&mut self, program: &Program) -> (Vec<u16>, Vec<u16>) {
-        (self.number(program.row_stream(), true), self.number(program.move_stream(), false))
+        (self.number(program.row_stream()), self.number(program.move_stream()))
     }
 
-    fn number(&mut self, code: &[Instruction], innermost: bool) -> Vec<u16> {
+    fn number(&mut self, code: &[Instruction]) -> Vec<u16> {
         let mut numbers = vec![0; code.len()];
         for (place, instruction) in code.iter().enumerate() {
             let Instruction::Loop { length, .. } = *instruction else { continue };
             let Some(body) = code.get(place + 1..place + 1 + length as usize) else { continue };
-            if innermost && body.iter().any(|inner| matches!(inner, Instruction::Loop { .. })) {
-                continue;
-            }
-            let known = self.bodies.iter().position(|known| known == body).unwrap_or_else(|| {
-                self.bodies.push(body.to_vec());
+            let body = Body::of(body);
+            let known = self.bodies.iter().position(|known| known.code == body.code).unwrap_or_else(|| {
+                self.bodies.push(body);
                 self.bodies.len() - 1
             });
             numbers[place] = u16::try_from(known + 1).unwrap_or(0);
@@ -172,13 +214,38 @@ impl Memo {
 
     /// A program begins.
     pub(super) fn begin(&mut self) {
-        (self.recording, self.new, self.pause) = (None, 0, 0);
+        self.drop_recordings(0);
+        (self.new, self.pause) = Default::default();
+    }
+
+    /// Gives up the recordings of loops at this depth and deeper.
+    fn drop_recordings(&mut self, depth: usize) {
+        self.recordings[depth..].fill_with(|| None);
+    }
+
+    /// What has come since, for all recordings.
+    fn absorb(&mut self, watch: Watch) {
+        for recording in self.recordings.iter_mut().flatten() {
+            recording.watch.absorb(watch);
+        }
+    }
+
+    /// The body of a loop that is looked at.
+    fn body(&self, frame: Frame) -> Option<&Body> {
+        self.bodies.get(usize::from(frame.body).checked_sub(1)?)
+    }
+
+    /// Which of the move stream's loops goes with the loop of the row stream: the innermost with an innermost one, else that
+    /// at the same depth.
+    fn counted(&self, rows: &Cursor<'_>, moves: &Cursor<'_>) -> Option<usize> {
+        let innermost = rows.frame().and_then(|frame| self.body(frame)).is_some_and(|body| body.innermost);
+        if innermost { moves.depth } else { moves.depth.min(rows.depth) }.checked_sub(1)
     }
 
     fn forget(&mut self) {
         self.numbers.clear();
         self.states.clear();
-        self.recording = None;
+        self.drop_recordings(0);
     }
 
     /// The number of the state in `key`, and whether it was seen before.
@@ -191,14 +258,6 @@ impl Memo {
         self.numbers.insert(Arc::clone(&key), number);
         self.states.push((key, Vec::new()));
         (number, false)
-    }
-
-    fn step(&self, state: u32, phase: i64) -> Option<&Step> {
-        #[cfg(test)]
-        if self.fault == Some(Fault::Refresh) {
-            return self.states[state as usize].1.first();
-        }
-        self.states[state as usize].1.iter().find(|step| (step.low..=step.high).contains(&phase))
     }
 }
 
@@ -214,6 +273,8 @@ struct Walk {
     due: i64,
     row: u32,
     left: u32,
+    /// The move stream's loop that is counted.
+    counted: Option<usize>,
     moves_frame_left: u32,
     moves_left: u32,
     result: Option<i64>,
@@ -222,30 +283,33 @@ struct Walk {
 impl Engine {
     /// At the begin of an iteration of a loop of the row stream; the move stream has come as far as it can.
     pub(super) fn checkpoint(&mut self, rows: &mut Cursor<'_>, moves: &mut Cursor<'_>, stop: Stop) {
-        let Some(frame) = rows.frame() else { return };
-        if self.memo.pause > 0 {
-            self.memo.pause -= 1;
-            self.memo.recording = None;
+        let (Some(frame), Some(depth)) = (rows.frame(), rows.depth.checked_sub(1)) else { return };
+        self.memo.drop_recordings(depth + 1);
+        if self.memo.pause[depth] > 0 {
+            self.memo.pause[depth] -= 1;
+            self.memo.recordings[depth] = None;
             return;
         }
         if self.memo.states.len() > STATES {
             self.memo.forget();
         }
         self.catch_up(rows.ready);
+        self.memo.absorb(std::mem::take(&mut self.watch));
         if self.describe(rows, moves, stop).is_none() {
-            self.memo.recording = None;
+            self.memo.recordings[depth] = None;
             return;
         }
         let (state, seen) = self.memo.intern();
         self.finish(rows, moves, frame, state);
-        self.memo.new = if seen { 0 } else { self.memo.new + 1 };
-        if self.memo.new > 8 {
-            self.memo.pause = self.memo.new.min(256);
+        let new = &mut self.memo.new[depth];
+        *new = if seen { 0 } else { *new + 1 };
+        if *new > 8 {
+            self.memo.pause[depth] = (*new).min(256);
         }
-        let state = self.walk(rows, moves, frame, state);
-        if let Some(frame) = rows.frame().filter(|frame| frame.left > 1) {
-            self.watch = Watch::default();
-            self.memo.recording = Some(Recording {
+        let counted = self.memo.counted(rows, moves);
+        let state = self.walk(rows, moves, frame, state, counted);
+        if let Some(frame) = rows.frame().filter(|now| rows.depth == depth + 1 && now.left > 1) {
+            self.memo.recordings[depth] = Some(Recording {
                 from: state,
                 depth: rows.depth,
                 frame,
@@ -254,29 +318,30 @@ impl Engine {
                 mode_switch: self.mode_switch,
                 row: self.row,
                 moves_loops: moves.loops,
-                moves_depth: moves.depth,
+                counted,
                 moves_place: moves.place,
                 moves_left: moves.left,
+                watch: Watch::default(),
             });
         }
     }
 
     /// Ends the recording at `state`.
     fn finish(&mut self, rows: &Cursor<'_>, moves: &Cursor<'_>, frame: Frame, state: u32) {
-        let Some(recording) = self.memo.recording.take() else { return };
+        let Some(recording) = self.memo.recordings[rows.depth - 1].take() else { return };
         let expected = Frame { left: frame.left + 1, ..frame };
-        if self.watch.spoilt || (recording.depth, recording.frame) != (rows.depth, expected) {
+        if recording.watch.spoilt || (recording.depth, recording.frame) != (rows.depth, expected) {
             return;
         }
         // The move stream is still in the loop, or at the instruction, where it was.
-        let depth = moves.depth;
-        if recording.moves_depth != depth {
+        let counted = self.memo.counted(rows, moves);
+        if recording.counted != counted {
             return;
         }
-        let repetitions = match depth.checked_sub(1) {
-            Some(inner) => {
-                let (before, after) = (recording.moves_loops[inner], moves.loops[inner]);
-                let outer = recording.moves_loops[..inner] == moves.loops[..inner];
+        let repetitions = match counted {
+            Some(counted) => {
+                let (before, after) = (recording.moves_loops[counted], moves.loops[counted]);
+                let outer = recording.moves_loops[..counted] == moves.loops[..counted];
                 if !outer || before != (Frame { left: before.left, ..after }) || before.left < after.left {
                     return;
                 }
@@ -293,19 +358,19 @@ impl Engine {
             (false, false) => 0,
             _ => return,
         };
-        let shift = self.watch.shift;
+        let watch = recording.watch;
         let counts =
             Command::ALL.into_iter().map(|command| (command, self.counts[command] - recording.counts[command]));
-        let sets_row = self.memo.bodies[usize::from(frame.body) - 1].iter().any(|i| matches!(i, Instruction::Row(_)));
+        let sets_row = self.memo.body(frame).is_some_and(|body| body.sets_row);
         let data =
             [Command::WrGb, Command::MvSb, Command::MvGb, Command::Sfm, Command::MvSum, Command::MvBc, Command::Bpe];
         let issued = data.into_iter().any(|command| self.counts[command] > recording.counts[command]);
         let step = Step {
-            low: self.watch.low.saturating_sub(recording.begin),
-            high: self.watch.high.saturating_sub(recording.begin),
+            low: watch.low.saturating_sub(recording.begin),
+            high: watch.high.saturating_sub(recording.begin),
             next: state,
             cycles: rows.ready - recording.begin,
-            due: shift,
+            due: watch.shift,
             counts: counts.filter(|&(_, count)| count > 0).collect(),
             mac_queries: self.counts.mac_queries - recording.counts.mac_queries,
             mode_switch: self.mode_switch - recording.mode_switch,
@@ -322,20 +387,32 @@ impl Engine {
     }
 
     /// Goes on from `state` as far as known iterations lead; the state that it ends in.
-    fn walk(&mut self, rows: &mut Cursor<'_>, moves: &mut Cursor<'_>, frame: Frame, state: u32) -> u32 {
+    fn walk(
+        &mut self,
+        rows: &mut Cursor<'_>,
+        moves: &mut Cursor<'_>,
+        frame: Frame,
+        state: u32,
+        counted: Option<usize>,
+    ) -> u32 {
         let mut at = Walk {
             state,
             now: rows.ready,
             due: self.due,
             row: self.row,
             left: frame.left,
-            moves_frame_left: moves.frame().map_or(0, |frame| frame.left),
+            counted,
+            moves_frame_left: counted.map_or(0, |counted| moves.loops[counted].left),
             moves_left: moves.left,
             result: None,
         };
         while at.left > 0 {
             let phase = at.due - at.now;
-            let Some(step) = self.memo.step(at.state, phase) else { break };
+            let steps = &self.memo.states[at.state as usize].1;
+            let step = steps.iter().find(|step| (step.low..=step.high).contains(&phase));
+            #[cfg(test)]
+            let step = if self.memo.fault == Some(Fault::Refresh) { steps.first() } else { step };
+            let Some(step) = step else { break };
             let mut times = i64::from(at.left);
             let most = |left: u32, each: u32| left.checked_div(each).map_or(i64::MAX, i64::from);
             times = times.min(most(at.moves_frame_left.saturating_sub(1), step.repetitions));
@@ -353,6 +430,21 @@ impl Engine {
                 break;
             }
             let (n, repeated) = (times as u32, times.unsigned_abs());
+            // The first and the last of them ask most.
+            let (before, drifted) = ((times - 1) * step.due, (times - 1) * drift);
+            let asked = |bound: i64| bound.saturating_add(at.now);
+            let watch = Watch {
+                low: asked(step.low).max(asked(step.low.saturating_sub(drifted))),
+                high: asked(step.high).min(asked(step.high.saturating_sub(drifted))),
+                shift: before + step.due,
+                spoilt: false,
+            };
+            let outer = &mut self.memo.recordings[..rows.depth - 1];
+            #[cfg(test)]
+            let outer = if self.memo.fault == Some(Fault::Outer) { &mut outer[..0] } else { outer };
+            for recording in outer.iter_mut().flatten() {
+                recording.watch.absorb(watch);
+            }
             at.now += times * step.cycles;
             at.due += times * step.due;
             at.left -= n;
@@ -381,8 +473,8 @@ impl Engine {
             if at.left == 0 {
                 rows.leave();
             }
-            if let Some(before) = moves.frame() {
-                moves.skip(before.left - at.moves_frame_left);
+            if let Some(counted) = at.counted {
+                moves.loops[counted].left = at.moves_frame_left;
             }
             self.put(rows, moves, &at);
         }
@@ -409,6 +501,7 @@ impl Engine {
         if !self.blackouts.is_empty() || self.ordinary != 0 || pending + self.slots.len() > PENDING {
             return None;
         }
+        let counted = self.memo.counted(rows, moves);
         let key = &mut self.memo.key;
         key.clear();
         let mut fits = true;
@@ -417,18 +510,29 @@ impl Engine {
             fits &= relative.is_ok();
             relative.unwrap_or(0)
         };
-        let offset = |cursor: &Cursor<'_>| cursor.frame().map_or(0, |frame| word(cursor.place - frame.first));
+        let frame = counted.map(|counted| moves.loops[counted]);
         key.push(rows.frame().map_or(0, |frame| i32::from(frame.body)));
         // Outside of loops the move stream stays at one instruction, of which only this matters.
-        key.push(match (moves.frame(), moves.peek()) {
+        key.push(match (frame, moves.peek()) {
             (Some(frame), _) => i32::from(frame.body),
             (None, None) => -1,
             (None, Some(Instruction::Wait(token))) => -2 - i32::from(token.0),
             (None, Some(Instruction::Move { command, .. })) => -300 - word(command.index()),
             (None, Some(_)) => return None,
         });
+        let first = frame.map_or(0, |frame| frame.first);
+        let inner = &moves.loops[counted.map_or(0, |counted| counted + 1)..moves.depth];
+        key.push(word(inner.len()));
+        for inner in inner {
+            key.extend([
+                word(inner.first - first),
+                word(inner.end - first),
+                i32::from(inner.body),
+                inner.left.cast_signed(),
+            ]);
+        }
         key.extend([
-            offset(moves),
+            frame.map_or(0, |frame| word(moves.place - frame.first)),
             moves.at.cast_signed(),
             moves.left.min(MANY + 1).cast_signed(),
             i32::from(rows.closed),
@@ -469,13 +573,25 @@ impl Engine {
         let mut words = key.iter();
         let mut word = || words.next().copied().unwrap_or(0);
         let (_, _) = (word(), word());
+        let first = at.counted.map_or(0, |counted| moves.loops[counted].first);
+        let inner = word() as usize;
+        moves.depth = at.counted.map_or(0, |counted| counted + 1);
+        for _ in 0..inner {
+            moves.loops[moves.depth] = Frame {
+                first: first + word() as usize,
+                end: first + word() as usize,
+                body: word() as u16,
+                left: word() as u32,
+            };
+            moves.depth += 1;
+        }
         let offset = word();
         moves.at = word() as u32;
         // A run of many moves has a number of its own.
         let left = word() as u32;
         moves.left = if left > MANY { at.moves_left } else { left };
-        if let Some(frame) = moves.frame() {
-            moves.place = frame.first + offset as usize;
+        if at.counted.is_some() {
+            moves.place = first + offset as usize;
         }
         rows.closed = word() != 0;
         self.open = u64::from(word() as u32) | u64::from(word() as u32) << 32;

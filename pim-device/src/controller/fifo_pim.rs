@@ -44,6 +44,7 @@ mod burst;
 mod channel;
 mod config;
 mod front_end;
+mod memo;
 mod prerequisite;
 mod queue;
 mod rows;

@@ -1,6 +1,6 @@
 //! The constraint table, compiled: when a command may follow what was issued.
 
-use crate::command::{Address, Command};
+use crate::command::{Address, Bus, Command};
 use crate::constraint::Constraint;
 use crate::device::DeviceSpec;
 use crate::organisation::{Level, Organisation};
@@ -43,6 +43,16 @@ pub(crate) struct Spot {
     shifts: Vec<(u32, u32)>,
 }
 
+/// Configuration: what can hold back commands at some addresses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reaches {
+    /// The longest rule that counts from one of them, and the longest that counts from commands of the row bus only.
+    own: i64,
+    row: i64,
+    /// The others, which are the same for all: (place, cycles).
+    shared: Vec<(u32, i64)>,
+}
+
 /// State: what has been issued last, and the rules that count from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Readiness {
@@ -59,10 +69,22 @@ pub(crate) struct Readiness {
     last: Vec<i64>,
     /// Configuration: the places that resolved commands note, in order.
     noted_places: Vec<u32>,
+    /// Configuration: the same of resolved commands to one bank, without those.
+    bank_places: Vec<u32>,
     /// Configuration: the longest rule.
     longest: i64,
     /// State: the last issue of a command that is not resolved.
     other: i64,
+    /// State: the last issue of a resolved command to one bank.
+    banks: i64,
+}
+
+impl Spot {
+    /// All places that it notes.
+    fn places(&self) -> impl Iterator<Item = u32> + '_ {
+        let shifted = self.shifts.iter().flat_map(|&(newest, window)| newest..newest + window);
+        self.notes.iter().copied().chain(shifted)
+    }
 }
 
 impl Readiness {
@@ -108,7 +130,19 @@ impl Readiness {
             }
         }
         let (last, longest) = (vec![NEVER; reach.len()], reach.iter().copied().max().unwrap_or(0));
-        Self { longest, rules, noted, histories, last, reach, organisation, noted_places: Vec::new(), other: NEVER }
+        Self {
+            longest,
+            rules,
+            noted,
+            histories,
+            last,
+            reach,
+            organisation,
+            noted_places: Vec::new(),
+            bank_places: Vec::new(),
+            other: NEVER,
+            banks: NEVER,
+        }
     }
 
     /// Where an address lies.
@@ -138,6 +172,31 @@ impl Readiness {
 
     /// Resolves a command at an address.
     pub(crate) fn spot(&mut self, command: Command, nodes: Nodes) -> Spot {
+        let spot = self.resolve(command, nodes);
+        self.noted_places.extend(spot.places());
+        spot
+    }
+
+    /// Resolves a command to one bank. There are many of these: what they note is looked at only after [`Self::noted_banks`].
+    pub(crate) fn bank_spot(&mut self, command: Command, nodes: Nodes) -> Spot {
+        let spot = self.resolve(command, nodes);
+        for place in spot.places() {
+            if self.noted_places.binary_search(&place).is_err()
+                && let Err(at) = self.bank_places.binary_search(&place)
+            {
+                self.bank_places.insert(at, place);
+            }
+        }
+        spot
+    }
+
+    /// A command of [`Self::bank_spot`] has been noted.
+    #[inline]
+    pub(crate) fn noted_banks(&mut self, cycle: i64) {
+        self.banks = cycle;
+    }
+
+    fn resolve(&self, command: Command, nodes: Nodes) -> Spot {
         let mut spot = Spot { rules: Vec::new(), notes: Vec::new(), shifts: Vec::new() };
         for rule in &self.rules[command.index()] {
             let history = usize::from(rule.history);
@@ -150,13 +209,13 @@ impl Readiness {
                 window => spot.shifts.push((newest, window)),
             }
         }
-        let shifted = spot.shifts.iter().flat_map(|&(newest, window)| newest..newest + window);
-        for place in spot.notes.iter().copied().chain(shifted) {
-            if let Err(at) = self.noted_places.binary_search(&place) {
-                self.noted_places.insert(at, place);
-            }
-        }
         spot
+    }
+
+    /// All commands that are resolved have been.
+    pub(crate) fn resolved(&mut self) {
+        self.noted_places.sort_unstable();
+        self.noted_places.dedup();
     }
 
     /// [`Self::ready`] for a resolved command.
@@ -179,9 +238,11 @@ impl Readiness {
 
     fn shift(&mut self, newest: u32, window: u32, cycle: i64) {
         let newest = newest as usize;
-        let end = newest + window as usize;
-        self.last.copy_within(newest..end - 1, newest + 1);
-        self.last[newest] = cycle;
+        let Some(places) = self.last.get_mut(newest..newest + window as usize) else { return };
+        let mut moved = cycle;
+        for place in places {
+            std::mem::swap(place, &mut moved);
+        }
     }
 
     /// Notes that `command` is issued to `nodes` at `cycle`.
@@ -218,10 +279,65 @@ impl Readiness {
         (uniform && alone && far).then_some(gap)
     }
 
+    /// What can hold back commands at `spots`; `None` where it is not this simple.
+    pub(crate) fn reaches(&self, spots: &[Spot]) -> Option<Reaches> {
+        let mut reaches = Reaches::default();
+        for spot in spots {
+            for rule in &spot.rules {
+                let &(place, cycles) = rule;
+                let before = self.histories.iter().rfind(|history| history.base <= place)?;
+                if spot.notes.contains(&place) {
+                    reaches.own = cycles.max(reaches.own);
+                } else if before.preceding.iter().all(|command| command.bus() == Bus::Row) {
+                    reaches.row = cycles.max(reaches.row);
+                } else if !spots.iter().all(|other| other.rules.contains(rule)) {
+                    return None;
+                } else if !reaches.shared.contains(rule) {
+                    reaches.shared.push(*rule);
+                }
+            }
+        }
+        Some(reaches)
+    }
+
+    /// From this cycle on nothing that was issued holds back a command with these reaches: `own` is when the last one like it
+    /// was issued, `row` when the last one of the row bus was.
+    #[inline]
+    pub(crate) fn settled(&self, reaches: &Reaches, own: i64, row: i64) -> i64 {
+        let shared = reaches.shared.iter().map(|&(place, cycles)| self.last[place as usize] + cycles);
+        shared.fold((own + reaches.own).max(row + reaches.row), i64::max)
+    }
+
+    /// What a command at each of these in turn notes: (place, how many commands come behind the last one there); `None` where
+    /// there is more to it.
+    pub(crate) fn round(spots: &[Spot]) -> Option<Vec<(u32, u32)>> {
+        let mut places: Vec<(u32, u32)> = Vec::new();
+        for (behind, spot) in (0..).zip(spots.iter().rev()) {
+            if !spot.shifts.is_empty() {
+                return None;
+            }
+            for &place in &spot.notes {
+                if places.iter().all(|&(known, _)| known != place) {
+                    places.push((place, behind));
+                }
+            }
+        }
+        Some(places)
+    }
+
+    /// Notes a round, see [`Self::round`], of which the last command was issued at `last`, each `gap` behind the one before.
+    #[inline]
+    pub(crate) fn note_round(&mut self, round: &[(u32, u32)], last: i64, gap: i64) {
+        for &(place, behind) in round {
+            self.last[place as usize] = last - i64::from(behind) * gap;
+        }
+    }
+
     /// Visits, in the order of places, what can still hold back a command at `floor` or later: (place, cycle). False where
     /// that may be more than resolved commands have noted.
     pub(crate) fn live(&self, floor: i64, mut visit: impl FnMut(u32, i64)) -> bool {
-        for &place in &self.noted_places {
+        let banks = if self.banks + self.longest > floor { self.bank_places.as_slice() } else { &[] };
+        for &place in self.noted_places.iter().chain(banks) {
             let last = self.last[place as usize];
             if last + self.reach[place as usize] > floor {
                 visit(place, last);
@@ -232,11 +348,16 @@ impl Readiness {
 
     /// Forgets what resolved commands have noted, then takes what [`Self::live`] has visited.
     pub(crate) fn restore(&mut self, live: impl Iterator<Item = (u32, i64)>) {
-        for &place in &self.noted_places {
+        let banks = if self.banks == NEVER { &[] } else { self.bank_places.as_slice() };
+        for &place in self.noted_places.iter().chain(banks) {
             self.last[place as usize] = NEVER;
         }
+        self.banks = NEVER;
         for (place, cycle) in live {
             self.last[place as usize] = cycle;
+            if !self.bank_places.is_empty() && self.noted_places.binary_search(&place).is_err() {
+                self.banks = self.banks.max(cycle);
+            }
         }
     }
 }

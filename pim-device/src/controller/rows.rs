@@ -46,6 +46,9 @@ impl Engine {
                     self.mode_switch += self.results_of(Command::SetM) + precharge;
                 }
                 Instruction::Ordinary(command, address) => self.ordinary(cursor, command, address)?,
+                Instruction::OrdinaryInRow(command, address) => {
+                    self.ordinary(cursor, command, Address { row: self.row, ..address })?;
+                }
                 Instruction::Post(token) => self.post(token, cursor.result.max(cursor.ready)),
                 Instruction::Free(token) => self.post(token, cursor.ready),
                 Instruction::Wait(token) => match self.take(token) {
@@ -170,6 +173,9 @@ impl Engine {
         if !self.fast() {
             return self.single_macs(cursor, command, (first, sets), count, queries);
         }
+        if count == 1 {
+            return self.one_mac(cursor, command, first, queries);
+        }
         let gap = match sets {
             1 => self.column_gap(command),
             all if all == self.sets.len() => self.round_gap,
@@ -199,8 +205,13 @@ impl Engine {
             if run < free {
                 self.watch.spoil();
             }
+            let ends = (at + run as usize).is_multiple_of(sets) && run as usize >= sets;
             if sets == 1 {
                 self.note_at(spots, last);
+            } else if let Some(round) = self.mac_round.as_ref().filter(|_| ends && sets == self.sets.len()) {
+                // Only the last MAC at each place counts.
+                self.readiness.note_round(round, last, step);
+                at = 0;
             } else {
                 let turn = sets.min(run as usize);
                 let mut set = (at + (run as usize - turn)) % sets;
@@ -222,6 +233,36 @@ impl Engine {
         Ok(())
     }
 
+    /// The same for one.
+    #[inline]
+    fn one_mac(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        command: Command,
+        set: usize,
+        queries: u32,
+    ) -> Result<(), ProgramError> {
+        let gap = self.column_gap(command).unwrap_or(1);
+        let spot = self.column_spots(command) + set;
+        let mut cycle;
+        loop {
+            cycle = self.ready_at(spot).max(cursor.ready).max(self.column_bus + 1);
+            // Rows are open.
+            if cycle < self.deadline() {
+                break;
+            }
+            self.forced_refresh()?;
+        }
+        self.watch.due_after(cycle - self.postponed());
+        self.note_at(spot, cycle);
+        self.take_slots(Slots { start: cycle, gap: gap as u32, last: cycle });
+        cursor.ready = cycle;
+        cursor.result = cycle + self.results_of(command);
+        self.counts[command] += 1;
+        self.counts.mac_queries += u64::from(queries);
+        Ok(())
+    }
+
     /// How many of `left` MACs, the first of them at `start`, wait for nothing but the one before: each comes a gap behind
     /// that one.
     ///
@@ -229,9 +270,13 @@ impl Engine {
     /// can hold back a MAC, and within a run nothing demands more than the gap, see [`super::readiness::Readiness::gap`].
     fn unhindered(&self, spots: usize, (at, sets): (usize, usize), (start, gap): (i64, i64), left: u32) -> u32 {
         let (mut set, mut cycle) = (at, start);
+        let settled = self.macs_settled();
         for done in 1..left.min(sets as u32) {
             set = if set + 1 == sets { 0 } else { set + 1 };
             cycle += gap;
+            if settled <= cycle {
+                return left;
+            }
             if self.ready_at(spots + set) > cycle {
                 return done;
             }
@@ -286,9 +331,10 @@ impl Engine {
 
     /// ACT, RD, WR or PRE of one bank.
     fn ordinary(&mut self, cursor: &mut Cursor<'_>, command: Command, address: Address) -> Result<(), ProgramError> {
-        let place = Place::Bank(self.readiness.nodes(address));
-        self.issue_row(cursor, command, address, place)?;
         let bank = self.device.organisation.node(Level::Bank, address);
+        let place = self.bank_place(command, bank, address);
+        self.issue_row(cursor, command, address, place)?;
+        self.readiness.noted_banks(cursor.ready);
         let bit = 1_u64.checked_shl(bank).unwrap_or(0);
         // Precharging a closed bank does nothing.
         let (fits, after) = match command {

@@ -5,7 +5,6 @@
 
 use sim_core::{ClockDomain, Cycles, Rate};
 
-use crate::command::Command;
 use crate::command::Command::{Act, Pre, Rd, RefAb, Wr};
 use crate::constraint::{Constraint, at, sum};
 use crate::organisation::Level::{Bank, BankGroup, Rank};
@@ -121,9 +120,6 @@ const ORGANISATION: Organisation = Organisation {
     columns: 32,
     granule: 32,
 };
-
-/// The commands that its controller sends.
-pub(crate) const COMMANDS: &[Command] = &[Act, Pre, Rd, Wr, RefAb];
 
 /// The timing constraints, the same in every mode: in the all-bank modes the controller works with banks 0 and 1 only,
 /// which are of one bank group. tRTPL is not below tCCDL, so that a precharge may follow a read after

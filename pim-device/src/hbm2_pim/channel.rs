@@ -4,17 +4,14 @@
 //! else an activation, else a precharge of a row that the first group of requests does not want. The loop goes from one
 //! cycle in which a decision can change to the next; in between nothing can be issued.
 
-use std::sync::Arc;
-
 use super::error::Hbm2PimError;
 use super::mode::{Mode, ModeState};
 use super::queue::{Candidate, Queue};
-use super::request::{Payload, Request, Requests};
+use super::request::{Iter, Payload, Request, Requests};
+use super::times::{ACT, BANKS, KINDS, PRE, RD, Times, WR};
 use crate::command::{Command, CommandCounts};
 use crate::constraint::Constraint;
-use crate::device::hbm2_pim::{COMMANDS, Hbm2Pim};
-use crate::dram::{CommandBus, Place, RuleTable, Spot, TimingState};
-use crate::organisation::{Level, Organisation};
+use crate::device::hbm2_pim::Hbm2Pim;
 use crate::timing::Parameter;
 
 /// A command that was issued.
@@ -42,6 +39,9 @@ pub struct Issued {
 
 /// Is told of every command, in order.
 pub trait Observer {
+    /// Whether it wants to be told; otherwise runs of commands may be issued in one step.
+    const LOOKS: bool = true;
+
     /// A command was issued for a request of `requests`.
     ///
     /// # Errors
@@ -51,6 +51,8 @@ pub trait Observer {
 
 /// Nobody looks: times only.
 impl Observer for () {
+    const LOOKS: bool = false;
+
     fn issued(&mut self, _: &Issued, _: &Requests) -> Result<(), Hbm2PimError> {
         Ok(())
     }
@@ -70,9 +72,7 @@ pub struct Channel {
     /// Cycles that are over.
     now: u64,
     /// When each rank allows what.
-    timing: Vec<TimingState>,
-    /// Where that stands, the same for every rank.
-    lines: Arc<Lines>,
+    times: Vec<Times>,
     /// What open banks of the other ranks wait for.
     between_ranks: Vec<BetweenRanks>,
     queues: Vec<Queue>,
@@ -86,63 +86,6 @@ pub struct Channel {
     write_done: u64,
     /// Statistics.
     counts: CommandCounts,
-}
-
-/// Commands to a bank, by number.
-const KINDS: [Command; 4] = [Command::Act, Command::Pre, Command::Rd, Command::Wr];
-const ACT: usize = 0;
-const PRE: usize = 1;
-const RD: usize = 2;
-const WR: usize = 3;
-
-/// Configuration: what the commands to a rank wait for and move, looked up.
-#[derive(Debug)]
-struct Lines {
-    banks: Vec<BankLine>,
-    /// What holds back a command in the whole rank.
-    wide: [Spot; KINDS.len()],
-    /// The rank as a whole.
-    rank: Place,
-}
-
-/// Entries of the timing state, and by how much a command moves them.
-type Moves = Option<Box<[(u32, u32)]>>;
-
-/// The same of one bank.
-#[derive(Debug)]
-struct BankLine {
-    place: Place,
-    /// All that holds it back, and what does down to its bank group.
-    ready: [Spot; KINDS.len()],
-    group: [Spot; KINDS.len()],
-    /// What it holds back; nothing where the table has to be asked.
-    moves: [Moves; KINDS.len()],
-    /// A bit for each bank of its bank group.
-    neighbours: u32,
-}
-
-impl Lines {
-    fn new(timing: &TimingState, organisation: &Organisation) -> Self {
-        let rules = timing.rules();
-        let banks_per_group = organisation.banks.max(1) as usize;
-        let bank_group = (1 << organisation.banks) - 1;
-        let rank = rules.node(Level::Rank, 0);
-        let line = |bank: u32| {
-            let place = rules.node(Level::Bank, bank);
-            BankLine {
-                ready: KINDS.map(|command| timing.spot(command, &place, Level::Bank)),
-                group: KINDS.map(|command| timing.spot(command, &place, Level::BankGroup)),
-                moves: KINDS.map(|command| timing.moves(command, &place).map(Vec::into_boxed_slice)),
-                neighbours: bank_group << (bank as usize / banks_per_group * banks_per_group),
-                place,
-            }
-        };
-        Self {
-            banks: (0..organisation.nodes(Level::Bank)).map(line).collect(),
-            wide: KINDS.map(|command| timing.spot(command, &rank, Level::Rank)),
-            rank,
-        }
-    }
 }
 
 /// A line of the constraint table between ranks, resolved.
@@ -161,8 +104,43 @@ struct Refresh {
     /// The first time of each rank is so much after the one before.
     stagger: u64,
     interval: u64,
-    /// The rank that waits for its refresh.
+    /// The rank that waits for its refresh, and a cycle before which none of its open banks can be closed.
     wanted: Option<usize>,
+    closing: u64,
+}
+
+/// What a stream of column commands to several banks looked like a round ago.
+#[derive(Clone, Debug)]
+struct Periods {
+    /// Commands since.
+    since: u64,
+    order: ([(u8, u32); BANKS], usize),
+    /// When that was; `None` where it was not looked at.
+    then: Option<u64>,
+    /// How much later each place allowed each command then, and does now.
+    before: Vec<u64>,
+    after: Vec<u64>,
+}
+
+impl Default for Periods {
+    fn default() -> Self {
+        Self { since: 0, order: ([(0, 0); BANKS], 0), then: None, before: Vec::new(), after: Vec::new() }
+    }
+}
+
+/// How far a list of requests has come.
+#[derive(Clone, Debug)]
+struct Progress<'r> {
+    arriving: Iter<'r>,
+    /// The next one to arrive.
+    arrival: Option<Request>,
+    /// Requests that have not been served.
+    outstanding: u64,
+    /// The cycle after the one in which all that were served are complete.
+    end: u64,
+    /// When the last one was served.
+    served: u64,
+    periods: Periods,
 }
 
 /// No cycle.
@@ -198,14 +176,10 @@ impl Channel {
         let organisation = &device.organisation;
         let ranks = organisation.ranks.max(1);
         let queue = Queue::new(organisation.banks_per_rank(), device.command_queue);
-        let bus = CommandBus { lengths: &[], two_buses: false };
         let cycles = |parameter| device.timing.get(parameter);
         let (siblings, own): (Vec<Constraint>, Vec<Constraint>) =
             device.constraints.iter().partition(|line| line.sibling);
-        let rank = Organisation { ranks: 1, ..*organisation };
-        let rules = RuleTable::new(&rank, &own, COMMANDS, bus, cycles);
-        let timing = TimingState::new(rules);
-        let lines = Arc::new(Lines::new(&timing, &rank));
+        let times = Times::new(organisation, &own, cycles);
         let between_ranks = siblings
             .iter()
             .map(|line| BetweenRanks {
@@ -218,14 +192,13 @@ impl Channel {
         let stagger = interval / u64::from(ranks);
         Self {
             now: 0,
-            timing: vec![timing; ranks as usize],
-            lines,
+            times: vec![times; ranks as usize],
             between_ranks,
             queues: vec![queue; ranks as usize],
             modes: vec![ModeState::default(); ranks as usize],
             current: 0,
             last_precharge: 0,
-            refresh: Refresh { at: stagger, turn: 0, stagger, interval, wanted: None },
+            refresh: Refresh { at: stagger, turn: 0, stagger, interval, wanted: None, closing: 0 },
             read_done: device.read_done(),
             write_done: device.write_done(),
             counts: CommandCounts::default(),
@@ -255,26 +228,29 @@ impl Channel {
     ) -> Result<u64, Hbm2PimError> {
         requests.check(device)?;
         let (reads, writes) = requests.totals();
-        let mut outstanding = reads + writes;
-        let mut end = self.now;
         let mut arriving = requests.iter(&device.organisation);
-        let mut arrival = arriving.next();
-        let mut served = self.now;
-        while outstanding > 0 || self.now < end {
+        let arrival = arriving.next();
+        let mut progress = Progress {
+            arriving,
+            arrival,
+            outstanding: reads + writes,
+            end: self.now,
+            served: self.now,
+            periods: Periods::default(),
+        };
+        while progress.outstanding > 0 || self.now < progress.end {
+            self.stream(requests, &mut progress, observer)?;
             let (mut next, command) = self.cycle(requests, observer)?;
             if let Some(Command::Rd | Command::Wr) = command {
-                let latency = if command == Some(Command::Rd) { self.read_done } else { self.write_done };
-                end = end.max(self.now + latency + 1);
-                outstanding -= 1;
-                served = self.now;
+                self.note_served(command == Some(Command::Wr), &mut progress);
             }
             // What arrives now is looked at in the next cycle, if it can be served or have a row opened.
-            if let Some(request) = arrival {
+            if let Some(request) = progress.arrival {
                 let queue = &mut self.queues[usize::from(request.rank)];
                 if !queue.is_full() {
                     let changed = queue.push(request);
-                    arrival = arriving.next();
-                    let more = arrival.is_some_and(|next| !self.queues[usize::from(next.rank)].is_full());
+                    progress.arrival = progress.arriving.next();
+                    let more = progress.arrival.is_some_and(|next| !self.queues[usize::from(next.rank)].is_full());
                     if changed || more || next == NEVER {
                         next = self.now + 1;
                     }
@@ -282,13 +258,175 @@ impl Channel {
             }
             // Rows that are open for a marked request while an older one waits for another row are closed by a refresh.
             let starved = next == NEVER && self.queues.iter().all(|queue| queue.open == 0);
+            let Progress { outstanding, end, served, .. } = progress;
             if outstanding > 0 && (starved || self.now - served > PATIENCE) {
                 return Err(Hbm2PimError::Stuck { cycle: self.now, requests: outstanding });
             }
             next = next.min(self.refresh.at.max(self.now + 1));
             self.now = if outstanding > 0 { next } else { next.min(end) };
         }
-        Ok(end)
+        Ok(progress.end)
+    }
+
+    /// A column command was issued now.
+    #[inline]
+    fn note_served(&self, write: bool, progress: &mut Progress<'_>) {
+        let latency = if write { self.write_done } else { self.read_done };
+        progress.end = progress.end.max(self.now + latency + 1);
+        progress.outstanding -= 1;
+        progress.served = self.now;
+    }
+
+    /// The only rank with anything to do, where all that can be done is one kind of column command: the rank, and whether
+    /// that is a write.
+    #[inline]
+    fn streams(&self) -> Option<(usize, bool)> {
+        let mut found = None;
+        for (rank, queue) in self.queues.iter().enumerate() {
+            if queue.open | queue.activable == 0 {
+                continue;
+            }
+            if found.is_some() {
+                return None;
+            }
+            found = Some((rank, queue.streams()?));
+        }
+        found
+    }
+
+    /// Column commands one after the other, as long as each of them, and the request that arrives in its place, leaves it at
+    /// that: what [`Self::cycle`] and the arrival after it would do. Ends before a cycle in which anything else may come.
+    #[inline]
+    fn stream<O: Observer>(
+        &mut self,
+        requests: &Requests,
+        progress: &mut Progress<'_>,
+        observer: &mut O,
+    ) -> Result<(), Hbm2PimError> {
+        if self.refresh.wanted.is_some() {
+            return Ok(());
+        }
+        let Some((rank, write)) = self.streams() else { return Ok(()) };
+        let full = self.queues[rank].is_full();
+        if progress.arrival.is_some_and(|arrival| !full || usize::from(arrival.rank) != rank) {
+            return Ok(());
+        }
+        let (kind, command) = if write { (WR, Command::Wr) } else { (RD, Command::Rd) };
+        let mode = self.modes[rank].mode();
+        (progress.periods.since, progress.periods.then) = (0, None);
+        while self.now < self.refresh.at {
+            let mut wait = NEVER;
+            let Some(candidate) = self.oldest_column(kind, rank, &mut wait) else {
+                self.now = wait.min(self.refresh.at);
+                continue;
+            };
+            // A request to another rank waits for its own queue.
+            if progress.arrival.as_ref().is_some_and(|arrival| usize::from(arrival.rank) != rank) {
+                return Ok(());
+            }
+            let request = self.queues[rank].request(candidate.slot);
+            if !self.queues[rank].exchange(candidate, write, progress.arrival.as_ref()) {
+                return Ok(());
+            }
+            if progress.arrival.is_some() {
+                progress.arrival = progress.arriving.next();
+            }
+            self.current = rank;
+            self.times[rank].issue(kind, candidate.bank, self.now);
+            self.counts[command] += 1;
+            self.note_served(write, progress);
+            if !O::LOOKS {
+                if self.queues[rank].is_alone(candidate.bank, write) {
+                    self.stream_of_bank((rank, candidate.bank), (kind, command), progress);
+                } else {
+                    progress.periods.since += 1;
+                    if progress.periods.since == progress.arriving.banks() {
+                        self.stream_of_rounds(rank, (kind, command), progress);
+                    }
+                }
+                self.now = self.times[rank].wide(kind).max(self.now + 1).min(self.refresh.at);
+                continue;
+            }
+            let Request { bank, row, column, .. } = request;
+            let issued = Issued {
+                cycle: self.now,
+                command,
+                rank: rank as u8,
+                bank,
+                row,
+                column,
+                mode,
+                mode_after: mode,
+                request: Some(request),
+            };
+            observer.issued(&issued, requests)?;
+            self.now = self.times[rank].wide(kind).max(self.now + 1).min(self.refresh.at);
+        }
+        Ok(())
+    }
+
+    /// After a column command: those that follow it in the only bank that offers any, where each comes as long after the one
+    /// before as that one demands, because all else that holds it back was over at the first.
+    #[inline]
+    fn stream_of_bank(
+        &mut self,
+        (rank, bank): (usize, usize),
+        (kind, command): (usize, Command),
+        progress: &mut Progress<'_>,
+    ) {
+        let times = &mut self.times[rank];
+        let gap = times.ready(kind, bank) - self.now;
+        if gap == 0 || !times.is_plain() || self.refresh.at <= self.now {
+            return;
+        }
+        let most = (self.refresh.at - self.now - 1) / gap;
+        let Progress { arriving, arrival, .. } = progress;
+        let done = self.queues[rank].exchange_run(bank, kind == WR, most, arrival, arriving);
+        if done > 0 {
+            self.now += done * gap;
+            times.issue(kind, bank, self.now);
+            self.counts[command] += done;
+            progress.outstanding -= done - 1;
+            self.note_served(kind == WR, progress);
+        }
+    }
+
+    /// After as many commands as there are banks, of a stream of neighbouring bursts: where all is as it was so many commands
+    /// before, only later, it goes on like this as long as the row and the time to the next refresh last.
+    #[inline(never)]
+    fn stream_of_rounds(&mut self, rank: usize, (kind, command): (usize, Command), progress: &mut Progress<'_>) {
+        let periods = &mut progress.periods;
+        periods.since = 0;
+        let (queue, times, write) = (&mut self.queues[rank], &mut self.times[rank], kind == WR);
+        let banks = progress.arriving.banks();
+        let Some(arrival) = &mut progress.arrival else { return };
+        let rounds = progress.arriving.rounds_in_row(arrival);
+        let order = queue.order(write);
+        // A few rounds are not worth a look at everything.
+        if rounds < 2 || periods.order != order {
+            (periods.order, periods.then) = (order, None);
+            return;
+        }
+        std::mem::swap(&mut periods.before, &mut periods.after);
+        times.after(self.now, &mut periods.after);
+        let Some(then) = periods.then.replace(self.now).filter(|_| periods.before == periods.after) else { return };
+        let cycles = self.now - then;
+        let in_time = (self.refresh.at - 1).saturating_sub(self.now) / cycles.max(1);
+        let rounds = rounds.min(in_time);
+        if rounds == 0 || cycles == 0 || !times.is_plain() || !queue.is_of_run(arrival, banks) {
+            return;
+        }
+        queue.skip_rounds(write, rounds, banks);
+        times.forward(self.now, rounds * cycles);
+        progress.arriving.skip_rounds(rounds);
+        arrival.column += rounds as u8;
+        self.counts[command] += rounds * banks;
+        progress.outstanding -= rounds * banks;
+        let latency = if write { self.write_done } else { self.read_done };
+        progress.served += rounds * cycles;
+        progress.end = progress.end.max(progress.served + latency + 1);
+        self.now += rounds * cycles;
+        progress.periods.then = None;
     }
 
     /// Lets the channel go on without requests until `cycle`: refreshes, and precharges of rows that nobody wants.
@@ -329,58 +467,25 @@ impl Channel {
         if self.refresh.wanted.is_some() {
             return soon;
         }
-        if let Some((kind, rank, bank)) = self.sole() {
-            return self.ready_at(kind, rank, bank).max(soon);
-        }
         let mut next = NEVER;
-        for (queue, timing) in self.queues.iter().zip(&self.timing) {
-            let any = queue.readable | queue.writable | queue.activable;
+        for (queue, times) in self.queues.iter().zip(&self.times) {
             if queue.open & !queue.wanted != 0 {
                 return soon;
             }
-            if any == 0 {
-                continue;
-            }
-            for (banks, kind) in [(queue.readable, RD), (queue.writable, WR), (queue.activable, ACT)] {
+            for (kind, banks) in [(RD, queue.offering(false)), (WR, queue.offering(true)), (ACT, queue.activable)] {
                 if banks != 0 {
-                    next = next.min(timing.ready_at_spot(&self.lines.wide[kind]));
+                    // In the all-bank modes there is mostly one.
+                    let one = banks.is_power_of_two();
+                    let ready = if one { times.ready(kind, banks.trailing_zeros() as usize) } else { times.wide(kind) };
+                    next = next.min(ready);
                 }
             }
         }
         next.max(soon)
     }
 
-    /// The command, rank and bank of all that can be issued but a refresh, where that is one column command of one bank:
-    /// most of the time in the all-bank modes.
     #[inline]
-    fn sole(&self) -> Option<(usize, usize, usize)> {
-        let mut found = None;
-        for (rank, queue) in self.queues.iter().enumerate() {
-            let columns = queue.readable | queue.writable;
-            if queue.activable | queue.open & !queue.wanted != 0 {
-                return None;
-            }
-            if columns == 0 {
-                continue;
-            }
-            let one_kind = queue.readable == 0 || queue.writable == 0;
-            if found.is_some() || !one_kind || !columns.is_power_of_two() {
-                return None;
-            }
-            let kind = if queue.readable == 0 { WR } else { RD };
-            found = Some((kind, rank, columns.trailing_zeros() as usize));
-        }
-        found
-    }
-
-    /// The first cycle for a command to a bank.
-    #[inline]
-    fn ready_at(&self, kind: usize, rank: usize, bank: usize) -> u64 {
-        self.timing[rank].ready_at_spot(&self.lines.banks[bank].ready[kind])
-    }
-
-    #[inline]
-    fn decide(&self) -> Decision {
+    fn decide(&mut self) -> Decision {
         let now = self.now;
         let mut wait = NEVER;
         if let Some(rank) = self.refresh.wanted {
@@ -388,32 +493,31 @@ impl Channel {
             if open == 0 {
                 return Decision::Refresh;
             }
-            for bank in bits(open) {
-                let ready = self.ready_at(PRE, rank, bank);
-                if ready <= now {
-                    return Decision::Precharge { rank, bank, unwanted: false };
+            if self.refresh.closing <= now {
+                // What is issued meanwhile only puts off when a bank can be closed.
+                self.refresh.closing = NEVER;
+                for bank in bits(open) {
+                    let ready = self.times[rank].ready(PRE, bank);
+                    if ready <= now {
+                        self.refresh.closing = now;
+                        return Decision::Precharge { rank, bank, unwanted: false };
+                    }
+                    self.refresh.closing = self.refresh.closing.min(ready);
                 }
-                wait = wait.min(ready);
             }
-        } else if let Some((kind, rank, bank)) = self.sole() {
-            let ready = self.ready_at(kind, rank, bank);
-            return if ready <= now {
-                Decision::Column { rank, slot: self.queues[rank].column_of(kind == RD, bank) }
-            } else {
-                Decision::Wait(ready)
-            };
+            wait = self.refresh.closing;
         }
         let ranks = self.queues.len();
         let mut rank = self.current;
         for _ in 0..ranks {
             let queue = &self.queues[rank];
-            let column = match (queue.readable, queue.writable) {
+            let column = match (queue.offering(false), queue.offering(true)) {
                 (0, 0) => None,
-                (banks, 0) => self.oldest_column(RD, rank, banks, &mut wait),
-                (0, banks) => self.oldest_column(WR, rank, banks, &mut wait),
-                (reads, writes) => {
-                    let read = self.oldest_column(RD, rank, reads, &mut wait);
-                    let write = self.oldest_column(WR, rank, writes, &mut wait);
+                (_, 0) => self.oldest_column(RD, rank, &mut wait),
+                (0, _) => self.oldest_column(WR, rank, &mut wait),
+                _ => {
+                    let read = self.oldest_column(RD, rank, &mut wait);
+                    let write = self.oldest_column(WR, rank, &mut wait);
                     read.into_iter().chain(write).min_by_key(|candidate| candidate.arrival)
                 }
             };
@@ -433,34 +537,23 @@ impl Channel {
         }
     }
 
-    /// The oldest request of some banks that this column command can serve now.
+    /// The oldest request that this column command can serve now.
     #[inline]
-    fn oldest_column(&self, kind: usize, rank: usize, mut banks: u32, wait: &mut u64) -> Option<Candidate> {
-        let (queue, timing, lines) = (&self.queues[rank], &self.timing[rank], &*self.lines);
-        // Where all are of one bank group, what the bank group says counts; else the rank's word is a lower bound.
-        let first = &lines.banks[banks.trailing_zeros() as usize];
-        let spot = if banks & !first.neighbours == 0 { &first.group[kind] } else { &lines.wide[kind] };
-        let earliest = timing.ready_at_spot(spot);
-        if earliest > self.now {
-            *wait = earliest.min(*wait);
+    fn oldest_column(&self, kind: usize, rank: usize, wait: &mut u64) -> Option<Candidate> {
+        let (queue, times, write) = (&self.queues[rank], &self.times[rank], kind == WR);
+        let wide = times.wide(kind);
+        if wide > self.now {
+            *wait = wide.min(*wait);
             return None;
         }
-        let mut after = None;
-        while let Some(candidate) = queue.next_column(kind == RD, banks, after) {
-            let line = &lines.banks[candidate.bank];
-            let earliest = timing.ready_at_spot(&line.ready[kind]);
-            if earliest <= self.now {
+        let mut offer = queue.oldest_offer(write);
+        while let Some(candidate) = offer {
+            let ready = times.narrow(kind, candidate.bank);
+            if ready <= self.now {
                 return Some(candidate);
             }
-            let group = timing.ready_at_spot(&line.group[kind]);
-            if group > self.now {
-                *wait = group.min(*wait);
-                banks &= !line.neighbours;
-            } else {
-                *wait = earliest.min(*wait);
-                banks &= !(1 << candidate.bank);
-            }
-            after = Some(candidate);
+            *wait = ready.min(*wait);
+            offer = queue.younger_offer(write, candidate);
         }
         None
     }
@@ -476,9 +569,10 @@ impl Channel {
         if banks == 0 {
             return None;
         }
-        let earliest = self.timing[rank].ready_at_spot(&self.lines.wide[ACT]);
-        if earliest > self.now {
-            *wait = earliest.min(*wait);
+        let times = &self.times[rank];
+        let wide = times.wide(ACT);
+        if wide > self.now {
+            *wait = wide.min(*wait);
             return None;
         }
         let mut oldest: Option<Candidate> = None;
@@ -487,7 +581,7 @@ impl Channel {
             if oldest.is_some_and(|oldest| oldest.arrival < candidate.arrival) {
                 continue;
             }
-            let ready = self.ready_at(ACT, rank, bank);
+            let ready = times.ready(ACT, bank);
             if ready <= self.now {
                 oldest = Some(candidate);
             } else {
@@ -505,9 +599,9 @@ impl Channel {
                 continue;
             }
             for line in self.between_ranks.iter().filter(|line| line.preceding.contains(&command)) {
-                for bank in bits(queue.open) {
-                    for following in line.following {
-                        self.timing[other].hold(Level::Bank, bank as u32, *following, self.now + line.cycles);
+                for (kind, _) in KINDS.iter().enumerate().filter(|(_, kind)| line.following.contains(kind)) {
+                    for bank in bits(queue.open) {
+                        self.times[other].hold(kind, bank, self.now + line.cycles);
                     }
                 }
             }
@@ -525,7 +619,7 @@ impl Channel {
             }
             let turn = queue.banks() * ranks;
             for bank in bits(unwanted) {
-                let ready = self.ready_at(PRE, rank, bank);
+                let ready = self.times[rank].ready(PRE, bank);
                 if ready > self.now {
                     *wait = ready.min(*wait);
                     continue;
@@ -539,34 +633,48 @@ impl Channel {
         nearest.map(|(_, rank, bank)| (rank, bank))
     }
 
-    /// A command to a bank holds back others.
     #[inline]
-    fn move_timing(&mut self, kind: usize, rank: usize, bank: usize) {
-        let line = &self.lines.banks[bank];
-        match &line.moves[kind] {
-            Some(moves) => self.timing[rank].issue_moves(moves, self.now),
-            None => self.timing[rank].issue(KINDS[kind], &line.place, self.now),
+    fn issue(&mut self, decision: Decision, requests: &Requests) -> Issued {
+        match decision {
+            Decision::Column { rank, slot } => self.issue_column(rank, slot, requests),
+            other => self.issue_to_rows(other),
         }
     }
 
+    /// A column command for a request of the queue.
     #[inline]
-    fn issue(&mut self, decision: Decision, requests: &Requests) -> Issued {
+    fn issue_column(&mut self, rank: usize, slot: u16, requests: &Requests) -> Issued {
+        self.current = rank;
+        let request = self.queues[rank].take(slot);
+        let Request { bank, row, column, write, .. } = request;
+        let (kind, command) = if write { (WR, Command::Wr) } else { (RD, Command::Rd) };
+        self.times[rank].issue(kind, usize::from(bank), self.now);
+        self.delay_other_ranks(command, rank);
+        self.counts[command] += 1;
+        let mode = self.modes[rank].mode();
+        let mut mode_after = mode;
+        if write && request.is_control() {
+            let payload = requests.runs.get(request.run as usize).map(|run| run.payload);
+            if let Some(Payload::Control(control)) = payload {
+                self.modes[rank].control(bank, row, column, control);
+                mode_after = self.modes[rank].mode();
+            }
+        }
+        let (cycle, rank, request) = (self.now, rank as u8, Some(request));
+        Issued { cycle, command, rank, bank, row, column, mode, mode_after, request }
+    }
+
+    /// A command that opens or closes rows.
+    fn issue_to_rows(&mut self, decision: Decision) -> Issued {
         let now = self.now;
         let (command, rank, bank, row, request) = match decision {
-            Decision::Column { rank, slot } => {
-                self.current = rank;
-                let request = self.queues[rank].take(slot);
-                let command = if request.write { Command::Wr } else { Command::Rd };
-                self.move_timing(if request.write { WR } else { RD }, rank, usize::from(request.bank));
-                self.delay_other_ranks(command, rank);
-                (command, rank, request.bank, request.row, Some(request))
-            }
             Decision::Activate { rank, slot } => {
                 self.current = rank;
                 let request = self.queues[rank].request(slot);
                 let bank = usize::from(request.bank);
                 self.queues[rank].open_row(bank, request.row);
-                self.move_timing(ACT, rank, bank);
+                self.times[rank].issue(ACT, bank, now);
+                self.refresh.closing = self.refresh.closing.min(self.times[rank].ready(PRE, bank));
                 (Command::Act, rank, request.bank, request.row, Some(request))
             }
             Decision::Precharge { rank, bank, unwanted } => {
@@ -574,13 +682,13 @@ impl Channel {
                     self.last_precharge = bank * self.queues.len() + rank;
                 }
                 let row = self.queues[rank].close_row(bank);
-                self.move_timing(PRE, rank, bank);
+                self.times[rank].issue(PRE, bank, now);
                 (Command::Pre, rank, bank as u8, row, None)
             }
-            // `Wait` is not issued.
-            Decision::Refresh | Decision::Wait(_) => {
+            // The others are not issued here.
+            Decision::Refresh | Decision::Wait(_) | Decision::Column { .. } => {
                 let rank = self.refresh.wanted.take().unwrap_or_default();
-                self.timing[rank].issue(Command::RefAb, &self.lines.rank, now);
+                self.times[rank].refresh(now);
                 (Command::RefAb, rank, 0, 0, None)
             }
         };
@@ -590,12 +698,6 @@ impl Channel {
         match command {
             Command::Act => self.modes[rank].activate(bank, row, column),
             Command::Pre => self.modes[rank].precharge(bank, row),
-            Command::Wr => {
-                let payload = request.and_then(|request| requests.runs.get(request.run as usize));
-                if let Some(Payload::Control(control)) = payload.map(|run| run.payload) {
-                    self.modes[rank].control(bank, row, column, control);
-                }
-            }
             _ => {}
         }
         let mode_after = self.modes[rank].mode();
@@ -607,6 +709,7 @@ impl Refresh {
     /// The timer of the rank whose turn it is has run out. A rank that still waits is forgotten: there is one flag.
     fn fire(&mut self, ranks: usize) {
         self.wanted = Some(self.turn);
+        self.closing = 0;
         self.turn += 1;
         self.at += self.stagger;
         if self.turn == ranks {

@@ -23,6 +23,8 @@ pub struct KernelRun {
     pub writes: u64,
     /// Commands of all channels.
     pub commands: CommandCounts,
+    /// Commands of the channels that were simulated: one of each class.
+    pub simulated_commands: u64,
 }
 
 /// Statistics: what banks and PIM blocks do in a kernel, all channels together.
@@ -122,6 +124,7 @@ fn run_observed<O: Observer + Clone>(
     }
     for (class, channel) in classes.iter().zip(&channels) {
         run.commands += channel.counts().times(class.channels);
+        run.simulated_commands += channel.counts().total();
     }
     Ok((run, observers))
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::rows::repeat;
 use crate::command::{Address, Command};
 use crate::device::DeviceSpec;
-use crate::organisation::Level;
+use crate::organisation::{Level, Organisation};
 use crate::program::{Instruction, Program};
 
 /// Writes every column of `rows` in every bank of the channel.
@@ -45,11 +45,14 @@ pub fn access(device: &DeviceSpec, command: Command, row: u32, granules: u64) ->
     let organisation = &device.organisation;
     let groups = u64::from(organisation.nodes(Level::BankGroup)).max(1);
     let of_a_bank = groups * u64::from(organisation.columns.max(1));
+    let of_a_row = of_a_bank * u64::from(organisation.banks.max(1));
     let mut code = Vec::new();
-    let mut left = granules;
-    let mut row = row;
-    while left > 0 {
-        let here = left.min(of_a_bank * u64::from(organisation.banks.max(1)));
+    let whole = granules / of_a_row;
+    let all: Vec<u32> = (0..groups as u32).collect();
+    self::rows(organisation, &all, command, (row, whole), u64::from(organisation.columns.max(1)), &mut code);
+    let here = granules - whole * of_a_row;
+    let row = row.wrapping_add(whole as u32);
+    if here > 0 {
         let at = |bank: u64| here.saturating_sub(bank * of_a_bank).min(of_a_bank);
         let ordinary = |command, group: u64, bank: u64| {
             Instruction::Ordinary(command, Address::of_partition(organisation, group as u32, bank as u32, row))
@@ -70,10 +73,42 @@ pub fn access(device: &DeviceSpec, command: Command, row: u32, granules: u64) ->
             code.extend(&column[..(more % groups) as usize]);
         }
         code.push(Instruction::CloseAll);
-        left -= here;
-        row = row.wrapping_add(1);
     }
     Program::assembled(device, code, Vec::new())
+}
+
+/// Accesses the first `columns` columns of `count` rows from `first` on in all banks of some bank groups: while those of one
+/// index take their columns in turn, the next are opened.
+///
+/// Rows are the iterations of a loop, each from closed banks to closed banks, so that execution can jump them.
+pub(crate) fn rows(
+    organisation: &Organisation,
+    groups: &[u32],
+    command: Command,
+    (first, count): (u32, u64),
+    columns: u64,
+    code: &mut Vec<Instruction>,
+) {
+    if columns == 0 || count == 0 {
+        return;
+    }
+    let ordinary =
+        |command, group, bank| Instruction::OrdinaryInRow(command, Address::of_partition(organisation, group, bank, 0));
+    let mut row: Vec<Instruction> = groups.iter().map(|&group| ordinary(Command::Act, group, 0)).collect();
+    for bank in 0..organisation.banks {
+        let column: Vec<Instruction> = groups.iter().map(|&group| ordinary(command, group, bank)).collect();
+        for (&group, &access) in groups.iter().zip(&column) {
+            row.push(access);
+            if bank + 1 < organisation.banks {
+                row.push(ordinary(Command::Act, group, bank + 1));
+            }
+        }
+        // Written out: only innermost loops are jumped.
+        row.extend(std::iter::repeat_n(&column, columns as usize - 1).flatten());
+    }
+    row.extend([Instruction::CloseAll, Instruction::Step(1)]);
+    code.push(Instruction::Row(first));
+    repeat(code, count, &row);
 }
 
 /// Whether a program does nothing but access a channel as a memory: it has accesses and leaves the mode alone.

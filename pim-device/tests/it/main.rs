@@ -5,6 +5,7 @@ mod aim;
 mod aim_oracle;
 mod attacc;
 mod audit;
+mod beside;
 mod closed_form;
 mod common;
 mod dram_oracle;

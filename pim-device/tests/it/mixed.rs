@@ -267,8 +267,13 @@ fn all_properties_for_many_seeds() {
         crate::oracle::check_random(seed);
         Ok(())
     };
-    let properties: [(&str, Property); 6] = [
+    let ordinary = |seed| {
+        crate::oracle::check_ordinary(seed);
+        Ok(())
+    };
+    let properties: [(&str, Property); 7] = [
         ("a program", program),
+        ("ordinary rows", ordinary),
         ("the oracle", |seed| compare(seed, Broken::Nothing)),
         ("both modes", both_modes),
         ("an ordinary channel", like_an_ordinary_channel),

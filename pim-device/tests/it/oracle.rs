@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use pim_device::command::Bus;
 use pim_device::constraint::{Constraint, RESULTS};
 use pim_device::{
-    Address, AttentionUnit, Command, DeviceSpec, Engine, GqaPolicy, Instruction, Issued, MultiBankActivation,
-    Parameter, PeLevel, Program, attention,
+    Address, AttentionUnit, Command, DeviceSpec, Engine, ExecutionMode, GqaPolicy, Instruction, Issued,
+    MultiBankActivation, Parameter, PeLevel, Program, attention,
 };
 use proptest::prelude::*;
 
@@ -226,6 +226,7 @@ impl<'d> Oracle<'d> {
             Instruction::CloseAll => Some((Command::PreA, at)),
             Instruction::Mode => Some((Command::SetM, at)),
             Instruction::Ordinary(command, address) => Some((*command, *address)),
+            Instruction::OrdinaryInRow(command, address) => Some((*command, Address { row, ..*address })),
             other => panic!("{other:?}"),
         };
         let Some((command, address)) = command else {
@@ -477,6 +478,24 @@ pub(crate) fn check_random(seed: u64) {
     check(&device, &program);
 }
 
+/// Loops over ordinary rows, on a random device.
+#[track_caller]
+pub(crate) fn check_ordinary(seed: u64) {
+    let mut draw = Draw(seed);
+    let device = crate::random::device(&mut draw);
+    let program = crate::random::ordinary_program(&mut draw, &device);
+    check(&device, &program);
+    // And both ways of execution, before and behind another program.
+    let other = crate::random::nested_program(&mut draw, &device);
+    let begin = u64::from(draw.below(9_000));
+    let [fast, single] = [ExecutionMode::FastForward, ExecutionMode::CommandByCommand].map(|mode| {
+        let mut engine = Engine::new(&device).with_execution(mode);
+        [(&program, begin), (&other, 0), (&program, 0), (&program, 1_000_000)]
+            .map(|(program, arrival)| engine.run(program, arrival))
+    });
+    assert_eq!(fast, single);
+}
+
 /// Four rows are opened again behind a refresh under a power budget, by which a MAC waits for the last of them.
 #[test]
 fn rows_that_are_opened_again_under_a_budget_hold_back_macs() {
@@ -489,5 +508,10 @@ proptest! {
     #[test]
     fn any_program_is_the_same_cycle_by_cycle(seed in any::<u64>()) {
         check_random(seed);
+    }
+
+    #[test]
+    fn any_loop_over_ordinary_rows_is_the_same_cycle_by_cycle(seed in any::<u64>()) {
+        check_ordinary(seed);
     }
 }

@@ -1,7 +1,7 @@
 //! Random devices and programs.
 
 use pim_device::{
-    Command, DeviceSpec, Instruction, MultiBankActivation, Parameter, PeLevel, PowerBudget, Program, Token,
+    Address, Command, DeviceSpec, Instruction, MultiBankActivation, Parameter, PeLevel, PowerBudget, Program, Token,
 };
 
 /// Draws of one case (splitmix64).
@@ -238,4 +238,74 @@ pub(crate) fn program(draw: &mut Draw, device: &DeviceSpec, most: u64) -> Progra
             return program;
         }
     }
+}
+
+/// A row opened in some banks, written and read there, and closed; by its number or by the row register.
+fn ordinary_row(draw: &mut Draw, device: &DeviceSpec) -> Vec<Instruction> {
+    let organisation = &device.organisation;
+    let in_register = draw.below(3) > 0;
+    let row = draw.below(1_000);
+    let ordinary = |command, bank: u32| {
+        let address = Address::of_partition(organisation, bank / organisation.banks, bank % organisation.banks, row);
+        if in_register { Instruction::OrdinaryInRow(command, address) } else { Instruction::Ordinary(command, address) }
+    };
+    let mut banks: Vec<u32> = (0..draw.between(1, 6)).map(|_| draw.below(organisation.banks_per_channel())).collect();
+    banks.sort_unstable();
+    banks.dedup();
+    let mut code: Vec<Instruction> = banks.iter().map(|&bank| ordinary(Command::Act, bank)).collect();
+    for _ in 0..draw.below(20) {
+        let bank = banks[draw.below(banks.len() as u32) as usize];
+        code.push(ordinary(if draw.below(2) == 0 { Command::Wr } else { Command::Rd }, bank));
+    }
+    if draw.below(2) == 0 {
+        code.push(Instruction::CloseAll);
+    } else {
+        code.extend(banks.iter().map(|&bank| ordinary(Command::Pre, bank)));
+    }
+    if draw.below(2) == 0 {
+        code.push(Instruction::Step(draw.below(5).cast_signed() - 2));
+    }
+    code
+}
+
+/// A random row stream with loops over ordinary rows and over rows of MACs.
+pub(crate) fn ordinary_program(draw: &mut Draw, device: &DeviceSpec) -> Program {
+    let sets = device.pe.sets(&device.organisation).len() as u32;
+    let mut code = Vec::new();
+    for _ in 0..draw.between(1, 4) {
+        let mut body = ordinary_row(draw, device);
+        for _ in 0..draw.below(3) {
+            let more = if draw.below(2) == 0 { ordinary_row(draw, device) } else { row(draw, sets, false) };
+            body.extend(more);
+        }
+        code.push(Instruction::Loop { times: draw.between(1, 60), length: body.len() as u32 });
+        code.extend(body);
+    }
+    Program::new(device, code, Vec::new()).expect("random programs are sound")
+}
+
+/// A random program of loops in a loop that goes round often enough for refreshes to come at any of its places.
+pub(crate) fn nested_program(draw: &mut Draw, device: &DeviceSpec) -> Program {
+    let sets = device.pe.sets(&device.organisation).len() as u32;
+    let mut body = Part::default();
+    for _ in 0..draw.between(1, 3) {
+        let (rows, moves) = match draw.below(3) {
+            0 => part(draw, sets, device.pq.is_some(), 0),
+            _ => (row(draw, sets, device.pq.is_some()), Vec::new()),
+        };
+        let times = if draw.below(4) == 0 { 1 } else { draw.between(2, 30) };
+        for (code, part) in [(&mut body.0, rows), (&mut body.1, moves)] {
+            if !part.is_empty() {
+                code.push(Instruction::Loop { times, length: part.len() as u32 });
+                code.extend(part);
+            }
+        }
+    }
+    let times = draw.between(20, 400);
+    let wrap = |code: Vec<Instruction>| {
+        let mut all = vec![Instruction::Loop { times, length: code.len() as u32 }];
+        all.extend(code);
+        all
+    };
+    Program::new(device, wrap(body.0), wrap(body.1)).expect("random programs are sound")
 }

@@ -11,14 +11,18 @@ use crate::timing::Parameter;
 
 #[path = "../../../tests/it/random.rs"]
 mod random;
-use random::{Draw, device, program};
+use random::{Draw, device, nested_program, ordinary_program, program};
 
 /// A random device and program, both ways, three times in a row at odd times; the fast way with a fault. Says what
 /// differs, and how many iterations of loops were known.
 fn compare(seed: u64, fault: Option<Fault>) -> Result<(), [Vec<Result<Execution, ProgramError>>; 2]> {
     let mut draw = Draw(seed);
     let device = device(&mut draw);
-    let program = program(&mut draw, &device, 20_000);
+    let program = match seed % 4 {
+        0 => ordinary_program(&mut draw, &device),
+        1 => nested_program(&mut draw, &device),
+        _ => program(&mut draw, &device, 20_000),
+    };
     let arrivals = [u64::from(draw.below(9_000)), 0, u64::from(draw.below(1_000_000))];
     let run = |mode, fault| -> Vec<Result<Execution, ProgramError>> {
         let mut engine = Engine::new(&device).with_execution(mode);
@@ -66,8 +70,8 @@ proptest! {
 /// A fault in the jump is seen within as many cases as the test above has.
 #[test]
 fn a_broken_jump_is_seen() {
-    use Fault::{Count, Cycle, History, Refresh, Tokens};
-    for fault in [Refresh, Cycle, Count, History, Tokens] {
+    use Fault::{Count, Cycle, History, Outer, Refresh, Tokens};
+    for fault in [Refresh, Cycle, Count, History, Tokens, Outer] {
         let seen = (0..96).filter(|&seed| compare(seed, Some(fault)).is_err()).count();
         println!("{fault:?}: {seen} of 96");
         assert!(seen > 0, "{fault:?}");

@@ -131,6 +131,12 @@ impl Config {
         }
     }
 
+    /// Whether there are such rows and columns.
+    #[inline]
+    pub(super) const fn has_place(&self, row: u32, column: u16) -> bool {
+        row < self.organisation.rows && (column as u32) < self.organisation.columns
+    }
+
     /// The node of a bank; `None` where the organisation has no such bank or row.
     pub(super) fn bank(&self, address: Address, column: u16) -> Option<Node> {
         let Organisation { pseudo_channels, ranks, bank_groups, banks, rows, columns, .. } = self.organisation;

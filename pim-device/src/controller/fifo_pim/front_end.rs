@@ -1,8 +1,9 @@
 //! The stream of requests and the cycles of all channels.
 
 use super::burst::Burst;
-use super::channel::{self, Channel, Source};
+use super::channel::{self, Channel, Source as Kind};
 use super::config::Config;
+use super::memo::{APART, At, Memo, Source};
 use super::queue::Entry;
 use super::timers::Timers;
 use super::{ChannelRun, Fan, Run, STALLED, Setup, StreamError};
@@ -59,7 +60,9 @@ impl FifoPim {
     pub fn run_split(&self, splits: Splits, stream: impl IntoIterator<Item = Fan>) -> Result<Run, StreamError> {
         let groups = Groups::new(self.config.organisation.channels, splits);
         let channels = (0..groups.count).map(|_| Channel::new(&self.config, self.timers.clone(), self.log)).collect();
-        FrontEnd { setup: self, groups: &groups, channels, index: 0 }.run(stream.into_iter())
+        let memo = (!self.log).then(Memo::default);
+        FrontEnd { setup: self, groups: &groups, channels, index: 0, memo, marked: false }
+            .run(Source::new(stream.into_iter(), !self.log))
     }
 }
 
@@ -120,18 +123,37 @@ impl Groups {
 
 /// A request on its way into the groups `next..=last`.
 #[derive(Clone, Copy, Debug)]
-struct Entering {
-    entry: Entry,
-    source: Source,
+pub(super) struct Entering {
+    pub(super) entry: Entry,
+    source: Kind,
     next: usize,
     last: usize,
 }
 
 impl Entering {
+    /// Whether it is a PIM request.
+    pub(super) fn is_pim(&self) -> bool {
+        self.source == Kind::Pim
+    }
+
+    /// Writes it down, its row counted from `base`.
+    pub(super) fn write(&self, config: &Config, base: u32, key: &mut Vec<u32>) {
+        key.push((self.next as u32) << 16 | self.last as u32);
+        self.entry.write(config, base, key);
+    }
+
+    /// What [`Self::write`] has written down.
+    pub(super) fn read(config: &Config, base: u32, words: &mut impl Iterator<Item = u32>) -> Self {
+        let groups = words.next().unwrap_or(0);
+        let entry = Entry::read(config, base, words);
+        let (next, last) = ((groups >> 16) as usize, groups as u16 as usize);
+        Self { entry, source: Kind::of(entry.own), next, last }
+    }
+
     /// Whether it has to wait where the queue of PIM requests of this group is full.
     #[inline]
     fn waits_for(&self, group: usize) -> bool {
-        self.next == group && group <= self.last && self.source == Source::Pim
+        self.next == group && group <= self.last && self.source == Kind::Pim
     }
 }
 
@@ -155,10 +177,14 @@ struct FrontEnd<'a> {
     channels: Vec<Channel>,
     /// Of the next fan.
     index: u64,
+    /// What is known of segments of the stream; `None` where every command is wanted.
+    memo: Option<Memo>,
+    /// A barrier has come since the last mark.
+    marked: bool,
 }
 
 impl FrontEnd<'_> {
-    fn run(mut self, mut stream: impl Iterator<Item = Fan>) -> Result<Run, StreamError> {
+    fn run<I: Iterator<Item = Fan>>(mut self, mut stream: Source<I>) -> Result<Run, StreamError> {
         let config = &self.setup.config;
         let mut entering = None;
         self.enter(stream.next(), &mut entering)?;
@@ -167,6 +193,18 @@ impl FrontEnd<'_> {
         let mut soonest = 1;
         let (mut now, mut served, mut look) = (1, 0, STALLED);
         loop {
+            if self.marked || stream.since >= APART {
+                self.marked = false;
+                if let Some(memo) = &mut self.memo
+                    && let Some((at, passed)) = memo.mark(config, &mut self.channels, &mut stream, At { now, entering })
+                {
+                    self.index += passed;
+                    At { now, entering } = at;
+                    // Whatever can happen is looked for at once.
+                    wakes.fill(now);
+                    soonest = now;
+                }
+            }
             while let Some(request) = &mut entering {
                 while request.next <= request.last {
                     let channel = &mut self.channels[request.next];
@@ -235,12 +273,12 @@ impl FrontEnd<'_> {
     /// [`super::burst`]. Returns the cycle with which to go on and when the channel has to be looked at; `None` where
     /// none was served.
     #[inline(never)]
-    fn burst(
+    fn burst<I: Iterator<Item = Fan>>(
         &mut self,
         (number, others): (usize, u64),
         mut now: u64,
         entering: &mut Option<Entering>,
-        stream: &mut impl Iterator<Item = Fan>,
+        stream: &mut Source<I>,
     ) -> Result<Option<(u64, u64)>, StreamError> {
         let config = &self.setup.config;
         let channel = &mut self.channels[number];
@@ -275,7 +313,7 @@ impl FrontEnd<'_> {
                     }
                 }
             }
-            if !goes_on {
+            if !goes_on || self.marked || stream.since >= APART {
                 let next = burst.end(&mut self.channels[number], now);
                 return Ok(next.map(|next| (now + 1, next)));
             }
@@ -306,7 +344,8 @@ impl FrontEnd<'_> {
             }
         };
         self.index += 1;
-        *entering = Some(Entering { entry, source: Source::of(command), next, last });
+        self.marked |= command.is_none() && self.memo.is_some();
+        *entering = Some(Entering { entry, source: Kind::of(command), next, last });
         Ok(())
     }
 

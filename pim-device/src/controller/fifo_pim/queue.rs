@@ -14,6 +14,9 @@ use super::timers::{Node, Timers};
 /// Slots of the ring; more than twice the entries that a queue takes.
 const SLOTS: u64 = 64;
 
+/// What stands for a barrier among words.
+const BARRIER: u32 = u32::MAX;
+
 /// A request that waits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
@@ -39,6 +42,29 @@ impl Entry {
         Some(Self::new(request.command, bank, request.address.row, request.column))
     }
 
+    /// Writes down a request, its row counted from `base`.
+    pub(super) fn write(&self, config: &Config, base: u32, key: &mut Vec<u32>) {
+        let Some(own) = self.own else {
+            key.push(BARRIER);
+            return;
+        };
+        key.push((own as u32) << 8 | u32::from(self.bank));
+        if config.needs_row(own) {
+            key.push(self.row.wrapping_sub(base));
+        }
+    }
+
+    /// A request that [`Self::write`] has written down; the row is `base` where none is needed, the column 0.
+    pub(super) fn read(config: &Config, base: u32, words: &mut impl Iterator<Item = u32>) -> Self {
+        let word = words.next().unwrap_or(BARRIER);
+        if word == BARRIER {
+            return Self::new(None, 0, 0, 0);
+        }
+        let own = Command::ALL[(word >> 8) as usize];
+        let row = if config.needs_row(own) { base.wrapping_add(words.next().unwrap_or(0)) } else { base };
+        Self::new(Some(own), word as Node, row, 0)
+    }
+
     pub(super) const fn new(own: Option<Command>, bank: Node, row: u32, column: u16) -> Self {
         Self { own, next: Command::PreA, bank, column, row, not_before: 0 }
     }
@@ -56,7 +82,7 @@ pub(super) struct Best {
 /// State of one queue.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
-    entries: [Entry; SLOTS as usize],
+    entries: Box<[Entry; SLOTS as usize]>,
     /// Number of the first entry in order of arrival, and of the next to come.
     head: u64,
     tail: u64,
@@ -91,7 +117,7 @@ struct AtBank {
 impl Queue {
     pub(super) fn new(banks: usize) -> Self {
         Self {
-            entries: [Entry::new(None, 0, 0, 0); SLOTS as usize],
+            entries: Box::new([Entry::new(None, 0, 0, 0); SLOTS as usize]),
             head: 0,
             tail: 0,
             live: 0,
@@ -147,6 +173,19 @@ impl Queue {
     /// Entries of a bank, in no order.
     pub(super) fn of_bank(&self, bank: Node) -> impl Iterator<Item = &Entry> {
         bits(self.at[usize::from(bank)].entries).map(|slot| &self.entries[slot])
+    }
+
+    /// All entries, in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        in_order(self.live, self.head_slot()).map(|slot| &self.entries[slot])
+    }
+
+    /// Takes all entries out.
+    pub(super) fn clear(&mut self) {
+        (self.live, self.len, self.barriers, self.hits, self.covered) = (0, 0, 0, 0, 0);
+        (self.hoisted, self.wide, self.commands) = (0, 0, 0);
+        self.next.fill(0);
+        self.at.fill(AtBank::default());
     }
 
     #[inline]

@@ -35,6 +35,27 @@ impl OpenRows {
         self.open
     }
 
+    /// Writes down the rows, counted from `base`, and where they are open.
+    pub(super) fn describe(&self, base: u32, key: &mut Vec<u32>) {
+        key.push(self.rows.len() as u32);
+        for &(row, banks) in &self.rows {
+            key.push(row.wrapping_sub(base));
+            key.extend([banks as u32, (banks >> 32) as u32, (banks >> 64) as u32, (banks >> 96) as u32]);
+        }
+    }
+
+    /// Puts in place what [`Self::describe`] has written down.
+    pub(super) fn put(&mut self, base: u32, words: &mut impl Iterator<Item = u32>) {
+        *self = Self::default();
+        let mut word = || words.next().unwrap_or(0);
+        for _ in 0..word() {
+            let row = base.wrapping_add(word());
+            let banks = [word(), word(), word(), word()];
+            let banks = banks.iter().rev().fold(0, |banks, &part| banks << 32 | BankSet::from(part));
+            self.activate(row, banks);
+        }
+    }
+
     /// Opens a row in banks, beside what is open there.
     pub(super) fn activate(&mut self, row: u32, banks: BankSet) {
         match self.rows.binary_search_by_key(&row, |&(row, _)| row) {

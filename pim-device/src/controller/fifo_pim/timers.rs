@@ -6,7 +6,7 @@ use crate::dram::{CommandBus, Place, RuleTable, Spot, TimingState};
 use crate::organisation::{Level, Organisation};
 use crate::timing::Timing;
 
-use super::rules::{RuleSet, Spread};
+use super::rules::{BankSet, RuleSet, Spread};
 
 use std::sync::Arc;
 
@@ -64,6 +64,10 @@ struct Tables {
     /// Commands that hold back sets of banks, and that are held back there; a bit each.
     holding: u32,
     waiting: u32,
+    /// By command: nothing that it holds back waits longer.
+    reach: [u64; Command::ALL.len()],
+    /// Commands of which more than the last one at a place counts; a bit each.
+    windowed: u32,
 }
 
 /// Configuration and state of one channel.
@@ -73,6 +77,9 @@ pub(super) struct Timers {
     timing: TimingState,
     /// By set of banks: a constraint of it is over from this cycle on.
     sets: Vec<u64>,
+    /// By command: nodes to which it was issued not long ago, a bit each, and by node when it was.
+    recent: [BankSet; Command::ALL.len()],
+    last: [Vec<u64>; Command::ALL.len()],
 }
 
 impl Timers {
@@ -123,7 +130,17 @@ impl Timers {
                 line.held = Part::append(&mut held, own.map(|held| held.first + held.spread.group(organisation, bank)));
             }
         }
+        let (mut reach, mut windowed) = ([0; Command::ALL.len()], 0);
+        for line in rules.constraints {
+            for &preceding in line.preceding {
+                let reach = &mut reach[preceding.index()];
+                *reach = u64::from(line.latency.cycles(cycles_of)).max(*reach);
+                windowed |= if line.window > 1 { bit(preceding) } else { 0 };
+            }
+        }
         let tables = Tables {
+            reach,
+            windowed,
             places,
             lines: lines.into(),
             moves: moves.into(),
@@ -133,7 +150,48 @@ impl Timers {
             holding,
             waiting,
         };
-        Self { tables: Arc::new(tables), timing, sets: vec![0; sets as usize] }
+        Self {
+            tables: Arc::new(tables),
+            timing,
+            sets: vec![0; sets as usize],
+            recent: [0; Command::ALL.len()],
+            last: std::array::from_fn(|_| Vec::new()),
+        }
+    }
+
+    /// Writes down what was issued and can still hold back something at `now`; `false` where that would not do.
+    pub(super) fn describe(&mut self, now: u64, key: &mut Vec<u32>) -> bool {
+        let count = key.len();
+        key.push(0);
+        for (command, recent) in self.recent.iter_mut().enumerate() {
+            let reach = self.tables.reach[command];
+            let mut nodes = *recent;
+            while nodes != 0 {
+                let node = nodes.trailing_zeros();
+                nodes &= nodes - 1;
+                let age = now - self.last[command][node as usize];
+                if age >= reach {
+                    *recent &= !(1 << node);
+                    continue;
+                }
+                let Ok(age) = u16::try_from(age) else { return false };
+                if self.tables.windowed >> command & 1 != 0 {
+                    return false;
+                }
+                key.push((command as u32) << 24 | node << 16 | u32::from(age));
+            }
+        }
+        key[count] = (key.len() - count - 1) as u32;
+        true
+    }
+
+    /// Puts in place what [`Self::describe`] has written down, now that all that was issued before is no later.
+    pub(super) fn put(&mut self, now: u64, words: &mut impl Iterator<Item = u32>) {
+        let count = words.next().unwrap_or(0);
+        for word in words.take(count as usize) {
+            let (command, node, age) = (word >> 24, (word >> 16) as u8, u64::from(word as u16));
+            self.issue(Command::ALL[command as usize], node, now - age);
+        }
     }
 
     /// From when on a command may be issued to a node, if nothing else is issued before.
@@ -170,8 +228,21 @@ impl Timers {
         self.tables.waiting & bit(command) == 0
     }
 
+    /// The first command of its kind.
+    #[cold]
+    fn first(&mut self, command: Command, node: Node, now: u64) {
+        let last = &mut self.last[command as usize];
+        last.resize(self.tables.places.len(), 0);
+        last[usize::from(node)] = now;
+    }
+
     /// A command is issued to a node; one that was issued before another may be told after it.
     pub(super) fn issue(&mut self, command: Command, node: Node, now: u64) {
+        self.recent[command as usize] |= 1 << node;
+        match self.last[command as usize].get_mut(usize::from(node)) {
+            Some(last) => *last = now,
+            None => self.first(command, node, now),
+        }
         let line = &self.tables.lines[usize::from(node)][command as usize];
         if line.asks_table {
             self.timing.issue(command, &self.tables.places[usize::from(node)], now);

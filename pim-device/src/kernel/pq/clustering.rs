@@ -21,8 +21,9 @@ use super::attention::{self, Wave};
 use super::build::Build;
 use super::layout::Layout;
 use super::{Phase, PqError, PqUnit, in_bank};
-use crate::command::{Address, Command};
+use crate::command::Command;
 use crate::device::{DeviceSpec, PqReduction};
+use crate::kernel::ordinary;
 use crate::kernel::rows::repeat;
 use crate::program::{Instruction, Program};
 
@@ -152,41 +153,17 @@ fn kv_write(device: &DeviceSpec, layout: &Layout, prompts: &[Prompt<'_>]) -> Pro
         for &first in sides {
             let mut row = first;
             for part in layout.raw_parts(prompt.tokens) {
-                let mut left = layout.exact_columns(part);
-                while left > 0 {
-                    let columns = left.min(u64::from(in_row));
-                    write_row(organisation, &groups, row as u32, columns, &mut code);
-                    left -= columns;
-                    row += 1;
-                }
+                let all = layout.exact_columns(part);
+                let (whole, rest) = (all / u64::from(in_row), all % u64::from(in_row));
+                let mut write =
+                    |rows, columns| ordinary::rows(organisation, &groups, Command::Wr, rows, columns, &mut code);
+                write((row as u32, whole), u64::from(in_row));
+                write((row as u32 + whole as u32, 1), rest);
+                row += all.div_ceil(u64::from(in_row));
             }
         }
     }
     Program::assembled(device, code, Vec::new())
-}
-
-/// Writes columns of one row in all banks of some bank groups: while those of one index are written, the next are opened.
-fn write_row(
-    organisation: &crate::organisation::Organisation,
-    groups: &[u32],
-    row: u32,
-    columns: u64,
-    code: &mut Vec<Instruction>,
-) {
-    let ordinary =
-        |command, group, bank| Instruction::Ordinary(command, Address::of_partition(organisation, group, bank, row));
-    code.extend(groups.iter().map(|&group| ordinary(Command::Act, group, 0)));
-    for bank in 0..organisation.banks {
-        let column: Vec<Instruction> = groups.iter().map(|&group| ordinary(Command::Wr, group, bank)).collect();
-        for (&group, &access) in groups.iter().zip(&column) {
-            code.push(access);
-            if bank + 1 < organisation.banks {
-                code.push(ordinary(Command::Act, group, bank + 1));
-            }
-        }
-        repeat(code, columns - 1, &column);
-    }
-    code.push(Instruction::CloseAll);
 }
 
 /// First centroids: every (tokens / K)th token of a codebook. Then the exact tokens of the prompt.

@@ -132,6 +132,109 @@ proptest! {
     }
 }
 
+/// Runs a stream with a list of commands, where every request is looked at, and without, where segments that were run
+/// before are taken over. Both come to the same.
+fn check_segments(timing: &Timing, refresh: bool, stream: &[Fan]) -> Result<(), TestCaseError> {
+    let run = |log: bool| {
+        let setup = Setup { refresh, log, ..Setup::attacc(&Organisation::HBM3_8GB_2R, timing) };
+        FifoPim::new(&setup).and_then(|controller| controller.run(stream.iter().cloned()))
+    };
+    // Where requests keep each other from being served both say so.
+    let listed = run(true);
+    let counted = run(false);
+    prop_assert_eq!(listed.is_err(), counted.is_err());
+    let (Ok(listed), Ok(counted)) = (listed, counted) else { return Ok(()) };
+    prop_assert_eq!(counted.end, listed.end);
+    prop_assert_eq!((counted.simulated, counted.simulated_commands), (listed.simulated, listed.simulated_commands));
+    for (counted, listed) in counted.channels.iter().zip(&listed.channels) {
+        prop_assert_eq!(counted.commands, listed.commands);
+        prop_assert_eq!(counted.barriers, listed.barriers);
+    }
+    Ok(())
+}
+
+prop_compose! {
+    /// Loops: bodies of few kinds of requests that come again with other rows, and whatever comes between.
+    fn loops()(
+        parts in prop::collection::vec((traces(), 1_usize..24, prop::sample::select(vec![0_u32, 0, 1, 1, 3])), 1..4),
+        reads in prop::bool::weighted(0.2),
+        lengths in prop::collection::vec(1_usize..40, 4),
+    ) -> Vec<Fan> {
+        let mut stream = Vec::new();
+        for ((body, times, step), length) in parts.iter().zip(&lengths) {
+            for turn in 0..*times {
+                for ((own, at), more) in body.iter().take(*length) {
+                    if !reads && matches!(own, Some(Command::Rd | Command::Wr)) {
+                        continue;
+                    }
+                    let mut fan = fan(&(*own, *at), *more);
+                    fan.request.address.row += step * turn as u32;
+                    stream.push(fan);
+                }
+            }
+        }
+        stream
+    }
+}
+
+/// MACs of an attention kernel: rows one after the other, barriers, moves beside them.
+fn attention(mode: Command, macs: u32, barrier: u32, heads: u8) -> Vec<Fan> {
+    let mut stream = Vec::new();
+    for number in 0..macs {
+        let row_of = |row: u32, rank: u32, bank_group: u32, bank: u32| Address {
+            row,
+            rank: rank as u8,
+            bank_group: bank_group as u8,
+            bank: bank as u8,
+            ..Address::default()
+        };
+        let (address, column) = match mode {
+            Command::MacAb => (row_of(number / 32, 0, 0, 0), number % 32),
+            Command::MacSb => (row_of(number / 128, 0, 0, number / 32 % 4), number % 32),
+            _ => (row_of(number / 256, number / 4 % 2, number % 4, number / 8 % 4), number / 32 % 32),
+        };
+        let request = Request { command: Some(mode), address, column: column as u16 };
+        stream.push(Fan { request, channels: 0..=heads });
+        if number % barrier == barrier - 1 {
+            for bank_group in 0..4 {
+                let address = Address { bank_group, row: 7, ..Address::default() };
+                let request = Request { command: Some(Command::MvSb), address, column: 0 };
+                stream.push(Fan { request, channels: 0..=heads });
+            }
+            let request = Request { command: None, address: Address::default(), column: 0 };
+            stream.push(Fan { request, channels: 0..=15 });
+        }
+    }
+    stream
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn do_known_segments_come_to_the_same(
+        stream in loops(),
+        limited in any::<bool>(),
+        refresh in 400_u32..3_000,
+    ) {
+        let timing = gbps_5_2(if limited { PowerLimit::On } else { PowerLimit::Off });
+        let timing = timing.with(Parameter::Refi, refresh).with(Parameter::Rfc, 120);
+        check_segments(&timing, true, &stream)?;
+    }
+
+    #[test]
+    fn do_known_segments_of_kernels_come_to_the_same(
+        mode in prop::sample::select(vec![Command::MacAb, Command::MacSb, Command::MacPb]),
+        (macs, barrier, heads) in (1_u32..4_000, prop::sample::select(vec![16_u32, 32, 100, 128, 5_000]), 0_u8..16),
+        limited in any::<bool>(),
+        refresh in prop::option::weighted(0.9, 1_000_u32..5_071),
+    ) {
+        let timing = gbps_5_2(if limited { PowerLimit::On } else { PowerLimit::Off });
+        let timing = timing.with(Parameter::Refi, refresh.unwrap_or(5_070));
+        check_segments(&timing, refresh.is_some(), &attention(mode, macs, barrier, heads))?;
+    }
+}
+
 /// Equal channels are simulated once, and only where a fan never ends between them.
 #[test]
 fn are_equal_channels_simulated_once() {

@@ -25,6 +25,22 @@ fn check(ranks: u32, phases: &[Requests]) {
     }
     let ours: Vec<Line> = issued.iter().map(line).collect();
     assert_eq!(ours, oracle.lines);
+    check_unseen(ranks, phases);
+}
+
+/// Runs lists of requests with somebody who looks at each command, and with nobody, where many are issued in one step.
+#[track_caller]
+fn check_unseen(ranks: u32, phases: &[Requests]) {
+    let device = Hbm2Pim::new().with_ranks(ranks);
+    let (mut seen, mut unseen) = (Channel::new(&device), Channel::new(&device));
+    for requests in phases {
+        let expected = seen.run(&device, requests, &mut Vec::new());
+        assert_eq!(unseen.run(&device, requests, &mut ()), expected);
+        assert_eq!((unseen.now(), unseen.counts()), (seen.now(), seen.counts()));
+        if expected.is_err() {
+            return;
+        }
+    }
 }
 
 fn run(bank: u8, row: u16, column: u64, count: u64, write: bool) -> Run {
@@ -40,6 +56,30 @@ fn any_run(ranks: u8) -> impl Strategy<Value = Run> {
         barrier,
         ..run(bank, row, column, count, write)
     })
+}
+
+/// Long runs: of neighbouring bursts over all banks, or of columns of a bank, now and then to a control register.
+fn any_long_run() -> impl Strategy<Value = Run> {
+    let linear = (0..2_000_u64, 1..1_500_u64).prop_map(|(first, count)| (Place::Linear(first), count));
+    let row = prop_oneof![4 => 0..3_u16, 1 => Just(0x3fff_u16)];
+    let columns = (0..16_u8, row, 0..32_u64, 1..120_u64)
+        .prop_map(|(bank, row, column, count)| (Place::Columns { bank, row, column }, count))
+        .prop_filter(
+            "the last row has an end",
+            |(place, count)| !matches!(place, Place::Columns { row: 0x3fff, column, .. } if column + count > 32),
+        );
+    let payload = prop_oneof![9 => Just(Payload::Data), 1 => Just(Payload::Control(Control::default()))];
+    (prop_oneof![linear, columns], any::<bool>(), proptest::bool::weighted(0.3), payload).prop_map(
+        |((place, count), write, barrier, payload)| Run {
+            rank: 0,
+            place,
+            count,
+            write,
+            barrier,
+            payload,
+            label: Label::None,
+        },
+    )
 }
 
 /// What all-bank modes allow: banks 0 and 1, memory and registers.
@@ -108,6 +148,30 @@ proptest! {
             runs.extend(session);
         }
         check(ranks, &[requests(runs)]);
+    }
+
+    #[test]
+    fn long_runs_that_nobody_looks_at(
+        phases in proptest::collection::vec(proptest::collection::vec(any_long_run(), 1..12), 1..3),
+        ranks in 1..3_u32,
+    ) {
+        let phases: Vec<Requests> = phases.into_iter().map(requests).collect();
+        check_unseen(ranks, &phases);
+    }
+
+    #[test]
+    fn kernels_that_nobody_looks_at(
+        operation in proptest::sample::select(Operation::ALL.to_vec()),
+        pim: bool,
+        (outputs, inputs, batch) in (1..64_u64, 1..96_u64, 1..3_u64),
+        (channels, ranks) in (1..3_u32, 1..3_u32),
+    ) {
+        let batch = if operation.is_gemv() { batch } else { 1 };
+        let outputs = if operation.is_gemv() { 16 * outputs } else { 2_048 * u64::from(channels) * (outputs % 8 + 1) };
+        let kernel = Kernel { operation, pim, outputs, inputs: 16 * inputs, batch, channels };
+        for class in kernel.classes(&Hbm2Pim::new()).unwrap() {
+            check_unseen(ranks, &class.phases);
+        }
     }
 
     #[test]

@@ -152,6 +152,46 @@ impl Channel {
         true
     }
 
+    /// The row of the first request that needs one.
+    pub(in super::super) fn first_needed_row(&self, config: &Config) -> Option<u32> {
+        let needs = |entry: &&Entry| entry.own.is_some_and(|own| config.needs_row(own));
+        self.pim.entries().find(needs).map(|entry| entry.row)
+    }
+
+    /// Writes down the state at the begin of cycle `now`, rows counted from `base`; `false` where there are more than PIM
+    /// requests, or a refresh is due.
+    pub(in super::super) fn describe(&mut self, config: &Config, now: u64, base: u32, key: &mut Vec<u32>) -> bool {
+        if !self.only_pim() || self.reads_done > now || self.next_refresh <= now || self.log.is_some() {
+            return false;
+        }
+        key.push(self.pim.len());
+        for entry in self.pim.entries() {
+            entry.write(config, base, key);
+        }
+        self.rows.describe(base, key);
+        self.timers.describe(now, key)
+    }
+
+    /// Puts in place what [`Self::describe`] has written down at an earlier cycle.
+    pub(in super::super) fn put(
+        &mut self,
+        config: &Config,
+        now: u64,
+        base: u32,
+        words: &mut impl Iterator<Item = u32>,
+    ) {
+        self.pim.clear();
+        let entries: Vec<Entry> = (0..words.next().unwrap_or(0)).map(|_| Entry::read(config, base, words)).collect();
+        self.rows.put(base, words);
+        self.timers.put(now, words);
+        for mut entry in entries {
+            if let Some(own) = entry.own {
+                entry.next = self.next(config, own, entry.bank, entry.row);
+            }
+            self.pim.push(config, entry);
+        }
+    }
+
     /// The second slot of such a cycle, where a request needs a command of the row bus.
     #[inline(never)]
     fn row_slot_pim(&mut self, config: &Config, now: u64) {
