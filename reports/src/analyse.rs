@@ -235,6 +235,12 @@ impl SystemReport {
         self.breakdown.total()
     }
 
+    /// Whether these are all runs of one kernel each, so that nothing is a token's.
+    pub(crate) fn are_kernels<'a>(systems: impl IntoIterator<Item = &'a Self>) -> bool {
+        let mut systems = systems.into_iter().peekable();
+        systems.peek().is_some() && systems.all(|system| system.kernel.is_some())
+    }
+
     /// The prefill as if it were all there is, without a token, for the figures that show either.
     pub(crate) fn of_prefill(&self) -> Option<Self> {
         let prefill = self.prefill.as_ref()?;

@@ -76,7 +76,8 @@ pub fn page(run: &RunReport, figures: &Figures<'_>) -> String {
     page.figure("Communication over the sweep", figures.share);
     page.figure("Error against time and memory", figures.accuracy);
     page.figure("The prefill", figures.prefill_timeline);
-    page.figure("The last token", figures.timeline);
+    let kernels = SystemReport::are_kernels(&run.systems);
+    page.figure(if kernels { "The kernel" } else { "The last token" }, figures.timeline);
     page.critical_paths(&run.systems);
     page.notes(&run.systems);
     page.assumptions(run);
@@ -113,7 +114,7 @@ impl Page {
     }
 
     fn systems(&mut self, systems: &[SystemReport]) {
-        let kernels = systems.iter().all(|system| system.kernel.is_some());
+        let kernels = SystemReport::are_kernels(systems);
         let heading = if kernels { "Latency" } else { "Latency per token" };
         self.put(&format!("<h2>{heading}</h2>\n<div class=\"wide\"><table>\n<thead><tr><td></td>"));
         for system in systems {
@@ -201,7 +202,8 @@ impl Page {
     fn energy(&mut self, run: &RunReport) {
         let systems: Vec<&SystemReport> = run.systems.iter().filter(|s| energy::of_step(s).is_some()).collect();
         let Some(first) = systems.first() else { return };
-        self.put("<h2>Energy by part</h2>\n<div class=\"wide\"><table>\n<thead><tr><td>mJ for each token step</td>");
+        let unit = if SystemReport::are_kernels(&run.systems) { "mJ" } else { "mJ for each token step" };
+        self.put(&format!("<h2>Energy by part</h2>\n<div class=\"wide\"><table>\n<thead><tr><td>{unit}</td>"));
         for system in &systems {
             self.put(&format!("<th scope=\"col\">{}</th>", escape(&system.name)));
         }
@@ -320,7 +322,8 @@ impl Page {
         if systems.iter().all(|system| system.critical_path.is_empty()) {
             return;
         }
-        self.put("<h2>Critical path of the last token</h2>\n");
+        let of = if SystemReport::are_kernels(systems) { "" } else { " of the last token" };
+        self.put(&format!("<h2>Critical path{of}</h2>\n"));
         for system in systems {
             let Some(path) = system.critical_path.last() else {
                 continue;

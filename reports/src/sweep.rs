@@ -39,7 +39,9 @@ const FIGURES: [(&str, &str, CellOf); 13] = [
     ("GPU layer", "GPU time of a layer", |s| Some(clustering(s)?.gpu_layer().to_string())),
     ("clustering", "clustering of a layer", |s| Some(clustering(s)?.layer().to_string())),
     ("margin", "margin", |s| Some(signed(clustering(s)?.margin()))),
-    ("margin then", "margin until then", |s| Some(signed(clustering(s)?.margin_again()?))),
+    ("margin then", "margin until the same channels are wanted again", |s| {
+        Some(signed(clustering(s)?.margin_again()?))
+    }),
     ("hidden", "hidden", |s| Some(if clustering(s)?.hidden() { "yes" } else { "no" }.to_owned())),
     ("latency", "time of the kernel", |s| s.kernel.is_some().then(|| s.latency().to_string())),
     ("latency/token", "latency per token", |s| tokens(s).then(|| s.latency_per_token().to_string())),

@@ -68,7 +68,8 @@ fn comparison(systems: &[SystemReport]) -> Table {
         prefill(&mut row, systems);
     }
     let decodes = systems.iter().any(SystemReport::decodes);
-    if systems.iter().all(|system| system.kernel.is_some()) {
+    let kernels = SystemReport::are_kernels(systems);
+    if kernels {
         row("latency", &|s| s.latency().to_string());
         row("kernel", &SystemReport::shape);
     } else {
@@ -99,7 +100,7 @@ fn comparison(systems: &[SystemReport]) -> Table {
         }
     }
     if systems.iter().any(|system| system.energy_pj.first().is_some_and(|(_, energy)| *energy > 0.0)) {
-        row("energy per token step", &|s| {
+        row(if kernels { "energy" } else { "energy per token step" }, &|s| {
             s.energy_per_step().map_or_else(|| "-".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
         });
         energies(&mut row, systems);

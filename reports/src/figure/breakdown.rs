@@ -13,7 +13,7 @@ use crate::text::significant;
 
 /// The figure as SVG.
 pub fn svg(systems: &[SystemReport]) -> Result<String, ReportError> {
-    if !systems.is_empty() && systems.iter().all(|system| system.kernel.is_some()) {
+    if SystemReport::are_kernels(systems) {
         return bars("breakdown.svg", "Latency of the kernel by what it is spent on (critical path)", "", systems);
     }
     let title = "Latency per token by what it is spent on (critical path)";

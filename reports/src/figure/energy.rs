@@ -28,7 +28,9 @@ pub fn svg(systems: &[SystemReport]) -> Result<Option<String>, ReportError> {
     if steps.is_empty() {
         return Ok(None);
     }
-    let rows: Vec<(&str, &[Bar<'_>])> = [("a token step", &steps[..]), ("its attention alone", &attention[..])]
+    let kernels = SystemReport::are_kernels(systems);
+    let whole = if kernels { "the kernel" } else { "a token step" };
+    let rows: Vec<(&str, &[Bar<'_>])> = [(whole, &steps[..]), ("its attention alone", &attention[..])]
         .into_iter()
         .filter(|row| !row.1.is_empty())
         .collect();
@@ -42,7 +44,7 @@ pub fn svg(systems: &[SystemReport]) -> Result<Option<String>, ReportError> {
     let top = 54 + legend(None, &used, width) + ABOVE;
     let panel = PLOT + BELOW + ABOVE;
     let height = top + panel * few(rows.len()) * (2 / columns) - ABOVE;
-    let title = "Energy by part, of the whole batch";
+    let title = if kernels { "Energy by part" } else { "Energy by part, of the whole batch" };
     draw("energy.svg", (width, height), |canvas| {
         canvas.text(title, (MARGIN, 24), Anchor::Left, Font::TITLE);
         legend(Some(canvas), &used, width);

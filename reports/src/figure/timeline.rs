@@ -32,7 +32,8 @@ const BETWEEN: i32 = 26;
 
 /// The figure as SVG, of each system's spans and its report.
 pub fn svg(systems: &[(&SystemInput, &SystemReport)]) -> Result<String, ReportError> {
-    gantt("timeline.svg", "Timeline of the last token", systems)
+    let kernels = SystemReport::are_kernels(systems.iter().map(|(_, report)| *report));
+    gantt("timeline.svg", if kernels { "Timeline" } else { "Timeline of the last token" }, systems)
 }
 
 /// The same of the prefill, of the systems that have one: prefill-timeline.svg.
@@ -92,7 +93,11 @@ impl<'a> Panel<'a> {
         let seen = |span: &&Span| span.start < end && span.end > from;
         let spans: Vec<&Span> = input.spans.iter().filter(seen).collect();
         let token = report.tokens;
-        let name = if token == 0 { "prefill".to_owned() } else { format!("token {token}") };
+        let name = match token {
+            0 => "prefill".to_owned(),
+            _ if report.kernel.is_some() => "the kernel".to_owned(),
+            token => format!("token {token}"),
+        };
         let (to, what) = if spans.len() <= WHOLE { (end, name) } else { first_layers(&spans, token, &name, end) };
         let nothing = path.is_empty();
         let path: Vec<Segment> = path.iter().filter(|s| s.from < to).copied().collect();
