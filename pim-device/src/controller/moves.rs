@@ -102,12 +102,13 @@ impl Engine {
     ///
     /// The row stream is at rest. What other commands demand binds at a fixed cycle: it can have bound a move of the first
     /// round or of the second, not of both. So a second round that is the first, later, was bound by moves alone, and all
-    /// others follow likewise.
+    /// others follow likewise. A refresh between the two is an exception: it holds up the whole second round.
     fn rounds(&mut self, cursor: &mut Cursor<'_>, command: Command) -> Result<bool, ProgramError> {
         let (_, _, round) = self.destination(command, 0);
         if !self.fast() || cursor.left < 4 * round || !self.slots.is_empty() || !self.blackouts.is_empty() {
             return Ok(false);
         }
+        let due = self.due;
         let mut cycles = Vec::with_capacity(2 * round as usize);
         for i in 0..2 * round {
             let (address, place, _) = self.destination(command, i % round);
@@ -117,7 +118,11 @@ impl Engine {
         cursor.left -= 2 * round;
         let (first, second) = cycles.split_at(round as usize);
         let period = second[0] - first[0];
-        if period <= 0 || !self.blackouts.is_empty() || !first.iter().zip(second).all(|(a, b)| b - a == period) {
+        if self.due != due
+            || period <= 0
+            || !self.blackouts.is_empty()
+            || !first.iter().zip(second).all(|(a, b)| b - a == period)
+        {
             return Ok(true);
         }
         let before_deadline = (self.deadline() - cursor.ready) / period;

@@ -481,12 +481,18 @@ pub(crate) fn check_random(seed: u64) {
 /// Loops over ordinary rows, on a random device.
 #[track_caller]
 pub(crate) fn check_ordinary(seed: u64) {
+    check_ordinary_before(seed, 40_000);
+}
+
+/// The same; the other program has fewer than `most` commands.
+#[track_caller]
+pub(crate) fn check_ordinary_before(seed: u64, most: u64) {
     let mut draw = Draw(seed);
     let device = crate::random::device(&mut draw);
     let program = crate::random::ordinary_program(&mut draw, &device);
     check(&device, &program);
     // And both ways of execution, before and behind another program.
-    let other = crate::random::nested_program(&mut draw, &device);
+    let other = crate::random::nested_program(&mut draw, &device, most);
     let begin = u64::from(draw.below(9_000));
     let [fast, single] = [ExecutionMode::FastForward, ExecutionMode::CommandByCommand].map(|mode| {
         let mut engine = Engine::new(&device).with_execution(mode);
@@ -500,6 +506,13 @@ pub(crate) fn check_ordinary(seed: u64) {
 #[test]
 fn rows_that_are_opened_again_under_a_budget_hold_back_macs() {
     check_random(8_659_933_759_058_428_521);
+}
+
+/// A refresh that could be postponed no more came between two rounds of a run of moves, and the gap that it made was taken for
+/// the run's own.
+#[test]
+fn moves_behind_a_forced_refresh_are_as_close_as_before() {
+    check_ordinary_before(9_000_473, u64::MAX);
 }
 
 proptest! {

@@ -284,28 +284,34 @@ pub(crate) fn ordinary_program(draw: &mut Draw, device: &DeviceSpec) -> Program 
     Program::new(device, code, Vec::new()).expect("random programs are sound")
 }
 
-/// A random program of loops in a loop that goes round often enough for refreshes to come at any of its places.
-pub(crate) fn nested_program(draw: &mut Draw, device: &DeviceSpec) -> Program {
+/// A random program of fewer than `most` commands, of loops in a loop that goes round often enough for refreshes to come at any of
+/// its places.
+pub(crate) fn nested_program(draw: &mut Draw, device: &DeviceSpec, most: u64) -> Program {
     let sets = device.pe.sets(&device.organisation).len() as u32;
-    let mut body = Part::default();
-    for _ in 0..draw.between(1, 3) {
-        let (rows, moves) = match draw.below(3) {
-            0 => part(draw, sets, device.pq.is_some(), 0),
-            _ => (row(draw, sets, device.pq.is_some()), Vec::new()),
-        };
-        let times = if draw.below(4) == 0 { 1 } else { draw.between(2, 30) };
-        for (code, part) in [(&mut body.0, rows), (&mut body.1, moves)] {
-            if !part.is_empty() {
-                code.push(Instruction::Loop { times, length: part.len() as u32 });
-                code.extend(part);
+    loop {
+        let mut body = Part::default();
+        for _ in 0..draw.between(1, 3) {
+            let (rows, moves) = match draw.below(3) {
+                0 => part(draw, sets, device.pq.is_some(), 0),
+                _ => (row(draw, sets, device.pq.is_some()), Vec::new()),
+            };
+            let times = if draw.below(4) == 0 { 1 } else { draw.between(2, 30) };
+            for (code, part) in [(&mut body.0, rows), (&mut body.1, moves)] {
+                if !part.is_empty() {
+                    code.push(Instruction::Loop { times, length: part.len() as u32 });
+                    code.extend(part);
+                }
             }
         }
+        let times = draw.between(20, 400);
+        let wrap = |code: Vec<Instruction>| {
+            let mut all = vec![Instruction::Loop { times, length: code.len() as u32 }];
+            all.extend(code);
+            all
+        };
+        let program = Program::new(device, wrap(body.0), wrap(body.1)).expect("random programs are sound");
+        if program.commands().total() < most {
+            return program;
+        }
     }
-    let times = draw.between(20, 400);
-    let wrap = |code: Vec<Instruction>| {
-        let mut all = vec![Instruction::Loop { times, length: code.len() as u32 }];
-        all.extend(code);
-        all
-    };
-    Program::new(device, wrap(body.0), wrap(body.1)).expect("random programs are sound")
 }

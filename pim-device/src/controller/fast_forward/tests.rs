@@ -20,7 +20,7 @@ fn compare(seed: u64, fault: Option<Fault>) -> Result<(), [Vec<Result<Execution,
     let device = device(&mut draw);
     let program = match seed % 4 {
         0 => ordinary_program(&mut draw, &device),
-        1 => nested_program(&mut draw, &device),
+        1 => nested_program(&mut draw, &device, 100_000),
         _ => program(&mut draw, &device, 20_000),
     };
     let arrivals = [u64::from(draw.below(9_000)), 0, u64::from(draw.below(1_000_000))];
@@ -72,7 +72,9 @@ proptest! {
 fn a_broken_jump_is_seen() {
     use Fault::{Count, Cycle, History, Outer, Refresh, Tokens};
     for fault in [Refresh, Cycle, Count, History, Tokens, Outer] {
-        let seen = (0..96).filter(|&seed| compare(seed, Some(fault)).is_err()).count();
+        // A fault may also make a state that cannot be.
+        let broken = |seed: &u64| !matches!(std::panic::catch_unwind(|| compare(*seed, Some(fault))), Ok(Ok(())));
+        let seen = (0..96).filter(broken).count();
         println!("{fault:?}: {seen} of 96");
         assert!(seen > 0, "{fault:?}");
     }
