@@ -162,8 +162,8 @@ pub(super) struct Memo {
     bodies: Vec<Body>,
     numbers: BTreeMap<Arc<[i32]>, u32>,
     states: Vec<(Arc<[i32]>, Vec<Step>)>,
-    /// By depth of the row stream's loop.
-    recordings: [Option<Recording>; DEPTH],
+    /// By depth of the row stream's loop. Not in place: actors are moved, and this would be most of one.
+    recordings: Vec<Option<Recording>>,
     key: Vec<i32>,
     /// By depth, states in a row that were new, and iterations to go on without looking.
     new: [u32; DEPTH],
@@ -214,6 +214,7 @@ impl Memo {
 
     /// A program begins.
     pub(super) fn begin(&mut self) {
+        self.recordings.resize_with(DEPTH, || None);
         self.drop_recordings(0);
         (self.new, self.pause) = Default::default();
     }
