@@ -4,6 +4,17 @@
 //! controller can use: [`RuleTable`] is a constraint table resolved for one channel, [`TimingState`] what follows from the
 //! commands that were issued, [`Banks`] what the banks hold.
 
+/// Does the same with a channel of any size: the `Size` of a module.
+macro_rules! sized {
+    ($size:expr, $channel:ident => $do:expr) => {
+        match $size {
+            Size::UpTo64($channel) => $do,
+            Size::UpTo128($channel) => $do,
+            Size::Long($channel) => $do,
+        }
+    };
+}
+
 pub mod bank;
 pub mod bank_queue;
 mod bank_set;

@@ -363,6 +363,15 @@ fn traffic_of(traffic: &KernelTraffic, channels: u64, seed: u64) -> Traffic {
     }
 }
 
+/// How a channel is shared, which no source says.
+fn assumption_of(traffic: &KernelTraffic) -> Assumption {
+    let why = match traffic.first {
+        First::Kernel => "no request is begun while a program waits or runs; queues of 32 reads and 32 writes",
+        First::Requests => "at most 32 requests before each program; queues of 32 reads and 32 writes",
+    };
+    Assumption { key: "traffic.first".to_owned(), value: traffic.first.word().into(), why: why.to_owned() }
+}
+
 /// What became of the requests to a channel, for people.
 fn describe_traffic(channels: &str, beside: &Served, alone: &Served) -> String {
     let Served { requests, in_time, mean, most, longest } = beside;
@@ -503,13 +512,12 @@ pub fn simulate(
         Prepared::Hbm3 { .. } => {
             let found = system.entry.assumptions().into_iter();
             let found = found.filter(|found| FIGURES.contains(&found.key.as_str()));
-            found
-                .map(|found| Assumption {
-                    key: format!("pim.{}", found.key),
-                    value: found.value,
-                    why: format!("{}: {}", system.entry.name, found.why),
-                })
-                .collect()
+            let found = found.map(|found| Assumption {
+                key: format!("pim.{}", found.key),
+                value: found.value,
+                why: format!("{}: {}", system.entry.name, found.why),
+            });
+            found.chain(system.traffic.iter().map(assumption_of)).collect()
         }
     };
     Ok(Outcome { input, assumptions, stopped: stopped.map(|(_, why)| why) })

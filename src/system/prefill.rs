@@ -233,6 +233,12 @@ pub fn assumptions() -> Vec<Assumption> {
             json!(LAYER_BUFFERS),
             "layers whose K and V the GPU holds where their home is elsewhere",
         ),
+        assume(
+            "layers",
+            json!("turned by a group's channels"),
+            "of prompts that are processed in several groups, so that the layers of a group are clustered side by side; only where a \
+             layer of all sequences fills the channels evenly",
+        ),
     ]
 }
 

@@ -181,17 +181,6 @@ enum Size {
     Long(Box<Inner<u128, i64>>),
 }
 
-/// Does the same with a channel of either size.
-macro_rules! sized {
-    ($size:expr, $channel:ident => $do:expr) => {
-        match $size {
-            Size::UpTo64($channel) => $do,
-            Size::UpTo128($channel) => $do,
-            Size::Long($channel) => $do,
-        }
-    };
-}
-
 /// One channel with a command queue for each bank. The first tick is 0.
 #[derive(Clone, Debug)]
 pub struct BankQueueChannel {

@@ -61,17 +61,6 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     }
 }
 
-/// Does the same with a channel of either size.
-macro_rules! sized {
-    ($size:expr, $channel:ident => $do:expr) => {
-        match $size {
-            Size::UpTo64($channel) => $do,
-            Size::UpTo128($channel) => $do,
-            Size::Long($channel) => $do,
-        }
-    };
-}
-
 /// One channel of ordinary DRAM and its memory controller: open page, first ready first come first served, write drain,
 /// refresh.
 ///
