@@ -1,8 +1,8 @@
 //! The pending messages, ordered by a key that says who sent them and when they are due.
 //!
-//! Entries of a key and a slot move between structures; messages stay in their slots. A small set is one fused heap.
-//! From `Limits::large` entries on, times past a horizon lie in radix buckets, and the heap is refilled from the
-//! earliest bucket; below `Limits::small` the set becomes one heap again. The order is that of the keys, whatever the
+//! A small set is one fused heap, in which entries of a key and a slot move; messages stay in their slots. From
+//! `Limits::large` entries on, messages past a horizon lie in radix buckets, and the heap is refilled from the earliest
+//! bucket; below `Limits::small` the set becomes one heap again. The order is that of the keys, whatever the
 //! structure: no two messages have the same key.
 
 mod heap;
@@ -15,7 +15,7 @@ use crate::actor::ActorId;
 use crate::time::Time;
 
 use heap::Heap;
-use radix::Radix;
+use radix::{Content, Far, Radix};
 use slab::Slab;
 
 pub use slab::EventHandle;
@@ -126,7 +126,7 @@ struct Limits {
 
 impl Limits {
     /// Measured by the hold model of the bench crate.
-    const MEASURED: Self = Self { large: 8_192, small: 2_048, pour: 512 };
+    const MEASURED: Self = Self { large: 8_192, small: 2_048, pour: 1_024 };
 }
 
 /// The pending-event set.
@@ -139,7 +139,7 @@ pub(crate) struct Queue<M> {
     split_at: usize,
     slab: Slab<M>,
     /// Present once the set has been large.
-    far: Option<Box<Radix>>,
+    far: Option<Box<Radix<M>>>,
     /// Cancelled entries that have not come up.
     cancelled: usize,
     limits: Limits,
@@ -162,26 +162,35 @@ impl<M> Queue<M> {
         }
     }
 
-    #[inline]
+    #[allow(clippy::inline_always, reason = "a call would be a twelfth of what an event of a small set costs")]
+    #[inline(always)]
     pub(crate) fn push(&mut self, key: Key, to: ActorId, message: M) {
-        // The rare cases are tail calls, so that the usual ones need no registers saved.
-        match self.slab.insert(to, message) {
-            Ok(slot) => self.insert(Entry { key, slot }),
-            Err(message) => self.push_growing(key, to, message),
+        // The rare cases are tail calls, so that the usual one needs no registers saved.
+        if self.front.is_vacant() && key.time().ps() <= self.horizon {
+            match self.slab.insert(to, message) {
+                Ok(slot) => self.front.replace(Entry { key, slot }),
+                Err(message) => self.push_elsewhere(key, to, message),
+            }
+        } else {
+            self.push_elsewhere(key, to, message);
         }
     }
 
-    #[cold]
+    /// A message past the horizon, below the top or in a new slot.
     #[inline(never)]
-    fn push_growing(&mut self, key: Key, to: ActorId, message: M) {
-        let slot = self.slab.grow(to, message);
-        self.insert(Entry { key, slot });
+    fn push_elsewhere(&mut self, key: Key, to: ActorId, message: M) {
+        if key.time().ps() <= self.horizon {
+            let slot = self.slab.put(to, message);
+            self.insert(Entry { key, slot });
+        } else if let Some(far) = &mut self.far {
+            far.push(Far::new(key, Content::Message(to, message)));
+        }
     }
 
     /// A message that can be cancelled.
     pub(crate) fn push_cancellable(&mut self, key: Key, to: ActorId, message: M) -> EventHandle {
         let handle = self.slab.insert_cancellable(to, message);
-        self.insert(Entry { key, slot: handle.slot() });
+        self.insert_slot(key, handle.slot());
         handle
     }
 
@@ -222,30 +231,32 @@ impl<M> Queue<M> {
         self.front.first()
     }
 
+    /// The entry of a message that has a slot.
+    fn insert_slot(&mut self, key: Key, slot: u32) {
+        if key.time().ps() > self.horizon {
+            if let Some(far) = &mut self.far {
+                far.push(Far::new(key, Content::Slot(slot)));
+            }
+        } else {
+            self.insert(Entry { key, slot });
+        }
+    }
+
+    /// An entry that is not past the horizon.
     #[inline]
     fn insert(&mut self, entry: Entry) {
-        if entry.key.time().ps() <= self.horizon && self.front.is_vacant() {
+        if self.front.is_vacant() {
             self.front.replace(entry);
         } else {
-            self.insert_elsewhere(entry);
+            self.insert_below(entry);
         }
     }
 
     #[inline(never)]
-    fn insert_elsewhere(&mut self, entry: Entry) {
-        if entry.key.time().ps() > self.horizon {
-            self.insert_far(entry);
-        } else {
-            self.front.push(entry);
-            if self.front.len() > self.split_at {
-                self.split();
-            }
-        }
-    }
-
-    fn insert_far(&mut self, entry: Entry) {
-        if let Some(far) = &mut self.far {
-            far.push(entry);
+    fn insert_below(&mut self, entry: Entry) {
+        self.front.push(entry);
+        if self.front.len() > self.split_at {
+            self.split();
         }
     }
 
@@ -265,7 +276,7 @@ impl<M> Queue<M> {
             if entry.key.time().ps() < far.current() {
                 self.front.insert(entry);
             } else {
-                far.push(entry);
+                far.push(lifted(&mut self.slab, entry));
             }
         }
         self.pour();
@@ -284,7 +295,9 @@ impl<M> Queue<M> {
 
     fn pour(&mut self) {
         if let Some(far) = &mut self.far {
-            self.horizon = far.pour(self.limits.pour, &mut self.front, |slots| self.slab.touch(slots));
+            let (first, last) = far.pour(self.limits.pour, |far| self.front.pour(landed(&mut self.slab, far)));
+            self.front.settle(first, last);
+            self.horizon = last;
             // Entries of one time cannot be split further; then the heap may grow.
             self.split_at = self.limits.large.max(self.front.len() * 2);
         }
@@ -294,22 +307,27 @@ impl<M> Queue<M> {
     fn unite(&mut self) {
         self.horizon = u64::MAX;
         self.split_at = self.limits.large;
-        for entry in self.far.as_mut().map_or_else(Vec::new, |far| far.drain()) {
-            self.front.insert(entry);
+        for far in self.far.as_mut().map_or_else(Vec::new, |far| far.drain()) {
+            self.front.insert(landed(&mut self.slab, far));
         }
     }
 
     /// Takes out the cancelled entries.
     #[cold]
     fn sweep(&mut self) {
-        let mut entries = self.front.drain();
-        entries.extend(self.far.as_mut().map_or_else(Vec::new, |far| far.drain()));
+        let near = self.front.drain();
+        let far = self.far.as_mut().map_or_else(Vec::new, |far| far.drain());
         self.unite();
-        for entry in entries {
-            if self.slab.is_cancelled(entry.slot) {
-                self.slab.take(entry.slot);
-            } else {
-                self.insert(entry);
+        for entry in near {
+            if !self.slab.free_if_cancelled(entry.slot) {
+                self.insert_slot(entry.key, entry.slot);
+            }
+        }
+        for far in far {
+            match far.open() {
+                (key, Content::Message(to, message)) => self.push(key, to, message),
+                (key, Content::Slot(slot)) if !self.slab.free_if_cancelled(slot) => self.insert_slot(key, slot),
+                (_, Content::Slot(_)) => {}
             }
         }
         self.cancelled = 0;
@@ -317,11 +335,28 @@ impl<M> Queue<M> {
 
     /// Whether nothing is pending. Looks at every slot: for the end of a run.
     pub(crate) fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.slab.is_empty() && self.far.as_ref().is_none_or(|far| far.iter().all(Far::is_slot))
     }
 
     /// How many entries there are, cancelled ones included.
     fn entries(&self) -> usize {
         self.front.len() + self.far.as_ref().map_or(0, |far| far.len())
     }
+}
+
+/// What goes to the buckets for an entry of the heap.
+fn lifted<M>(slab: &mut Slab<M>, Entry { key, slot }: Entry) -> Far<M> {
+    let content = slab.lift(slot).map_or(Content::Slot(slot), |(to, message)| Content::Message(to, message));
+    Far::new(key, content)
+}
+
+/// The entry in the heap for what was in a bucket.
+#[inline]
+fn landed<M>(slab: &mut Slab<M>, far: Far<M>) -> Entry {
+    let (key, content) = far.open();
+    let slot = match content {
+        Content::Message(to, message) => slab.put(to, message),
+        Content::Slot(slot) => slot,
+    };
+    Entry { key, slot }
 }

@@ -4,8 +4,6 @@
 //! sinks from there: one walk instead of two. Four siblings lie side by side in one [`Group`], absent ones carry
 //! [`Key::NEVER`], so a walk checks one bound per level and never how many siblings there are.
 
-use std::cmp::Reverse;
-
 use crate::time::Time;
 
 use super::{Entry, Key};
@@ -40,11 +38,90 @@ pub(super) struct Heap {
     groups: Vec<Group>,
     /// How many entries there are in the groups.
     nodes: usize,
-    /// Entries that came at once and in order, the earliest last: what a large set pours in. They never enter the
-    /// groups, so that each costs a comparison and not a walk.
-    run: Vec<Entry>,
+    /// Entries that came at once: what a large set pours in. They never enter the groups, so that each costs a comparison
+    /// and not a walk.
+    run: Run,
     /// How many entries there are below the top, in the groups and in the run.
     below: usize,
+}
+
+/// Entries in the order in which they leave.
+#[derive(Debug)]
+struct Run {
+    /// As they came; empty but while a run is made.
+    arrived: Vec<Entry>,
+    ordered: Vec<Entry>,
+    /// How many have left.
+    left: usize,
+    /// By digit of the time, where the next entry goes.
+    starts: Vec<u32>,
+}
+
+/// More entries than this of one digit are sorted by comparison.
+const CROWD: u32 = 24;
+
+impl Run {
+    const fn new() -> Self {
+        Self { arrived: Vec::new(), ordered: Vec::new(), left: 0, starts: Vec::new() }
+    }
+
+    #[inline]
+    fn first(&self) -> Option<&Entry> {
+        self.ordered.get(self.left)
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        self.left += 1;
+    }
+
+    /// Puts what has arrived in order, whose times are from `first` to `last`. A digit each is nearly an order where times
+    /// are spread out, and insertion does the rest.
+    fn settle(&mut self, first: u64, last: u64) {
+        let Self { arrived, ordered, left, starts } = self;
+        *left = 0;
+        let digit_bits = arrived.len().checked_ilog2().unwrap_or(0);
+        let shift = (u64::BITS - (last - first).leading_zeros()).saturating_sub(digit_bits);
+        let digit = |entry: &Entry| ((entry.key.time().ps() - first) >> shift) as usize;
+        starts.clear();
+        starts.resize(1 << digit_bits, 0);
+        for entry in &*arrived {
+            starts[digit(entry)] += 1;
+        }
+        if starts.iter().any(|count| *count > CROWD) {
+            std::mem::swap(ordered, arrived);
+            arrived.clear();
+            ordered.sort_unstable_by_key(|entry| entry.key);
+            return;
+        }
+        let mut next = 0;
+        for start in &mut *starts {
+            next += std::mem::replace(start, next);
+        }
+        let filler = Entry { key: Key::NEVER, slot: 0 };
+        ordered.resize(arrived.len(), filler);
+        for entry in arrived.drain(..) {
+            let start = &mut starts[digit(&entry)];
+            ordered[*start as usize] = entry;
+            *start += 1;
+        }
+        for next in 1..ordered.len() {
+            let entry = ordered[next];
+            let mut at = next;
+            while at > 0 && entry.key.before(ordered[at - 1].key) {
+                ordered[at] = ordered[at - 1];
+                at -= 1;
+            }
+            ordered[at] = entry;
+        }
+    }
+
+    /// Takes out what has not left.
+    fn drain(&mut self) -> Vec<Entry> {
+        let rest = self.ordered[self.left..].to_vec();
+        self.left = self.ordered.len();
+        rest
+    }
 }
 
 /// A group takes 80 bytes for four entries.
@@ -58,7 +135,7 @@ impl Heap {
             vacant: true,
             groups: Vec::new(),
             nodes: 0,
-            run: Vec::new(),
+            run: Run::new(),
             below: 0,
         }
     }
@@ -112,10 +189,8 @@ impl Heap {
         self.vacant = false;
         if self.below == 0 {
             self.top = entry;
-        } else if self.run.is_empty() {
-            self.sink(entry);
         } else {
-            self.replace_beside_run(entry);
+            self.replace_below(entry);
         }
     }
 
@@ -123,11 +198,11 @@ impl Heap {
     fn refill(&mut self) {
         self.below -= 1;
         self.vacant = false;
-        if let Some(first) = self.run.last()
+        if let Some(first) = self.run.first()
             && self.groups.first().is_none_or(|group| first.key.before(group.keys[group.earliest()]))
         {
             self.top = *first;
-            self.run.pop();
+            self.run.advance();
             return;
         }
         self.nodes -= 1;
@@ -141,10 +216,10 @@ impl Heap {
         self.sink(entry);
     }
 
-    /// [`Self::replace`] where the run may come first.
+    /// [`Self::replace`] where there is more.
     #[inline(never)]
-    fn replace_beside_run(&mut self, entry: Entry) {
-        if self.run.last().is_some_and(|first| first.key.before(entry.key)) {
+    fn replace_below(&mut self, entry: Entry) {
+        if self.run.first().is_some_and(|first| first.key.before(entry.key)) {
             // The earliest of the run or of the groups moves up, and the entry finds its place among the groups.
             self.refill();
             self.push(entry);
@@ -154,7 +229,7 @@ impl Heap {
     }
 
     /// Moves the vacancy down from the top to where `entry` belongs in the groups.
-    #[inline(never)]
+    #[inline]
     fn sink(&mut self, entry: Entry) {
         let groups = self.groups.as_mut_slice();
         let Some(group) = groups.first() else {
@@ -229,24 +304,33 @@ impl Heap {
         }
     }
 
-    /// Adds entries to the run.
-    pub(super) fn pour(&mut self, entries: impl Iterator<Item = Entry>) {
-        let before = self.run.len();
-        self.run.extend(entries);
-        self.below += self.run.len() - before;
+    /// Adds an entry to the run, which is empty or was begun by this.
+    #[inline]
+    pub(super) fn pour(&mut self, entry: Entry) {
+        self.run.arrived.push(entry);
+        self.below += 1;
     }
 
-    /// Puts the run in order. To be called after [`Self::pour`], before anything else.
-    pub(super) fn settle(&mut self) {
-        self.run.sort_unstable_by_key(|entry| Reverse(entry.key));
+    /// Puts the run in order, whose times are from `first` to `last`. To be called after [`Self::pour`], before anything
+    /// else.
+    pub(super) fn settle(&mut self, first: u64, last: u64) {
+        self.run.settle(first, last);
         // The heap is empty, or has only messages from outside that are earlier than the buckets' present.
-        debug_assert!(self.vacant || self.run.last().is_none_or(|first| self.top.key.before(first.key)));
+        debug_assert!(self.vacant || self.run.first().is_none_or(|first| self.top.key.before(first.key)));
+    }
+
+    /// What it takes up, in bytes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let run = (self.run.arrived.capacity() + self.run.ordered.capacity()) * size_of::<Entry>();
+        self.groups.capacity() * size_of::<Group>() + self.run.starts.capacity() * size_of::<u32>() + run
     }
 
     /// Empties the heap and gives what was in it, in no particular order.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
-        let mut entries = std::mem::take(&mut self.run);
-        let nodes = self.groups.drain(..).flat_map(|group| group.keys.into_iter().zip(group.slots));
+        let mut entries = self.run.drain();
+        let nodes =
+            std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.keys.into_iter().zip(group.slots));
         entries.extend(nodes.map(|(key, slot)| Entry { key, slot }).filter(|entry| entry.key != Key::NEVER));
         entries.extend((!self.vacant).then_some(self.top));
         (self.vacant, self.nodes, self.below) = (true, 0, 0);

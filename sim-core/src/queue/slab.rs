@@ -64,7 +64,15 @@ impl<M> Slab<M> {
         Ok(index)
     }
 
+    /// Puts a message in a slot, free or new.
+    #[inline]
+    pub(super) fn put(&mut self, to: ActorId, message: M) -> u32 {
+        self.insert(to, message).unwrap_or_else(|message| self.grow(to, message))
+    }
+
     /// Puts a message in a new slot.
+    #[cold]
+    #[inline(never)]
     pub(super) fn grow(&mut self, to: ActorId, message: M) -> u32 {
         let index = self.slots.len();
         assert!(index < u32::MAX as usize, "at most {} events can be pending", u32::MAX);
@@ -73,7 +81,7 @@ impl<M> Slab<M> {
     }
 
     pub(super) fn insert_cancellable(&mut self, to: ActorId, message: M) -> EventHandle {
-        let slot = self.insert(to, message).unwrap_or_else(|message| self.grow(to, message));
+        let slot = self.put(to, message);
         self.stamps = self.stamps % (STAMPS - 1) + 1;
         let stamp = self.stamps;
         self.slots[slot as usize].tag |= stamp << SENDER_BITS;
@@ -90,6 +98,12 @@ impl<M> Slab<M> {
         slot.message.take().map(|message| (to, message))
     }
 
+    /// Frees the slot of a pending event that cannot be cancelled; nobody else knows where it was.
+    #[inline]
+    pub(super) fn lift(&mut self, index: u32) -> Option<(ActorId, M)> {
+        if self.slots[index as usize].tag < 1 << SENDER_BITS { self.take(index) } else { None }
+    }
+
     /// Takes the message of a pending event of `owner`; its slot stays used until its entry comes up.
     pub(super) fn cancel(&mut self, owner: ActorId, handle: EventHandle) -> Option<M> {
         let slot = self.slots.get_mut(handle.slot as usize)?;
@@ -102,20 +116,27 @@ impl<M> Slab<M> {
         self.slots.iter().all(|slot| slot.message.is_none())
     }
 
-    /// Fetches slots into the cache. One by one, when its turn comes, each would be waited for; together they are not.
-    pub(super) fn touch(&self, slots: &[u32]) {
-        let tags = slots.iter().map(|slot| self.slots[*slot as usize].tag);
-        std::hint::black_box(tags.fold(0, |all, tag| all | tag));
-    }
-
-    pub(super) fn is_cancelled(&self, index: u32) -> bool {
-        self.slots[index as usize].message.is_none()
+    /// Frees the slot of an entry whose message was cancelled. False where it was not.
+    pub(super) fn free_if_cancelled(&mut self, index: u32) -> bool {
+        let cancelled = self.slots[index as usize].message.is_none();
+        if cancelled {
+            self.take(index);
+        }
+        cancelled
     }
 }
 
 impl EventHandle {
     pub(super) const fn slot(self) -> u32 {
         self.slot
+    }
+}
+
+#[cfg(test)]
+impl<M> Slab<M> {
+    /// What it takes up, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<M>>()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Is the order that of a sorted list, whatever the structure? And what does an event cost?
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 
@@ -39,7 +40,32 @@ fn a_pending_event_costs_at_most_32_bytes_besides_its_message() {
     // A reference has a spare value for "free", as the messages of a system have.
     let slot = slab::bytes_per_slot::<&u64>() - size_of::<&u64>();
     assert!(heap::BYTES_PER_ENTRY + slot <= 32, "{} + {slot}", heap::BYTES_PER_ENTRY);
-    assert!(radix::BYTES_PER_ENTRY + slot <= 32, "{} + {slot}", radix::BYTES_PER_ENTRY);
+    let far = radix::bytes_per_entry::<&u64>() - size_of::<&u64>();
+    assert!(far <= 32, "{far}");
+}
+
+/// The same of a whole large set, with all that is not in use at the moment. The message has a spare value, too.
+#[test]
+fn a_large_set_takes_32_bytes_for_each_besides_the_messages() {
+    for pending in [200_000_u64, 1_000_000] {
+        let mut queue = Queue::<NonZeroU32>::new();
+        let delay = |sent: u64| {
+            let uniform = (draw(5, 0, sent) >> 11) as f64 / (1_u64 << 53) as f64;
+            1 + (-1e6 * (1.0 - uniform).ln()) as u64
+        };
+        let order = |now: u64, sent: u64| key(now + delay(sent), 0, 0, sent);
+        for sent in 0..pending {
+            queue.push(order(0, sent), HERE, NonZeroU32::MIN);
+        }
+        for sent in pending..3 * pending {
+            let (first, _, message) = queue.pop_until(Time::MAX).unwrap();
+            queue.push(order(first.time().ps(), sent), HERE, message);
+        }
+        let far = queue.far.as_ref().unwrap();
+        let bytes = far.bytes() + queue.front.bytes() + queue.slab.bytes();
+        let each = bytes as f64 / pending as f64 - size_of::<u32>() as f64;
+        assert!(each <= 32.0, "{pending}: {each}");
+    }
 }
 
 /// What a test does to the set.
