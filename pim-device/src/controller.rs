@@ -2,7 +2,7 @@
 
 mod cursor;
 pub mod engine;
-mod fast_forward;
+pub mod fast_forward;
 pub mod fifo_pim;
 pub mod mixed;
 mod moves;
@@ -24,6 +24,7 @@ use crate::kernel::ordinary;
 use crate::program::Program;
 
 use engine::{Engine, ExecutionMode, Issued};
+use fast_forward::Learnt;
 
 /// A program to run.
 #[derive(Clone, Debug)]
@@ -130,6 +131,11 @@ impl Controller {
     /// The same, executing programs as `mode` says.
     pub fn with_execution(self, mode: ExecutionMode) -> Self {
         Self { engine: self.engine.with_execution(mode), ..self }
+    }
+
+    /// The same, sharing what is learnt about loops with other channels of the device.
+    pub fn with_learnt(self, learnt: &Arc<Learnt>) -> Self {
+        Self { engine: self.engine.with_learnt(learnt), ..self }
     }
 
     /// The same, with another category for the spans of ordinary accesses than `communication.hbm`.

@@ -43,6 +43,7 @@ pub mod timing;
 
 pub use command::{Address, Command, CommandCounts};
 pub use controller::engine::{Engine, Execution, ExecutionMode, Issued};
+pub use controller::fast_forward::Learnt;
 pub use controller::{Controller, ProgramDone, ProgramTask};
 pub use device::{DeviceSpec, GqaPolicy, MultiBankActivation, PeLevel, PqFigures, PqMapping, PqReduction, PqValues};
 pub use energy::{Energy, EnergyFigures, PowerBudget};

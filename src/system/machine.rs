@@ -9,7 +9,7 @@ use interconnect::{Chunk, DmaEngine, DmaSpec, Endpoint, HostPort, Link, RouteId,
 use pim_device::controller::engine::Issued;
 use pim_device::energy::{self, Energy, Parts};
 use pim_device::organisation::Level;
-use pim_device::{Command, Controller, DeviceSpec};
+use pim_device::{Command, Controller, DeviceSpec, Learnt};
 use reports::commands::{CommandRow, Commands};
 use sim_core::{
     ActorKey, Board, Category, End, Limits, Meter, ParallelReport, Plan, Port, Progress, Signal, Simulation,
@@ -156,10 +156,12 @@ impl Machine {
         let host_load = loads_from_host.then(|| engine(simulation.reserve("gpu0.load.host"), gpu.start_cost));
         let mut seats = Vec::new();
         if let Some(pim) = pim {
+            let learnt = Learnt::new(&pim.device);
             for (index, class) in placement.classes.iter().enumerate() {
                 let key = simulation.reserve::<Controller>(class_name(index, class.channels));
                 let actor = Controller::new(pim.device.clone(), class.channels)
                     .with_execution(pim.execution)
+                    .with_learnt(&learnt)
                     .with_access(fabric.pim_category);
                 seats.push(Seat { key, actor });
             }

@@ -7,6 +7,7 @@
 //! on up to the *frontier*: the first slot that the row stream may still take.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::command::{Address, Bus, Command, CommandCounts};
 use crate::constraint::RESULTS;
@@ -17,7 +18,7 @@ use crate::program::{Program, TOKENS, Token};
 use crate::timing::Parameter;
 
 use super::cursor::{Cursor, Stop};
-use super::fast_forward::{Memo, Watch};
+use super::fast_forward::{Learnt, Memo, Watch};
 use super::readiness::{Nodes, Reaches, Readiness, Spot};
 
 /// How many intervals nREFI a refresh may be late (JEDEC: eight refreshes may be postponed).
@@ -164,6 +165,8 @@ pub struct Engine {
     pub(super) row: u32,
     /// State: what was learnt about loops.
     pub(super) memo: Memo,
+    /// Where that is between programs, where others learn, too.
+    pub(super) learnt: Option<Arc<Learnt>>,
     /// State: what the present iteration has asked of the refresh.
     pub(super) watch: Watch,
     /// Statistics of the program at hand.
@@ -237,6 +240,7 @@ impl Engine {
             tokens: Default::default(),
             row: 0,
             memo: Memo::default(),
+            learnt: None,
             watch: Watch::default(),
             counts: CommandCounts::default(),
             mode_switch: 0,
@@ -247,6 +251,12 @@ impl Engine {
     /// The same, executing programs as `mode` says.
     pub fn with_execution(self, mode: ExecutionMode) -> Self {
         Self { mode, ..self }
+    }
+
+    /// The same, sharing what is learnt about loops with other channels of the device.
+    pub fn with_learnt(self, learnt: &Arc<Learnt>) -> Self {
+        let learnt = learnt.is_for(&self.device).then(|| Arc::clone(learnt));
+        Self { learnt, ..self }
     }
 
     /// How many steps executing a program takes, refreshes left out: the work that it is for whoever runs it.
@@ -290,6 +300,17 @@ impl Engine {
         self.counts = CommandCounts::default();
         self.mode_switch = 0;
         self.idle_before(begin);
+        if self.fast() {
+            self.take_learnt();
+        }
+        let execution = self.run_from(program, begin);
+        if self.fast() {
+            self.give_learnt();
+        }
+        execution
+    }
+
+    fn run_from(&mut self, program: &Program, begin: i64) -> Result<Execution, ProgramError> {
         let (row_bodies, move_bodies) = if self.fast() { self.memo.bodies(program) } else { (Vec::new(), Vec::new()) };
         let mut rows = Cursor::new(program.row_stream(), row_bodies, begin);
         let mut moves = Cursor::new(program.move_stream(), move_bodies, begin);

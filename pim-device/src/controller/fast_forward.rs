@@ -14,9 +14,10 @@
 //! learnt.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::command::{Address, Command, CommandCounts};
+use crate::device::DeviceSpec;
 use crate::program::{DEPTH, Instruction, Program};
 
 use super::cursor::{Cursor, Frame, Stop};
@@ -165,12 +166,40 @@ pub(super) struct Memo {
     /// By depth of the row stream's loop. Not in place: actors are moved, and this would be most of one.
     recordings: Vec<Option<Recording>>,
     key: Vec<i32>,
+    /// Places of the history that states speak of and that an engine knows only when it has needed them.
+    bank_places: Vec<u32>,
     /// By depth, states in a row that were new, and iterations to go on without looking.
     new: [u32; DEPTH],
     pause: [u32; DEPTH],
     /// A fault that a test puts in, to see that other tests find it.
     #[cfg(test)]
     pub(super) fault: Option<Fault>,
+}
+
+/// What channels of one device have learnt about loops of programs. A channel takes it for the time of a program; where another
+/// has it, on another thread, it begins anew. So there are as many as there are threads, and none waits for another's program.
+///
+/// It shortens the work and changes no result.
+#[derive(Debug)]
+pub struct Learnt {
+    device: DeviceSpec,
+    free: Mutex<Vec<Memo>>,
+}
+
+impl Learnt {
+    /// Nothing yet, for channels of this device.
+    pub fn new(device: &DeviceSpec) -> Arc<Self> {
+        Arc::new(Self { device: device.clone(), free: Mutex::default() })
+    }
+
+    pub(super) fn is_for(&self, device: &DeviceSpec) -> bool {
+        self.device == *device
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Memo>> {
+        // Nothing that could panic is done while it is locked.
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a test breaks.
@@ -282,6 +311,21 @@ struct Walk {
 }
 
 impl Engine {
+    /// Takes what others have learnt, before a program.
+    pub(super) fn take_learnt(&mut self) {
+        let Some(memo) = self.learnt.as_ref().and_then(|learnt| learnt.free().pop()) else { return };
+        self.readiness.know(&memo.bank_places);
+        self.memo = memo;
+    }
+
+    /// Gives it to others, after a program.
+    pub(super) fn give_learnt(&mut self) {
+        let Some(learnt) = &self.learnt else { return };
+        let mut memo = std::mem::take(&mut self.memo);
+        self.readiness.bank_places().clone_into(&mut memo.bank_places);
+        learnt.free().push(memo);
+    }
+
     /// At the begin of an iteration of a loop of the row stream; the move stream has come as far as it can.
     pub(super) fn checkpoint(&mut self, rows: &mut Cursor<'_>, moves: &mut Cursor<'_>, stop: Stop) {
         let (Some(frame), Some(depth)) = (rows.frame(), rows.depth.checked_sub(1)) else { return };

@@ -180,14 +180,24 @@ impl Readiness {
     /// Resolves a command to one bank. There are many of these: what they note is looked at only after [`Self::noted_banks`].
     pub(crate) fn bank_spot(&mut self, command: Command, nodes: Nodes) -> Spot {
         let spot = self.resolve(command, nodes);
-        for place in spot.places() {
-            if self.noted_places.binary_search(&place).is_err()
-                && let Err(at) = self.bank_places.binary_search(&place)
+        self.know(&spot.places().collect::<Vec<_>>());
+        spot
+    }
+
+    /// These places are noted by commands of [`Self::bank_spot`], of this engine or of another one.
+    pub(crate) fn know(&mut self, places: &[u32]) {
+        for place in places {
+            if self.noted_places.binary_search(place).is_err()
+                && let Err(at) = self.bank_places.binary_search(place)
             {
-                self.bank_places.insert(at, place);
+                self.bank_places.insert(at, *place);
             }
         }
-        spot
+    }
+
+    /// Places that only commands of [`Self::bank_spot`] note.
+    pub(crate) fn bank_places(&self) -> &[u32] {
+        &self.bank_places
     }
 
     /// A command of [`Self::bank_spot`] has been noted.

@@ -4,9 +4,12 @@
 use proptest::prelude::*;
 
 use super::super::engine::{Engine, Execution, ExecutionMode};
-use super::Fault;
+use super::{Fault, Learnt};
+use crate::command::{Address, Command};
+use crate::device::DeviceSpec;
 use crate::error::ProgramError;
 use crate::kernel::attention::{AttentionUnit, attention};
+use crate::program::{Instruction, Program};
 use crate::timing::Parameter;
 
 #[path = "../../../tests/it/random.rs"]
@@ -44,6 +47,13 @@ proptest! {
     }
 
     #[test]
+    fn channels_that_share_what_they_learn_are_the_same_both_ways(seed in any::<u64>()) {
+        if let Err([fast, single]) = compare_shared(seed) {
+            prop_assert_eq!(fast, single);
+        }
+    }
+
+    #[test]
     fn attention_is_the_same_both_ways(
         list in prop::collection::vec((1..6_000_u64, 1..4_u32), 1..5),
         head_dim in prop_oneof![Just(64_u32), Just(80), Just(128), Just(192), Just(256)],
@@ -65,6 +75,53 @@ proptest! {
         });
         prop_assert_eq!(fast, single);
     }
+}
+
+/// Three channels that share what they learn, programs of one and of the other in turn.
+fn compare_shared(seed: u64) -> Result<(), [Vec<Result<Execution, ProgramError>>; 2]> {
+    let mut draw = Draw(seed);
+    let device = device(&mut draw);
+    let programs = [
+        ordinary_program(&mut draw, &device),
+        nested_program(&mut draw, &device, 100_000),
+        program(&mut draw, &device, 20_000),
+    ];
+    let turns: Vec<(usize, usize, u64)> =
+        (0..8).map(|_| (draw.below(3) as usize, draw.below(3) as usize, u64::from(draw.below(400_000)))).collect();
+    let run = |mode, learnt: Option<&std::sync::Arc<Learnt>>| -> Vec<Result<Execution, ProgramError>> {
+        let mut engines = [(); 3].map(|()| {
+            let engine = Engine::new(&device).with_execution(mode);
+            match learnt {
+                Some(learnt) => engine.with_learnt(learnt),
+                None => engine,
+            }
+        });
+        turns.iter().map(|&(channel, program, arrival)| engines[channel].run(&programs[program], arrival)).collect()
+    };
+    let learnt = Learnt::new(&device);
+    let (fast, single) = (run(ExecutionMode::FastForward, Some(&learnt)), run(ExecutionMode::CommandByCommand, None));
+    if fast == single { Ok(()) } else { Err([fast, single]) }
+}
+
+/// What a channel learns speaks of places in the history that others know only when they have needed them. One that jumps over all
+/// that it would have needed them for must know them, too.
+#[test]
+fn channels_know_the_places_of_which_others_have_learnt() {
+    let device = DeviceSpec::hbm3_pim_bank();
+    let bank = |command, bank| Instruction::Ordinary(command, Address { bank, ..Address::default() });
+    let body =
+        [Command::Act, Command::Rd, Command::Pre].into_iter().flat_map(|command| [bank(command, 1), bank(command, 2)]);
+    let mut code = vec![Instruction::Loop { times: 500, length: 6 }];
+    code.extend(body);
+    let program = Program::new(&device, code, Vec::new()).unwrap();
+    let learnt = Learnt::new(&device);
+    let [first, second] = [(); 2].map(|()| {
+        let mut engine = Engine::new(&device).with_learnt(&learnt);
+        let execution = engine.run(&program, 0).unwrap();
+        (execution, engine.readiness.bank_places().to_vec())
+    });
+    assert!(!first.1.is_empty());
+    assert_eq!(first, second);
 }
 
 /// A fault in the jump is seen within as many cases as the test above has.
