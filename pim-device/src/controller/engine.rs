@@ -456,7 +456,10 @@ impl Engine {
             }
         }
         let activate = self.device.pe.commands().activate;
-        for set in (first..self.sets.len()).filter(|&set| self.open & (1 << set) != 0).collect::<Vec<_>>() {
+        let mut closed = self.open;
+        while closed != 0 {
+            let set = closed.trailing_zeros() as usize;
+            closed &= closed - 1;
             let place = self.to_set(OnSet::Activate, set);
             let cycle = self.ready(place).max(self.row_bus + 1);
             let address = Address { row: self.open_rows[set], ..self.sets[set] };

@@ -142,15 +142,23 @@ struct Body {
 }
 
 impl Body {
-    fn of(code: &[Instruction]) -> Self {
-        let without_row = |instruction: &Instruction| match *instruction {
+    const fn without_row(instruction: Instruction) -> Instruction {
+        match instruction {
             Instruction::OpenAt(_) => Instruction::OpenAt(0),
             Instruction::Ordinary(command, address) => Instruction::Ordinary(command, Address { row: 0, ..address }),
             other => other,
-        };
+        }
+    }
+
+    fn is(&self, code: &[Instruction]) -> bool {
+        self.code.len() == code.len()
+            && self.code.iter().zip(code).all(|(known, instruction)| *known == Self::without_row(*instruction))
+    }
+
+    fn of(code: &[Instruction]) -> Self {
         let any = |of: fn(&Instruction) -> bool| code.iter().any(of);
         Self {
-            code: code.iter().map(without_row).collect(),
+            code: code.iter().map(|instruction| Self::without_row(*instruction)).collect(),
             innermost: !any(|instruction| matches!(instruction, Instruction::Loop { .. })),
             sets_row: any(|instruction| matches!(instruction, Instruction::Row(_))),
         }
@@ -231,9 +239,8 @@ impl Memo {
         for (place, instruction) in code.iter().enumerate() {
             let Instruction::Loop { length, .. } = *instruction else { continue };
             let Some(body) = code.get(place + 1..place + 1 + length as usize) else { continue };
-            let body = Body::of(body);
-            let known = self.bodies.iter().position(|known| known.code == body.code).unwrap_or_else(|| {
-                self.bodies.push(body);
+            let known = self.bodies.iter().position(|known| known.is(body)).unwrap_or_else(|| {
+                self.bodies.push(Body::of(body));
                 self.bodies.len() - 1
             });
             numbers[place] = u16::try_from(known + 1).unwrap_or(0);

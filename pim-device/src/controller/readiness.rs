@@ -69,8 +69,9 @@ pub(crate) struct Readiness {
     last: Vec<i64>,
     /// Configuration: the places that resolved commands note, in order.
     noted_places: Vec<u32>,
-    /// Configuration: the same of resolved commands to one bank, without those.
+    /// Configuration: the same of resolved commands to one bank, without those; and by place, whether it is one of these.
     bank_places: Vec<u32>,
+    of_banks: Vec<bool>,
     /// Configuration: the longest rule.
     longest: i64,
     /// State: the last issue of a command that is not resolved.
@@ -135,6 +136,7 @@ impl Readiness {
             rules,
             noted,
             histories,
+            of_banks: vec![false; last.len()],
             last,
             reach,
             organisation,
@@ -191,6 +193,7 @@ impl Readiness {
                 && let Err(at) = self.bank_places.binary_search(place)
             {
                 self.bank_places.insert(at, *place);
+                self.of_banks[*place as usize] = true;
             }
         }
     }
@@ -365,7 +368,7 @@ impl Readiness {
         self.banks = NEVER;
         for (place, cycle) in live {
             self.last[place as usize] = cycle;
-            if !self.bank_places.is_empty() && self.noted_places.binary_search(&place).is_err() {
+            if self.of_banks[place as usize] {
                 self.banks = self.banks.max(cycle);
             }
         }
