@@ -11,7 +11,7 @@ pub(super) enum Stop {
     Waits(Token),
     /// It has posted what the other stream waits for.
     Posted,
-    /// The row stream begins an iteration of a loop that could be jumped.
+    /// The row stream begins an iteration of a loop that could be jumped, or is before or behind a long run of MACs in one.
     Iteration,
     /// The move stream has come to where the row stream is.
     Frontier,
@@ -48,6 +48,8 @@ pub(super) struct Cursor<'p> {
     pub(super) at: u32,
     /// A repetition of a loop that is looked at, not the last one, has just begun.
     pub(super) fresh: bool,
+    /// It has stopped before the long run of MACs at hand.
+    pub(super) passed: bool,
 }
 
 impl<'p> Cursor<'p> {
@@ -64,6 +66,7 @@ impl<'p> Cursor<'p> {
             left: 0,
             at: 0,
             fresh: false,
+            passed: false,
         }
     }
 

@@ -7,6 +7,10 @@
 //! between them make a graph; a loop that is in a known state walks through the graph, a step or a whole run of equal steps at
 //! a time, refreshes included, and the engine's state is put in place once, at the end.
 //!
+//! An iteration that has a long run of MACs is looked at before and behind it, too. A refresh with rows open mostly falls into such a
+//! run, anywhere in it, so that what comes of the whole iteration is hardly ever known; but what is before the run goes on as it does
+//! without a refresh, and so does what is behind it where the run was long enough after the refresh.
+//!
 //! Loops in loops are watched at once: what an inner iteration, or a jump over some, asks of the refresh is asked of the outer one,
 //! too. The move stream's loops go with those of the row stream at the same depth.
 //!
@@ -22,6 +26,7 @@ use crate::program::{DEPTH, Instruction, Program};
 
 use super::cursor::{Cursor, Frame, Stop};
 use super::engine::{Engine, Slots};
+use super::rows::LONG_RUN;
 
 /// More moves than this of a run at hand are as good as any number.
 const MANY: u32 = 256;
@@ -88,6 +93,8 @@ impl Watch {
 /// What an iteration does, and the state that it leads to.
 #[derive(Clone, Debug)]
 struct Step {
+    /// Iterations that it ends: 1, or 0 where it leads to a place within one.
+    iterations: u32,
     /// The refresh was due so many cycles after its begin.
     low: i64,
     high: i64,
@@ -116,8 +123,9 @@ enum RowRegister {
 #[derive(Clone, Debug)]
 struct Recording {
     from: u32,
-    depth: usize,
     frame: Frame,
+    /// How far it was in the loop's body.
+    position: usize,
     begin: i64,
     counts: CommandCounts,
     mode_switch: i64,
@@ -139,6 +147,8 @@ struct Body {
     innermost: bool,
     /// It sets the row register.
     sets_row: bool,
+    /// It is looked at before and behind long runs of MACs, too: the places of the first and of the last.
+    parts: Option<(usize, usize)>,
 }
 
 impl Body {
@@ -156,11 +166,13 @@ impl Body {
     }
 
     fn of(code: &[Instruction]) -> Self {
+        let is_long = |instruction: &Instruction| matches!(instruction, Instruction::Mac { count: LONG_RUN.., .. });
         let any = |of: fn(&Instruction) -> bool| code.iter().any(of);
         Self {
             code: code.iter().map(|instruction| Self::without_row(*instruction)).collect(),
             innermost: !any(|instruction| matches!(instruction, Instruction::Loop { .. })),
             sets_row: any(|instruction| matches!(instruction, Instruction::Row(_))),
+            parts: code.iter().position(is_long).zip(code.iter().rposition(is_long)),
         }
     }
 }
@@ -173,6 +185,8 @@ pub(super) struct Memo {
     states: Vec<(Arc<[i32]>, Vec<Step>)>,
     /// By depth of the row stream's loop. Not in place: actors are moved, and this would be most of one.
     recordings: Vec<Option<Recording>>,
+    /// The same from the place last looked at on, in bodies that are looked at in parts.
+    parts: Vec<Option<Recording>>,
     key: Vec<i32>,
     /// Places of the history that states speak of and that an engine knows only when it has needed them.
     bank_places: Vec<u32>,
@@ -251,6 +265,7 @@ impl Memo {
     /// A program begins.
     pub(super) fn begin(&mut self) {
         self.recordings.resize_with(DEPTH, || None);
+        self.parts.resize_with(DEPTH, || None);
         self.drop_recordings(0);
         (self.new, self.pause) = Default::default();
     }
@@ -258,11 +273,12 @@ impl Memo {
     /// Gives up the recordings of loops at this depth and deeper.
     fn drop_recordings(&mut self, depth: usize) {
         self.recordings[depth..].fill_with(|| None);
+        self.parts[depth..].fill_with(|| None);
     }
 
     /// What has come since, for all recordings.
     fn absorb(&mut self, watch: Watch) {
-        for recording in self.recordings.iter_mut().flatten() {
+        for recording in self.recordings.iter_mut().chain(&mut self.parts).flatten() {
             recording.watch.absorb(watch);
         }
     }
@@ -270,6 +286,11 @@ impl Memo {
     /// The body of a loop that is looked at.
     fn body(&self, frame: Frame) -> Option<&Body> {
         self.bodies.get(usize::from(frame.body).checked_sub(1)?)
+    }
+
+    /// Where a loop that is looked at has its first and its last long run of MACs.
+    pub(super) fn parts(&self, frame: Frame) -> Option<(usize, usize)> {
+        self.body(frame)?.parts
     }
 
     /// Which of the move stream's loops goes with the loop of the row stream: the innermost with an innermost one, else that
@@ -336,10 +357,13 @@ impl Engine {
     /// At the begin of an iteration of a loop of the row stream; the move stream has come as far as it can.
     pub(super) fn checkpoint(&mut self, rows: &mut Cursor<'_>, moves: &mut Cursor<'_>, stop: Stop) {
         let (Some(frame), Some(depth)) = (rows.frame(), rows.depth.checked_sub(1)) else { return };
+        let position = rows.place - frame.first;
         self.memo.drop_recordings(depth + 1);
         if self.memo.pause[depth] > 0 {
-            self.memo.pause[depth] -= 1;
-            self.memo.recordings[depth] = None;
+            if position == 0 {
+                self.memo.pause[depth] -= 1;
+            }
+            self.memo.drop_recordings(depth);
             return;
         }
         if self.memo.states.len() > STATES {
@@ -348,22 +372,41 @@ impl Engine {
         self.catch_up(rows.ready);
         self.memo.absorb(std::mem::take(&mut self.watch));
         if self.describe(rows, moves, stop).is_none() {
-            self.memo.recordings[depth] = None;
+            self.memo.parts[depth] = None;
+            if position == 0 {
+                self.memo.recordings[depth] = None;
+            }
             return;
         }
         let (state, seen) = self.memo.intern();
-        self.finish(rows, moves, frame, state);
-        let new = &mut self.memo.new[depth];
-        *new = if seen { 0 } else { *new + 1 };
-        if *new > 8 {
-            self.memo.pause[depth] = (*new).min(256);
+        if position == 0 {
+            let recording = self.memo.recordings[depth].take();
+            self.finish(rows, moves, recording, state);
+            let new = &mut self.memo.new[depth];
+            *new = if seen { 0 } else { *new + 1 };
+            if *new > 8 {
+                self.memo.pause[depth] = (*new).min(256);
+            }
         }
+        let part = self.memo.parts[depth].take();
+        // From begin to begin it is the iteration.
+        self.finish(rows, moves, part.filter(|part| part.position.max(position) > 0), state);
         let counted = self.memo.counted(rows, moves);
         let state = self.walk(rows, moves, frame, state, counted);
-        if let Some(frame) = rows.frame().filter(|now| rows.depth == depth + 1 && now.left > 1) {
-            self.memo.recordings[depth] = Some(Recording {
+        let Some(now) = rows.frame().filter(|_| rows.depth == depth + 1) else {
+            self.memo.drop_recordings(depth);
+            return;
+        };
+        let (frame, before, position) = (now, frame, rows.place - now.first);
+        if frame != before {
+            self.memo.recordings[depth] = None;
+        }
+        let parts = self.memo.parts(frame).is_some();
+        let whole = position == 0 && frame.left > 1;
+        if whole || parts {
+            let recording = Recording {
                 from: state,
-                depth: rows.depth,
+                position,
                 frame,
                 begin: rows.ready,
                 counts: self.counts,
@@ -374,15 +417,22 @@ impl Engine {
                 moves_place: moves.place,
                 moves_left: moves.left,
                 watch: Watch::default(),
-            });
+            };
+            if whole {
+                self.memo.recordings[depth] = Some(recording.clone());
+            }
+            self.memo.parts[depth] = parts.then_some(recording);
         }
     }
 
-    /// Ends the recording at `state`.
-    fn finish(&mut self, rows: &Cursor<'_>, moves: &Cursor<'_>, frame: Frame, state: u32) {
-        let Some(recording) = self.memo.recordings[rows.depth - 1].take() else { return };
-        let expected = Frame { left: frame.left + 1, ..frame };
-        if recording.watch.spoilt || (recording.depth, recording.frame) != (rows.depth, expected) {
+    /// Ends a recording at `state`.
+    fn finish(&mut self, rows: &Cursor<'_>, moves: &Cursor<'_>, recording: Option<Recording>, state: u32) {
+        let (Some(recording), Some(frame)) = (recording, rows.frame()) else { return };
+        let position = rows.place - frame.first;
+        let iterations = u32::from(position == 0);
+        let expected = Frame { left: frame.left + iterations, ..frame };
+        let on = position == 0 || recording.position < position;
+        if recording.watch.spoilt || recording.frame != expected || !on {
             return;
         }
         // The move stream is still in the loop, or at the instruction, where it was.
@@ -418,6 +468,7 @@ impl Engine {
             [Command::WrGb, Command::MvSb, Command::MvGb, Command::Sfm, Command::MvSum, Command::MvBc, Command::Bpe];
         let issued = data.into_iter().any(|command| self.counts[command] > recording.counts[command]);
         let step = Step {
+            iterations,
             low: watch.low.saturating_sub(recording.begin),
             high: watch.high.saturating_sub(recording.begin),
             next: state,
@@ -458,10 +509,15 @@ impl Engine {
             moves_left: moves.left,
             result: None,
         };
+        let mut moved = false;
         while at.left > 0 {
             let phase = at.due - at.now;
             let steps = &self.memo.states[at.state as usize].1;
-            let step = steps.iter().find(|step| (step.low..=step.high).contains(&phase));
+            let known = |iterations| {
+                let fits = |step: &&Step| step.iterations == iterations && (step.low..=step.high).contains(&phase);
+                steps.iter().find(fits)
+            };
+            let step = known(1).or_else(|| known(0));
             #[cfg(test)]
             let step = if self.memo.fault == Some(Fault::Refresh) { steps.first() } else { step };
             let Some(step) = step else { break };
@@ -491,15 +547,19 @@ impl Engine {
                 shift: before + step.due,
                 spoilt: false,
             };
-            let outer = &mut self.memo.recordings[..rows.depth - 1];
             #[cfg(test)]
-            let outer = if self.memo.fault == Some(Fault::Outer) { &mut outer[..0] } else { outer };
-            for recording in outer.iter_mut().flatten() {
+            let watch = if self.memo.fault == Some(Fault::Outer) {
+                Watch { shift: watch.shift, ..Watch::default() }
+            } else {
+                watch
+            };
+            for recording in self.memo.recordings.iter_mut().chain(&mut self.memo.parts).flatten() {
                 recording.watch.absorb(watch);
             }
             at.now += times * step.cycles;
             at.due += times * step.due;
-            at.left -= n;
+            at.left -= n * step.iterations;
+            moved = true;
             at.moves_frame_left -= n * step.repetitions;
             at.moves_left -= n * step.moves;
             at.row = match step.row {
@@ -514,7 +574,7 @@ impl Engine {
             self.counts.mac_queries += repeated * step.mac_queries;
             self.mode_switch += times * step.mode_switch;
         }
-        if at.left < frame.left {
+        if moved {
             #[cfg(test)]
             match self.memo.fault {
                 Some(Fault::Cycle) => at.now += 1,
@@ -522,13 +582,13 @@ impl Engine {
                 _ => {}
             }
             rows.skip(frame.left - at.left);
-            if at.left == 0 {
-                rows.leave();
-            }
             if let Some(counted) = at.counted {
                 moves.loops[counted].left = at.moves_frame_left;
             }
             self.put(rows, moves, &at);
+            if at.left == 0 {
+                rows.leave();
+            }
         }
         at.state
     }
@@ -563,7 +623,7 @@ impl Engine {
             relative.unwrap_or(0)
         };
         let frame = counted.map(|counted| moves.loops[counted]);
-        key.push(rows.frame().map_or(0, |frame| i32::from(frame.body)));
+        key.extend(rows.frame().map_or([0, 0], |frame| [i32::from(frame.body), word(rows.place - frame.first)]));
         // Outside of loops the move stream stays at one instruction, of which only this matters.
         key.push(match (frame, moves.peek()) {
             (Some(frame), _) => i32::from(frame.body),
@@ -624,7 +684,12 @@ impl Engine {
         let cycle = |relative: i32| at.now + i64::from(relative);
         let mut words = key.iter();
         let mut word = || words.next().copied().unwrap_or(0);
-        let (_, _) = (word(), word());
+        let (_, position, _) = (word(), word() as usize, word());
+        if let Some(frame) = rows.frame() {
+            rows.place = frame.first + position;
+            // Behind the begin it is a run of MACs that is next, or one that was.
+            rows.passed = position > 0;
+        }
         let first = at.counted.map_or(0, |counted| moves.loops[counted].first);
         let inner = word() as usize;
         moves.depth = at.counted.map_or(0, |counted| counted + 1);

@@ -8,6 +8,10 @@ use crate::program::Instruction;
 use super::cursor::{Cursor, Stop};
 use super::engine::{Engine, Issued, OnSet, Place, Slots};
 
+/// MACs in a run that is long. Loops are stopped before the first such run of an iteration and behind the last one: a refresh with
+/// rows open hardly ever comes elsewhere, and what is outside goes on as it does without one.
+pub(super) const LONG_RUN: u32 = 64;
+
 impl Engine {
     /// Runs the row stream until it ends, waits, or begins an iteration of a loop that may be jumped.
     pub(super) fn run_rows(&mut self, cursor: &mut Cursor<'_>) -> Result<Stop, ProgramError> {
@@ -22,6 +26,17 @@ impl Engine {
                 Instruction::OpenAt(row) => self.open_row(cursor, 0, row)?,
                 Instruction::Open(set) => self.open(cursor, usize::from(set))?,
                 Instruction::Mac { set, sets, count, queries } => {
+                    if count >= LONG_RUN
+                        && let Some(frame) = cursor.frame()
+                        && let Some((first, last)) = self.memo.parts(frame)
+                    {
+                        let position = cursor.place - frame.first;
+                        if position == first && position > 0 && !std::mem::replace(&mut cursor.passed, true) {
+                            return Ok(Stop::Iteration);
+                        }
+                        cursor.passed = false;
+                        cursor.fresh = position == last && cursor.place + 1 < frame.end;
+                    }
                     let command = self.device.pe.commands().mac;
                     self.macs(cursor, command, (usize::from(set), usize::from(sets)), count, queries)?;
                 }
