@@ -14,6 +14,7 @@ use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
 use super::scheduler::Until;
 use super::times::{ACT, ACT2, CAS_RD, CAS_WR, Offset, PRE, RD, Scan, Times, WR};
+use super::wheel::Calendar;
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 
@@ -58,6 +59,19 @@ pub(super) struct Pick {
 
 /// When an owner was offered, and below that when its bank was activated: the order in which owners are served.
 type Age = u128;
+
+/// What is known of the owners' accesses at a tick.
+#[derive(Clone, Copy, Debug)]
+struct Accesses<T> {
+    /// When those are ready that are not.
+    next: T,
+    /// How many are ready.
+    ready: u32,
+    /// Of these the oldest, its bank and its queue.
+    oldest: Age,
+    bank: usize,
+    queue: usize,
+}
 
 /// The request for which a bank was activated.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +145,10 @@ pub(super) struct Core<S, T> {
     pub(super) entries: Entries,
     pub(super) queues: [Queue<S>; 2],
     closed: S,
+    /// By activation and precharge the banks that were ready, but for their rank, when last looked at. A closed bank is here
+    /// or in the calendar for the one, an open bank without an owner for the other.
+    due: [S; 2],
+    calendars: [Calendar<S>; 2],
     /// Owner of each bank: the request for which it was activated, until that is served.
     owners: Box<[Owner; CAPACITY]>,
     /// Banks with an owner that reads, that writes.
@@ -220,6 +238,8 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             entries: Entries::new(capacity),
             queues: [Queue::new(queues.read), Queue::new(queues.write)],
             closed: S::range(0..banks as usize),
+            due: [S::range(0..banks as usize), S::EMPTY],
+            calendars: [Calendar::new(), Calendar::new()],
             owners: Box::new([Owner::NOBODY; CAPACITY]),
             owned: [S::EMPTY; 2],
             opened: [S::EMPTY; 2],
@@ -295,6 +315,47 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     #[inline(always)]
     fn may_go(&mut self, kind: usize, command: usize, bank: usize) {
         self.from[kind] = self.from[kind].min(self.times.ready(command, bank));
+    }
+
+    /// A bank waits from now on for the tick at which it is ready for an activation or a precharge.
+    #[inline(always)]
+    fn wait(&mut self, command: usize, bank: usize) -> Tick {
+        self.due[command].remove(bank);
+        let ready = self.times.bank_ready(command, bank);
+        self.calendars[command].insert(bank, ready);
+        ready
+    }
+
+    /// The oldest request of those banks of a queue that want an activation or a precharge and are ready at `tick`.
+    #[inline(always)]
+    fn oldest(&mut self, command: usize, wants: S, queue: usize, tick: Tick) -> Scan {
+        if self.calendars[command].next() <= tick {
+            self.due[command] |= self.calendars[command].take(tick);
+        }
+        let (now, mut next) = (self.times.offset(tick), T::NEVER);
+        let mut banks = self.times.allowed(command, wants & self.due[command], now, &mut next);
+        while !banks.is_empty() {
+            let lanes = &*self.queues[queue].lanes;
+            let requests = if command == ACT { &lanes.first } else { &lanes.miss };
+            let (mut oldest, mut bank, mut rest) = (NONE, 0, banks);
+            while !rest.is_empty() {
+                let of = rest.first();
+                rest = rest.without_first();
+                let request = requests[of % CAPACITY];
+                if request < oldest {
+                    (oldest, bank) = (request, of);
+                }
+            }
+            banks.remove(bank);
+            if self.times.of_bank(command, bank) <= now {
+                let next =
+                    if banks.is_empty() { self.times.tick(next).min(self.calendars[command].next()) } else { tick };
+                return Scan { oldest, bank: bank as u16, next };
+            }
+            // Another command has come in between.
+            self.wait(command, bank);
+        }
+        Scan { next: self.times.tick(next).min(self.calendars[command].next()), ..Scan::NOTHING }
     }
 
     /// Banks in which no row is closed for a request.
@@ -435,7 +496,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     #[inline(always)]
     pub(super) fn after(&self, tick: Tick, edges: &impl Edges<S>, refresh: Tick) -> Tick {
         let first = if self.refresh_waits() {
-            edges.column(self.from[OWNERS].max(tick + 1))
+            edges.rising(self.from[OWNERS].max(tick + 1))
         } else {
             edges.first(&self.from, tick + 1)
         };
@@ -454,24 +515,36 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         if !self.may(OWNERS, tick) {
             return None;
         }
-        let Self { times, opened, opening, owners, .. } = self;
-        let now = times.offset(tick);
-        let (mut next, mut ready, mut oldest, mut bank, mut queue) = (T::NEVER, 0, Age::MAX, 0, READ);
-        for of in [READ, WRITE] {
-            while opening[of].next <= tick {
-                opened[of].insert(opening[of].pop());
-            }
-            times.each_ready(RD + of, opened[of], now, &mut next, |owned| {
-                ready += 1;
-                let age = owners[owned % CAPACITY].age;
-                if age < oldest {
-                    (oldest, bank, queue) = (age, owned, of);
-                }
-            });
-        }
-        let next = if ready > 1 { tick } else { times.tick(next) };
-        self.from[OWNERS] = next.min(opening[READ].next).min(opening[WRITE].next);
+        let now = self.times.offset(tick);
+        let mut found = Accesses { next: T::NEVER, ready: 0, oldest: Age::MAX, bank: 0, queue: READ };
+        self.opened(READ, tick, now, &mut found);
+        self.opened(WRITE, tick, now, &mut found);
+        let Accesses { next, ready, bank, queue, .. } = found;
+        let next = if ready > 1 { tick } else { self.times.tick(next) };
+        self.from[OWNERS] = next.min(self.opening[READ].next).min(self.opening[WRITE].next);
         (ready > 0).then(|| Pick { key: self.owners[bank % CAPACITY].key, bank: bank as u16, command: COLUMN[queue] })
+    }
+
+    /// Adds the owners of one kind.
+    #[inline(always)]
+    fn opened(&mut self, queue: usize, tick: Tick, now: T, found: &mut Accesses<T>) {
+        while self.opening[queue].next <= tick {
+            let bank = self.opening[queue].pop();
+            self.opened[queue].insert(bank);
+        }
+        let banks = self.opened[queue];
+        if banks.is_empty() {
+            return;
+        }
+        let Accesses { next, ready, oldest, .. } = found;
+        self.times.each_ready(RD + queue, banks, now, next, |bank| {
+            *ready += 1;
+            let age = self.owners[bank % CAPACITY].age;
+            if age < *oldest {
+                *oldest = age;
+                (found.bank, found.queue) = (bank, queue);
+            }
+        });
     }
 
     /// The oldest hit of a queue that is ready.
@@ -493,7 +566,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             return Scan::NOTHING;
         }
         let banks = (self.queues[queue].waiting & self.closed).without(self.refreshing);
-        let scan = self.times.scan(ACT, banks, &self.queues[queue].lanes.first, tick);
+        let scan = self.oldest(ACT, banks, queue, tick);
         self.from[ACTIVATIONS] = scan.next;
         scan
     }
@@ -509,7 +582,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         if !shut_out.is_empty() {
             banks = banks.without(shut_out);
         }
-        let mut scan = self.times.scan(PRE, banks, &self.queues[queue].lanes.miss, tick);
+        let mut scan = self.oldest(PRE, banks, queue, tick);
         if !shut_out.is_empty() {
             scan.next = scan.next.min(tick + 1);
         }
@@ -633,7 +706,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         let place = &refresh.place;
         if self.banks.all_closed(place) {
             let time = self.times.ready_for_other(refresh.command, place).max(tick);
-            return Some((edges.row(time), refresh.command));
+            return Some((edges.rising(time), refresh.command));
         }
         let below = self.banks.below(place);
         if below
@@ -707,11 +780,12 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     fn close(&mut self, bank: usize) {
         self.banks.close(bank);
         self.closed.insert(bank);
+        let ready = self.wait(ACT, bank);
         for queue in [READ, WRITE] {
             self.queues[queue].closed(bank);
         }
         if self.queues[usize::from(self.write_mode)].waiting.contains(bank) {
-            self.may_go(ACTIVATIONS, ACT, bank);
+            self.from[ACTIVATIONS] = self.from[ACTIVATIONS].min(ready.max(self.times.floor(ACT)));
         }
     }
 
@@ -763,8 +837,9 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         let age = Age::from(entry.arrived) << 64 | Age::from(tick);
         self.owners[bank % CAPACITY] = Owner { key, age };
         self.owned[access].insert(bank);
-        self.opening[access].push(bank, tick + self.opens_in[access]);
-        self.may_go(OWNERS, RD + access, bank);
+        let opens = tick + self.opens_in[access];
+        self.opening[access].push(bank, opens);
+        self.from[OWNERS] = self.from[OWNERS].min(opens.max(self.times.bank_ready(RD + access, bank)));
         self.banks.open(bank, row);
         self.closed.remove(bank);
         for queue in [READ, WRITE] {
@@ -792,8 +867,9 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         self.opened[queue].remove(bank);
         self.serve(queue, (bank, pick.key), tick, observer);
         self.from[OWNERS] = self.from[OWNERS].max(self.times.floor(RD).min(self.times.floor(WR)));
+        let ready = self.wait(PRE, bank);
         if self.queues[usize::from(self.write_mode)].misses.without(self.refreshing).contains(bank) {
-            self.may_go(PRECHARGES, PRE, bank);
+            self.from[PRECHARGES] = self.from[PRECHARGES].min(ready.max(self.times.floor(PRE)));
         }
     }
 
