@@ -145,8 +145,8 @@ pub(super) struct Core<S, T> {
     pub(super) entries: Entries,
     pub(super) queues: [Queue<S>; 2],
     closed: S,
-    /// By activation and precharge the banks that were ready, but for their rank, when last looked at. A closed bank is here
-    /// or in the calendar for the one, an open bank without an owner for the other.
+    /// By activation and precharge the banks that were ready, but for their rank, when last looked at. A bank that wants the
+    /// command is here or in the calendar.
     due: [S; 2],
     calendars: [Calendar<S>; 2],
     /// Owner of each bank: the request for which it was activated, until that is served.
@@ -161,7 +161,7 @@ pub(super) struct Core<S, T> {
     /// Banks that wait for their own refresh: nothing new is begun in them.
     refreshing: S,
     write_mode: bool,
-    /// Whether the queues have changed since that was decided.
+    /// Whether the queues have changed so that it may be decided otherwise.
     changed: bool,
     /// By kind a tick before which none of it can go. What the rules forbid only moves it on; whatever else makes something
     /// possible sets it back.
@@ -291,7 +291,8 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             observer.completed(&Completion { request: *request, arrived: self.now, done });
             return Ok(offered);
         }
-        let queue = &mut self.queues[request.access as usize];
+        let queue_number = request.access as usize;
+        let queue = &mut self.queues[queue_number];
         if queue.len >= queue.capacity {
             self.refused = request.access as usize;
             return Ok(Offered::Refused);
@@ -299,13 +300,15 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         self.refused = NO_QUEUE;
         let key = self.entries.add(request, bank, self.now);
         let new = queue.push(&mut self.entries, key, bank, address.row, self.banks.open_row(bank));
-        self.changed = true;
+        let len = queue.len;
+        // A read can end that writes are served, and a write begin it.
+        self.changed |= if queue_number == READ { self.write_mode } else { len >= self.write_high };
         match new {
             News::None => {}
-            News::Waits => self.may_go(ACTIVATIONS, ACT, bank),
+            News::Waits => self.ask(ACT, bank),
             News::Hit => self.may_go(HITS, RD + request.access as usize, bank),
-            News::Miss if self.kept().contains(bank) => {}
-            News::Miss => self.may_go(PRECHARGES, PRE, bank),
+            News::Miss if self.owned().contains(bank) => {}
+            News::Miss => self.ask(PRE, bank),
         }
         self.outstanding += 1;
         Ok(Offered::Queued)
@@ -320,7 +323,6 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     /// A bank waits from now on for the tick at which it is ready for an activation or a precharge.
     #[inline(always)]
     fn wait(&mut self, command: usize, bank: usize) -> Tick {
-        self.due[command].remove(bank);
         let ready = self.times.bank_ready(command, bank);
         self.calendars[command].insert(bank, ready);
         ready
@@ -353,15 +355,28 @@ impl<S: BankSet, T: Offset> Core<S, T> {
                 return Scan { oldest, bank: bank as u16, next };
             }
             // Another command has come in between.
+            self.due[command].remove(bank);
             self.wait(command, bank);
         }
         Scan { next: self.times.tick(next).min(self.calendars[command].next()), ..Scan::NOTHING }
     }
 
-    /// Banks in which no row is closed for a request.
+    /// Banks with an owner: no row is closed there for a request.
     #[inline(always)]
-    fn kept(&self) -> S {
-        self.owned[READ] | self.owned[WRITE] | self.refreshing
+    fn owned(&self) -> S {
+        self.owned[READ] | self.owned[WRITE]
+    }
+
+    /// A request that has come wants an activation or a precharge of its bank.
+    #[inline(always)]
+    fn ask(&mut self, command: usize, bank: usize) {
+        let ready = self.times.bank_ready(command, bank);
+        if ready <= self.now {
+            self.due[command].insert(bank);
+        } else {
+            self.calendars[command].insert(bank, ready);
+        }
+        self.may_go(ACTIVATIONS + command, command, bank);
     }
 
     /// When a read that has its data at `due` is answered: in order.
@@ -577,7 +592,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         if !self.may(PRECHARGES, tick) {
             return Scan::NOTHING;
         }
-        let mut banks = self.queues[queue].misses.without(self.kept());
+        let mut banks = self.queues[queue].misses.without(self.owned() | self.refreshing);
         let shut_out = banks & edges.shut_out(tick);
         if !shut_out.is_empty() {
             banks = banks.without(shut_out);
@@ -780,11 +795,12 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     fn close(&mut self, bank: usize) {
         self.banks.close(bank);
         self.closed.insert(bank);
-        let ready = self.wait(ACT, bank);
         for queue in [READ, WRITE] {
             self.queues[queue].closed(bank);
         }
-        if self.queues[usize::from(self.write_mode)].waiting.contains(bank) {
+        self.due[ACT].remove(bank);
+        if (self.queues[READ].waiting | self.queues[WRITE].waiting).contains(bank) {
+            let ready = self.wait(ACT, bank);
             self.from[ACTIVATIONS] = self.from[ACTIVATIONS].min(ready.max(self.times.floor(ACT)));
         }
     }
@@ -817,6 +833,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         let bank = usize::from(pick.bank);
         let key = self.take_first(queue, bank);
         self.send(tick, (ACT, Command::Act1), (bank, key), observer);
+        self.from[ACTIVATIONS] = self.from[ACTIVATIONS].max(self.times.floor(ACT));
         self.banks.activating(bank);
         self.closed.remove(bank);
         key
@@ -852,9 +869,17 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     /// Takes the request out of its queue that activates a closed bank.
     #[inline(always)]
     fn take_first(&mut self, queue: usize, bank: usize) -> Key {
+        let key = self.queues[queue].take_first(&mut self.entries, bank);
+        self.taken(queue);
+        key
+    }
+
+    /// A request has left a queue: the last read begins that writes are served, and few writes end it.
+    #[inline(always)]
+    fn taken(&mut self, queue: usize) {
         self.stop |= self.watched == queue;
-        self.changed = true;
-        self.queues[queue].take_first(&mut self.entries, bank)
+        let enough = if queue == READ { 0 } else { self.write_low };
+        self.changed |= self.queues[queue].len <= enough;
     }
 
     /// Issues the access of a bank's owner and ends it.
@@ -867,8 +892,9 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         self.opened[queue].remove(bank);
         self.serve(queue, (bank, pick.key), tick, observer);
         self.from[OWNERS] = self.from[OWNERS].max(self.times.floor(RD).min(self.times.floor(WR)));
-        let ready = self.wait(PRE, bank);
-        if self.queues[usize::from(self.write_mode)].misses.without(self.refreshing).contains(bank) {
+        self.due[PRE].remove(bank);
+        if (self.queues[READ].misses | self.queues[WRITE].misses).contains(bank) {
+            let ready = self.wait(PRE, bank);
             self.from[PRECHARGES] = self.from[PRECHARGES].min(ready.max(self.times.floor(PRE)));
         }
     }
@@ -877,8 +903,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     #[inline(always)]
     pub(super) fn serve_hit(&mut self, queue: usize, bank: usize, tick: Tick, observer: &mut impl Observer) {
         let key = self.queues[queue].take_hit(&mut self.entries, bank);
-        self.stop |= self.watched == queue;
-        self.changed = true;
+        self.taken(queue);
         self.serve(queue, (bank, key), tick, observer);
         self.from[HITS] = self.from[HITS].max(self.times.floor(RD + queue));
         if self.queues[queue].hits.contains(bank) {
