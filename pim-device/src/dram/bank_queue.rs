@@ -14,6 +14,7 @@ use super::config::DramError;
 use super::queue::{self, Entries, Entry, Key, NONE, Queue, bucket};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{CommandBus, Place, RuleTable};
+use super::scheduler::Until;
 use super::times::{ACT, COMMANDS, Offset, PRE, RD, Times, WR};
 use super::wheel::Wheel;
 use crate::command::Command::{self, Act, Pre, Rd, RefAb, Wr};
@@ -233,11 +234,8 @@ impl BankQueueChannel {
 
     /// Runs the ticks before `tick`.
     pub fn advance(&mut self, tick: Tick, observer: &mut impl Observer) {
-        sized!(&mut self.size, channel => {
-            while channel.now < tick {
-                channel.step(tick, observer);
-            }
-        });
+        // Ticks are not waited for in vain.
+        let _ = sized!(&mut self.size, channel => channel.run(tick, Until::Limit, observer));
     }
 
     /// Runs until a place has become free in the queue that refused the last offer. Only to be called after a refusal.
@@ -246,17 +244,7 @@ impl BankQueueChannel {
     /// [`DramError::Stuck`] where none becomes free for ever: the first write of a full queue that has a place waits for a
     /// read of the same granule, and reads wait for the writes. The controller that this is the model of does the same.
     pub fn advance_to_place(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
-        sized!(&mut self.size, channel => {
-            channel.freed = false;
-            let patience = channel.now.saturating_add(PATIENCE * channel.refresh_interval);
-            while !channel.freed {
-                channel.step(Tick::MAX, observer);
-                if channel.now > patience {
-                    return Err(channel.stuck());
-                }
-            }
-            Ok(())
-        })
+        sized!(&mut self.size, channel => channel.run(Tick::MAX, Until::Place, observer))
     }
 
     /// Runs until no read waits.
@@ -264,18 +252,7 @@ impl BankQueueChannel {
     /// # Errors
     /// [`DramError::Stuck`], see [`Self::advance_to_place`].
     pub fn drain_reads(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
-        sized!(&mut self.size, channel => {
-            let (mut left, mut since) = (channel.reads, channel.now);
-            while channel.reads > 0 {
-                channel.step(Tick::MAX, observer);
-                if channel.reads != left {
-                    (left, since) = (channel.reads, channel.now);
-                } else if channel.now > since.saturating_add(PATIENCE * channel.refresh_interval) {
-                    return Err(channel.stuck());
-                }
-            }
-            Ok(())
-        })
+        sized!(&mut self.size, channel => channel.run(Tick::MAX, Until::Done, observer))
     }
 }
 
@@ -396,8 +373,31 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         false
     }
 
+    /// Runs the ticks before `limit`, or until what is waited for has come.
+    fn run(&mut self, limit: Tick, until: Until, observer: &mut impl Observer) -> Result<(), DramError> {
+        self.freed = false;
+        let patience = PATIENCE * self.refresh_interval;
+        let (mut left, mut end) = (self.reads, self.now.saturating_add(patience));
+        loop {
+            let over = match until {
+                Until::Limit => self.now >= limit,
+                Until::Place => self.freed,
+                Until::Done => self.reads == 0,
+            };
+            if over {
+                return Ok(());
+            }
+            self.step(limit, observer);
+            if until == Until::Done && self.reads != left {
+                (left, end) = (self.reads, self.now.saturating_add(patience));
+            } else if self.now > end && until != Until::Limit {
+                return Err(self.stuck());
+            }
+        }
+    }
+
     /// Runs the next tick in which something can happen, or goes to `limit`.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, limit: Tick, observer: &mut impl Observer) {
         let tick = self.now;
         if tick >= self.next_refresh {
@@ -577,7 +577,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     }
 
     /// The first command of a bank's queue that is ready, of those that the channel allows these banks.
-    #[inline]
+    #[inline(always)]
     fn first_ready(&mut self, bank: usize, open: &[S; COMMANDS], tick: Tick) -> Option<Choice> {
         let first = self.lanes[bank].first;
         if open[ACT].contains(bank) && self.is_ready(ACT, bank, tick) {
@@ -586,8 +586,11 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         if open[PRE].contains(bank) && self.is_ready(PRE, bank, tick) {
             return Some(Choice { bank, key: first, before: NONE, command: Pre });
         }
-        let access = [RD, WR].map(|command| open[command].contains(bank) && self.is_ready(command, bank, tick));
-        if access == [false; 2] {
+        let access = [
+            open[RD].contains(bank) && self.is_ready(RD, bank, tick),
+            open[WR].contains(bank) && self.is_ready(WR, bank, tick),
+        ];
+        if !(access[0] | access[1]) {
             return None;
         }
         let (mut key, mut before) = (first, NONE);
