@@ -227,7 +227,7 @@ impl BankQueueChannel {
     ///
     /// # Errors
     /// [`DramError::Address`] where the address is not in the channel.
-    #[inline]
+    #[inline(always)]
     pub fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         sized!(&mut self.size, channel => channel.offer(request, observer))
     }
@@ -300,7 +300,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         let organisation = &self.config.organisation;
         let (address, arrived) = (request.address, self.now);
@@ -530,7 +530,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     /// longer, but in the wheel.
     #[inline(always)]
     fn is_ready(&mut self, command: usize, bank: usize, tick: Tick) -> bool {
-        let ready = self.times.tick(self.times.of_bank(command, bank));
+        let ready = self.times.bank_ready(command, bank);
         if ready > tick {
             self.due[command].remove(bank);
             self.wheel.insert(command, bank, ready, tick);
@@ -643,6 +643,9 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
                 self.close(bank, tick);
             }
             _ => self.access(choice, tick, observer),
+        }
+        if self.from > tick + 1 {
+            return;
         }
         // Nothing goes before the channel allows one of the commands that are wanted.
         let mut first = Tick::MAX;

@@ -236,6 +236,8 @@ impl Channel for DramChannel {
 }
 
 impl Channel for BankQueueChannel {
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "as above")]
     fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         Self::offer(self, request, observer)
     }
