@@ -374,6 +374,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     }
 
     /// Runs the ticks before `limit`, or until what is waited for has come.
+    #[inline(always)]
     fn run(&mut self, limit: Tick, until: Until, observer: &mut impl Observer) -> Result<(), DramError> {
         self.freed = false;
         let patience = PATIENCE * self.refresh_interval;
@@ -542,13 +543,12 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     #[inline(always)]
     fn open(&self, command: usize, now: T, next: &mut T) -> S {
         let wanted = self.due[command] & self.wants[command];
-        if wanted.is_empty() {
-            return S::EMPTY;
-        }
-        let free = self.times.of_channel(command);
-        if free > now {
-            *next = free.min(*next);
-            return S::EMPTY;
+        if !wanted.is_empty() {
+            let free = self.times.of_channel(command);
+            if free > now {
+                *next = free.min(*next);
+                return S::EMPTY;
+            }
         }
         wanted
     }
@@ -557,7 +557,12 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     #[inline(always)]
     fn turn(&mut self, tick: Tick) -> Option<Choice> {
         let (now, mut next) = (self.times.offset(tick), T::NEVER);
-        let open: [S; COMMANDS] = std::array::from_fn(|command| self.open(command, now, &mut next));
+        let open = [
+            self.open(ACT, now, &mut next),
+            self.open(PRE, now, &mut next),
+            self.open(RD, now, &mut next),
+            self.open(WR, now, &mut next),
+        ];
         let mut banks = open[ACT] | open[PRE] | open[RD] | open[WR];
         while !banks.is_empty() {
             // Those after the last one first, then from the beginning.
