@@ -409,12 +409,11 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             self.times.rebase(tick);
         }
         if self.wheel.next() <= tick {
-            for (command, woken) in self.wheel.wake(tick).into_iter().enumerate() {
-                self.due[command] |= woken;
-                if !(woken & self.wants[command]).is_empty() {
-                    self.may_go(command, tick);
-                }
-            }
+            let woken = self.wheel.wake(tick);
+            self.wake(ACT, woken[ACT], tick);
+            self.wake(PRE, woken[PRE], tick);
+            self.wake(RD, woken[RD], tick);
+            self.wake(WR, woken[WR], tick);
         }
         let mut busy = false;
         let mut wake = Tick::MAX;
@@ -501,13 +500,34 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         let close = lane.len > 0
             && (hits == [0; 2] || lane.hits >= self.config.most_hits)
             && !self.banks.is_open(bank, self.entries.get(lane.first).request.address.row);
-        for (command, wanted) in [(RD, hits[0] > 0), (WR, hits[1] > 0), (PRE, close)] {
-            if wanted {
-                self.want(command, bank, tick);
-            } else {
-                self.wants[command].remove(bank);
-            }
+        self.want_if(hits[0] > 0, RD, bank, tick);
+        self.want_if(hits[1] > 0, WR, bank, tick);
+        self.want_if(close, PRE, bank, tick);
+    }
+
+    /// Notes whether a lane could use a command.
+    #[inline(always)]
+    fn want_if(&mut self, wanted: bool, command: usize, bank: usize, tick: Tick) {
+        if wanted {
+            self.want(command, bank, tick);
+        } else {
+            self.wants[command].remove(bank);
         }
+    }
+
+    /// Banks are due for a command.
+    #[inline(always)]
+    fn wake(&mut self, command: usize, banks: S, tick: Tick) {
+        self.due[command] |= banks;
+        if !(banks & self.wants[command]).is_empty() {
+            self.may_go(command, tick);
+        }
+    }
+
+    /// When the channel allows a command, if some bank wants it.
+    #[inline(always)]
+    fn wanted_from(&self, command: usize) -> Tick {
+        if self.wants[command].is_empty() { Tick::MAX } else { self.times.floor(command) }
     }
 
     /// Notes that a lane could use a command.
@@ -653,13 +673,9 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             return;
         }
         // Nothing goes before the channel allows one of the commands that are wanted.
-        let mut first = Tick::MAX;
-        for (command, wants) in self.wants.iter().enumerate() {
-            if !wants.is_empty() {
-                first = first.min(self.times.floor(command));
-            }
-        }
-        self.from = self.from.max(first);
+        let rows = self.wanted_from(ACT).min(self.wanted_from(PRE));
+        let columns = self.wanted_from(RD).min(self.wanted_from(WR));
+        self.from = self.from.max(rows.min(columns));
     }
 
     /// Issues an access and ends it.
