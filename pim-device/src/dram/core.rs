@@ -532,8 +532,8 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         }
         let now = self.times.offset(tick);
         let mut found = Accesses { next: T::NEVER, ready: 0, oldest: Age::MAX, bank: 0, queue: READ };
-        self.opened(READ, tick, now, &mut found);
-        self.opened(WRITE, tick, now, &mut found);
+        self.add_opened(READ, tick, now, &mut found);
+        self.add_opened(WRITE, tick, now, &mut found);
         let Accesses { next, ready, bank, queue, .. } = found;
         let next = if ready > 1 { tick } else { self.times.tick(next) };
         self.from[OWNERS] = next.min(self.opening[READ].next).min(self.opening[WRITE].next);
@@ -542,7 +542,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
 
     /// Adds the owners of one kind.
     #[inline(always)]
-    fn opened(&mut self, queue: usize, tick: Tick, now: T, found: &mut Accesses<T>) {
+    fn add_opened(&mut self, queue: usize, tick: Tick, now: T, found: &mut Accesses<T>) {
         while self.opening[queue].next <= tick {
             let bank = self.opening[queue].pop();
             self.opened[queue].insert(bank);
