@@ -280,8 +280,14 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     pub(super) fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         self.check(request)?;
         let address = request.address;
-        let bank = self.organisation.node(Level::Bank, address) as usize;
+        let queue_number = request.access as usize;
+        let full = self.queues[queue_number].len >= self.queues[queue_number].capacity;
         let writes = &self.queues[WRITE];
+        if full && writes.len == 0 {
+            self.refused = queue_number;
+            return Ok(Offered::Refused);
+        }
+        let bank = self.organisation.node(Level::Bank, address) as usize;
         if writes.waiting.contains(bank) && writes.holds(&self.entries, bank, address.row, request.column) {
             // The data is in the write queue, whether or not there would be a place.
             let (done, offered) = match request.access {
@@ -291,12 +297,11 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             observer.completed(&Completion { request: *request, arrived: self.now, done });
             return Ok(offered);
         }
-        let queue_number = request.access as usize;
-        let queue = &mut self.queues[queue_number];
-        if queue.len >= queue.capacity {
-            self.refused = request.access as usize;
+        if full {
+            self.refused = queue_number;
             return Ok(Offered::Refused);
         }
+        let queue = &mut self.queues[queue_number];
         self.refused = NO_QUEUE;
         let key = self.entries.add(request, bank, self.now);
         let new = queue.push(&mut self.entries, key, bank, address.row, self.banks.open_row(bank));
