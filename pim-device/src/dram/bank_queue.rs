@@ -14,6 +14,7 @@ use super::config::DramError;
 use super::queue::{self, Entries, Entry, Key, NONE, Queue, bucket};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{CommandBus, Place, RuleTable};
+use super::scheduler::Until;
 use super::times::{ACT, COMMANDS, Offset, PRE, RD, Times, WR};
 use super::wheel::Wheel;
 use crate::command::Command::{self, Act, Pre, Rd, RefAb, Wr};
@@ -226,18 +227,15 @@ impl BankQueueChannel {
     ///
     /// # Errors
     /// [`DramError::Address`] where the address is not in the channel.
-    #[inline]
+    #[inline(always)]
     pub fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         sized!(&mut self.size, channel => channel.offer(request, observer))
     }
 
     /// Runs the ticks before `tick`.
     pub fn advance(&mut self, tick: Tick, observer: &mut impl Observer) {
-        sized!(&mut self.size, channel => {
-            while channel.now < tick {
-                channel.step(tick, observer);
-            }
-        });
+        // Ticks are not waited for in vain.
+        let _ = sized!(&mut self.size, channel => channel.run(tick, Until::Limit, observer));
     }
 
     /// Runs until a place has become free in the queue that refused the last offer. Only to be called after a refusal.
@@ -246,17 +244,7 @@ impl BankQueueChannel {
     /// [`DramError::Stuck`] where none becomes free for ever: the first write of a full queue that has a place waits for a
     /// read of the same granule, and reads wait for the writes. The controller that this is the model of does the same.
     pub fn advance_to_place(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
-        sized!(&mut self.size, channel => {
-            channel.freed = false;
-            let patience = channel.now.saturating_add(PATIENCE * channel.refresh_interval);
-            while !channel.freed {
-                channel.step(Tick::MAX, observer);
-                if channel.now > patience {
-                    return Err(channel.stuck());
-                }
-            }
-            Ok(())
-        })
+        sized!(&mut self.size, channel => channel.run(Tick::MAX, Until::Place, observer))
     }
 
     /// Runs until no read waits.
@@ -264,18 +252,7 @@ impl BankQueueChannel {
     /// # Errors
     /// [`DramError::Stuck`], see [`Self::advance_to_place`].
     pub fn drain_reads(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
-        sized!(&mut self.size, channel => {
-            let (mut left, mut since) = (channel.reads, channel.now);
-            while channel.reads > 0 {
-                channel.step(Tick::MAX, observer);
-                if channel.reads != left {
-                    (left, since) = (channel.reads, channel.now);
-                } else if channel.now > since.saturating_add(PATIENCE * channel.refresh_interval) {
-                    return Err(channel.stuck());
-                }
-            }
-            Ok(())
-        })
+        sized!(&mut self.size, channel => channel.run(Tick::MAX, Until::Done, observer))
     }
 }
 
@@ -323,7 +300,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         let organisation = &self.config.organisation;
         let (address, arrived) = (request.address, self.now);
@@ -396,8 +373,32 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         false
     }
 
+    /// Runs the ticks before `limit`, or until what is waited for has come.
+    #[inline(always)]
+    fn run(&mut self, limit: Tick, until: Until, observer: &mut impl Observer) -> Result<(), DramError> {
+        self.freed = false;
+        let patience = PATIENCE * self.refresh_interval;
+        let (mut left, mut end) = (self.reads, self.now.saturating_add(patience));
+        loop {
+            let over = match until {
+                Until::Limit => self.now >= limit,
+                Until::Place => self.freed,
+                Until::Done => self.reads == 0,
+            };
+            if over {
+                return Ok(());
+            }
+            self.step(limit, observer);
+            if until == Until::Done && self.reads != left {
+                (left, end) = (self.reads, self.now.saturating_add(patience));
+            } else if self.now > end && until != Until::Limit {
+                return Err(self.stuck());
+            }
+        }
+    }
+
     /// Runs the next tick in which something can happen, or goes to `limit`.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, limit: Tick, observer: &mut impl Observer) {
         let tick = self.now;
         if tick >= self.next_refresh {
@@ -408,12 +409,11 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             self.times.rebase(tick);
         }
         if self.wheel.next() <= tick {
-            for (command, woken) in self.wheel.wake(tick).into_iter().enumerate() {
-                self.due[command] |= woken;
-                if !(woken & self.wants[command]).is_empty() {
-                    self.may_go(command, tick);
-                }
-            }
+            let woken = self.wheel.wake(tick);
+            self.wake(ACT, woken[ACT], tick);
+            self.wake(PRE, woken[PRE], tick);
+            self.wake(RD, woken[RD], tick);
+            self.wake(WR, woken[WR], tick);
         }
         let mut busy = false;
         let mut wake = Tick::MAX;
@@ -500,13 +500,34 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         let close = lane.len > 0
             && (hits == [0; 2] || lane.hits >= self.config.most_hits)
             && !self.banks.is_open(bank, self.entries.get(lane.first).request.address.row);
-        for (command, wanted) in [(RD, hits[0] > 0), (WR, hits[1] > 0), (PRE, close)] {
-            if wanted {
-                self.want(command, bank, tick);
-            } else {
-                self.wants[command].remove(bank);
-            }
+        self.want_if(hits[0] > 0, RD, bank, tick);
+        self.want_if(hits[1] > 0, WR, bank, tick);
+        self.want_if(close, PRE, bank, tick);
+    }
+
+    /// Notes whether a lane could use a command.
+    #[inline(always)]
+    fn want_if(&mut self, wanted: bool, command: usize, bank: usize, tick: Tick) {
+        if wanted {
+            self.want(command, bank, tick);
+        } else {
+            self.wants[command].remove(bank);
         }
+    }
+
+    /// Banks are due for a command.
+    #[inline(always)]
+    fn wake(&mut self, command: usize, banks: S, tick: Tick) {
+        self.due[command] |= banks;
+        if !(banks & self.wants[command]).is_empty() {
+            self.may_go(command, tick);
+        }
+    }
+
+    /// When the channel allows a command, if some bank wants it.
+    #[inline(always)]
+    fn wanted_from(&self, command: usize) -> Tick {
+        if self.wants[command].is_empty() { Tick::MAX } else { self.times.floor(command) }
     }
 
     /// Notes that a lane could use a command.
@@ -530,7 +551,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     /// longer, but in the wheel.
     #[inline(always)]
     fn is_ready(&mut self, command: usize, bank: usize, tick: Tick) -> bool {
-        let ready = self.times.tick(self.times.of_bank(command, bank));
+        let ready = self.times.bank_ready(command, bank);
         if ready > tick {
             self.due[command].remove(bank);
             self.wheel.insert(command, bank, ready, tick);
@@ -542,13 +563,12 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     #[inline(always)]
     fn open(&self, command: usize, now: T, next: &mut T) -> S {
         let wanted = self.due[command] & self.wants[command];
-        if wanted.is_empty() {
-            return S::EMPTY;
-        }
-        let free = self.times.of_channel(command);
-        if free > now {
-            *next = free.min(*next);
-            return S::EMPTY;
+        if !wanted.is_empty() {
+            let free = self.times.of_channel(command);
+            if free > now {
+                *next = free.min(*next);
+                return S::EMPTY;
+            }
         }
         wanted
     }
@@ -557,7 +577,12 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     #[inline(always)]
     fn turn(&mut self, tick: Tick) -> Option<Choice> {
         let (now, mut next) = (self.times.offset(tick), T::NEVER);
-        let open: [S; COMMANDS] = std::array::from_fn(|command| self.open(command, now, &mut next));
+        let open = [
+            self.open(ACT, now, &mut next),
+            self.open(PRE, now, &mut next),
+            self.open(RD, now, &mut next),
+            self.open(WR, now, &mut next),
+        ];
         let mut banks = open[ACT] | open[PRE] | open[RD] | open[WR];
         while !banks.is_empty() {
             // Those after the last one first, then from the beginning.
@@ -577,7 +602,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     }
 
     /// The first command of a bank's queue that is ready, of those that the channel allows these banks.
-    #[inline]
+    #[inline(always)]
     fn first_ready(&mut self, bank: usize, open: &[S; COMMANDS], tick: Tick) -> Option<Choice> {
         let first = self.lanes[bank].first;
         if open[ACT].contains(bank) && self.is_ready(ACT, bank, tick) {
@@ -586,8 +611,11 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         if open[PRE].contains(bank) && self.is_ready(PRE, bank, tick) {
             return Some(Choice { bank, key: first, before: NONE, command: Pre });
         }
-        let access = [RD, WR].map(|command| open[command].contains(bank) && self.is_ready(command, bank, tick));
-        if access == [false; 2] {
+        let access = [
+            open[RD].contains(bank) && self.is_ready(RD, bank, tick),
+            open[WR].contains(bank) && self.is_ready(WR, bank, tick),
+        ];
+        if !(access[0] | access[1]) {
             return None;
         }
         let (mut key, mut before) = (first, NONE);
@@ -641,14 +669,13 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             }
             _ => self.access(choice, tick, observer),
         }
-        // Nothing goes before the channel allows one of the commands that are wanted.
-        let mut first = Tick::MAX;
-        for (command, wants) in self.wants.iter().enumerate() {
-            if !wants.is_empty() {
-                first = first.min(self.times.floor(command));
-            }
+        if self.from > tick + 1 {
+            return;
         }
-        self.from = self.from.max(first);
+        // Nothing goes before the channel allows one of the commands that are wanted.
+        let rows = self.wanted_from(ACT).min(self.wanted_from(PRE));
+        let columns = self.wanted_from(RD).min(self.wanted_from(WR));
+        self.from = self.from.max(rows.min(columns));
     }
 
     /// Issues an access and ends it.

@@ -14,6 +14,7 @@ use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
 use super::scheduler::Until;
 use super::times::{ACT, ACT2, CAS_RD, CAS_WR, Offset, PRE, RD, Scan, Times, WR};
+use super::wheel::Calendar;
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
 
@@ -58,6 +59,19 @@ pub(super) struct Pick {
 
 /// When an owner was offered, and below that when its bank was activated: the order in which owners are served.
 type Age = u128;
+
+/// What is known of the owners' accesses at a tick.
+#[derive(Clone, Copy, Debug)]
+struct Accesses<T> {
+    /// When those are ready that are not.
+    next: T,
+    /// How many are ready.
+    ready: u32,
+    /// Of these the oldest, its bank and its queue.
+    oldest: Age,
+    bank: usize,
+    queue: usize,
+}
 
 /// The request for which a bank was activated.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +145,10 @@ pub(super) struct Core<S, T> {
     pub(super) entries: Entries,
     pub(super) queues: [Queue<S>; 2],
     closed: S,
+    /// By activation and precharge the banks that were ready, but for their rank, when last looked at. A bank that wants the
+    /// command is here or in the calendar.
+    due: [S; 2],
+    calendars: [Calendar<S>; 2],
     /// Owner of each bank: the request for which it was activated, until that is served.
     owners: Box<[Owner; CAPACITY]>,
     /// Banks with an owner that reads, that writes.
@@ -143,7 +161,7 @@ pub(super) struct Core<S, T> {
     /// Banks that wait for their own refresh: nothing new is begun in them.
     refreshing: S,
     write_mode: bool,
-    /// Whether the queues have changed since that was decided.
+    /// Whether the queues have changed so that it may be decided otherwise.
     changed: bool,
     /// By kind a tick before which none of it can go. What the rules forbid only moves it on; whatever else makes something
     /// possible sets it back.
@@ -220,6 +238,8 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             entries: Entries::new(capacity),
             queues: [Queue::new(queues.read), Queue::new(queues.write)],
             closed: S::range(0..banks as usize),
+            due: [S::range(0..banks as usize), S::EMPTY],
+            calendars: [Calendar::new(), Calendar::new()],
             owners: Box::new([Owner::NOBODY; CAPACITY]),
             owned: [S::EMPTY; 2],
             opened: [S::EMPTY; 2],
@@ -260,8 +280,14 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     pub(super) fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
         self.check(request)?;
         let address = request.address;
-        let bank = self.organisation.node(Level::Bank, address) as usize;
+        let queue_number = request.access as usize;
+        let full = self.queues[queue_number].len >= self.queues[queue_number].capacity;
         let writes = &self.queues[WRITE];
+        if full && writes.len == 0 {
+            self.refused = queue_number;
+            return Ok(Offered::Refused);
+        }
+        let bank = self.organisation.node(Level::Bank, address) as usize;
         if writes.waiting.contains(bank) && writes.holds(&self.entries, bank, address.row, request.column) {
             // The data is in the write queue, whether or not there would be a place.
             let (done, offered) = match request.access {
@@ -271,21 +297,23 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             observer.completed(&Completion { request: *request, arrived: self.now, done });
             return Ok(offered);
         }
-        let queue = &mut self.queues[request.access as usize];
-        if queue.len >= queue.capacity {
-            self.refused = request.access as usize;
+        if full {
+            self.refused = queue_number;
             return Ok(Offered::Refused);
         }
+        let queue = &mut self.queues[queue_number];
         self.refused = NO_QUEUE;
         let key = self.entries.add(request, bank, self.now);
         let new = queue.push(&mut self.entries, key, bank, address.row, self.banks.open_row(bank));
-        self.changed = true;
+        let len = queue.len;
+        // A read can end that writes are served, and a write begin it.
+        self.changed |= if queue_number == READ { self.write_mode } else { len >= self.write_high };
         match new {
             News::None => {}
-            News::Waits => self.may_go(ACTIVATIONS, ACT, bank),
+            News::Waits => self.ask(ACT, bank),
             News::Hit => self.may_go(HITS, RD + request.access as usize, bank),
-            News::Miss if self.kept().contains(bank) => {}
-            News::Miss => self.may_go(PRECHARGES, PRE, bank),
+            News::Miss if self.owned().contains(bank) => {}
+            News::Miss => self.ask(PRE, bank),
         }
         self.outstanding += 1;
         Ok(Offered::Queued)
@@ -297,10 +325,63 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         self.from[kind] = self.from[kind].min(self.times.ready(command, bank));
     }
 
-    /// Banks in which no row is closed for a request.
+    /// A bank waits from now on for the tick at which it is ready for an activation or a precharge.
     #[inline(always)]
-    fn kept(&self) -> S {
-        self.owned[READ] | self.owned[WRITE] | self.refreshing
+    fn wait(&mut self, command: usize, bank: usize) -> Tick {
+        let ready = self.times.bank_ready(command, bank);
+        self.calendars[command].insert(bank, ready);
+        ready
+    }
+
+    /// The oldest request of those banks of a queue that want an activation or a precharge and are ready at `tick`.
+    #[inline(always)]
+    fn oldest(&mut self, command: usize, wants: S, queue: usize, tick: Tick) -> Scan {
+        if self.calendars[command].next() <= tick {
+            self.due[command] |= self.calendars[command].take(tick);
+        }
+        let (now, mut next) = (self.times.offset(tick), T::NEVER);
+        let mut banks = self.times.allowed(command, wants & self.due[command], now, &mut next);
+        while !banks.is_empty() {
+            let lanes = &*self.queues[queue].lanes;
+            let requests = if command == ACT { &lanes.first } else { &lanes.miss };
+            let (mut oldest, mut bank, mut rest) = (NONE, 0, banks);
+            while !rest.is_empty() {
+                let of = rest.first();
+                rest = rest.without_first();
+                let request = requests[of % CAPACITY];
+                if request < oldest {
+                    (oldest, bank) = (request, of);
+                }
+            }
+            banks.remove(bank);
+            if self.times.of_bank(command, bank) <= now {
+                let next =
+                    if banks.is_empty() { self.times.tick(next).min(self.calendars[command].next()) } else { tick };
+                return Scan { oldest, bank: bank as u16, next };
+            }
+            // Another command has come in between.
+            self.due[command].remove(bank);
+            self.wait(command, bank);
+        }
+        Scan { next: self.times.tick(next).min(self.calendars[command].next()), ..Scan::NOTHING }
+    }
+
+    /// Banks with an owner: no row is closed there for a request.
+    #[inline(always)]
+    fn owned(&self) -> S {
+        self.owned[READ] | self.owned[WRITE]
+    }
+
+    /// A request that has come wants an activation or a precharge of its bank.
+    #[inline(always)]
+    fn ask(&mut self, command: usize, bank: usize) {
+        let ready = self.times.bank_ready(command, bank);
+        if ready <= self.now {
+            self.due[command].insert(bank);
+        } else {
+            self.calendars[command].insert(bank, ready);
+        }
+        self.may_go(ACTIVATIONS + command, command, bank);
     }
 
     /// When a read that has its data at `due` is answered: in order.
@@ -435,7 +516,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     #[inline(always)]
     pub(super) fn after(&self, tick: Tick, edges: &impl Edges<S>, refresh: Tick) -> Tick {
         let first = if self.refresh_waits() {
-            edges.column(self.from[OWNERS].max(tick + 1))
+            edges.rising(self.from[OWNERS].max(tick + 1))
         } else {
             edges.first(&self.from, tick + 1)
         };
@@ -454,24 +535,36 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         if !self.may(OWNERS, tick) {
             return None;
         }
-        let Self { times, opened, opening, owners, .. } = self;
-        let now = times.offset(tick);
-        let (mut next, mut ready, mut oldest, mut bank, mut queue) = (T::NEVER, 0, Age::MAX, 0, READ);
-        for of in [READ, WRITE] {
-            while opening[of].next <= tick {
-                opened[of].insert(opening[of].pop());
-            }
-            times.each_ready(RD + of, opened[of], now, &mut next, |owned| {
-                ready += 1;
-                let age = owners[owned % CAPACITY].age;
-                if age < oldest {
-                    (oldest, bank, queue) = (age, owned, of);
-                }
-            });
-        }
-        let next = if ready > 1 { tick } else { times.tick(next) };
-        self.from[OWNERS] = next.min(opening[READ].next).min(opening[WRITE].next);
+        let now = self.times.offset(tick);
+        let mut found = Accesses { next: T::NEVER, ready: 0, oldest: Age::MAX, bank: 0, queue: READ };
+        self.add_opened(READ, tick, now, &mut found);
+        self.add_opened(WRITE, tick, now, &mut found);
+        let Accesses { next, ready, bank, queue, .. } = found;
+        let next = if ready > 1 { tick } else { self.times.tick(next) };
+        self.from[OWNERS] = next.min(self.opening[READ].next).min(self.opening[WRITE].next);
         (ready > 0).then(|| Pick { key: self.owners[bank % CAPACITY].key, bank: bank as u16, command: COLUMN[queue] })
+    }
+
+    /// Adds the owners of one kind.
+    #[inline(always)]
+    fn add_opened(&mut self, queue: usize, tick: Tick, now: T, found: &mut Accesses<T>) {
+        while self.opening[queue].next <= tick {
+            let bank = self.opening[queue].pop();
+            self.opened[queue].insert(bank);
+        }
+        let banks = self.opened[queue];
+        if banks.is_empty() {
+            return;
+        }
+        let Accesses { next, ready, oldest, .. } = found;
+        self.times.each_ready(RD + queue, banks, now, next, |bank| {
+            *ready += 1;
+            let age = self.owners[bank % CAPACITY].age;
+            if age < *oldest {
+                *oldest = age;
+                (found.bank, found.queue) = (bank, queue);
+            }
+        });
     }
 
     /// The oldest hit of a queue that is ready.
@@ -493,7 +586,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             return Scan::NOTHING;
         }
         let banks = (self.queues[queue].waiting & self.closed).without(self.refreshing);
-        let scan = self.times.scan(ACT, banks, &self.queues[queue].lanes.first, tick);
+        let scan = self.oldest(ACT, banks, queue, tick);
         self.from[ACTIVATIONS] = scan.next;
         scan
     }
@@ -504,12 +597,12 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         if !self.may(PRECHARGES, tick) {
             return Scan::NOTHING;
         }
-        let mut banks = self.queues[queue].misses.without(self.kept());
+        let mut banks = self.queues[queue].misses.without(self.owned() | self.refreshing);
         let shut_out = banks & edges.shut_out(tick);
         if !shut_out.is_empty() {
             banks = banks.without(shut_out);
         }
-        let mut scan = self.times.scan(PRE, banks, &self.queues[queue].lanes.miss, tick);
+        let mut scan = self.oldest(PRE, banks, queue, tick);
         if !shut_out.is_empty() {
             scan.next = scan.next.min(tick + 1);
         }
@@ -633,7 +726,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         let place = &refresh.place;
         if self.banks.all_closed(place) {
             let time = self.times.ready_for_other(refresh.command, place).max(tick);
-            return Some((edges.row(time), refresh.command));
+            return Some((edges.rising(time), refresh.command));
         }
         let below = self.banks.below(place);
         if below
@@ -710,8 +803,10 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         for queue in [READ, WRITE] {
             self.queues[queue].closed(bank);
         }
-        if self.queues[usize::from(self.write_mode)].waiting.contains(bank) {
-            self.may_go(ACTIVATIONS, ACT, bank);
+        self.due[ACT].remove(bank);
+        if (self.queues[READ].waiting | self.queues[WRITE].waiting).contains(bank) {
+            let ready = self.wait(ACT, bank);
+            self.from[ACTIVATIONS] = self.from[ACTIVATIONS].min(ready.max(self.times.floor(ACT)));
         }
     }
 
@@ -743,6 +838,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         let bank = usize::from(pick.bank);
         let key = self.take_first(queue, bank);
         self.send(tick, (ACT, Command::Act1), (bank, key), observer);
+        self.from[ACTIVATIONS] = self.from[ACTIVATIONS].max(self.times.floor(ACT));
         self.banks.activating(bank);
         self.closed.remove(bank);
         key
@@ -763,8 +859,9 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         let age = Age::from(entry.arrived) << 64 | Age::from(tick);
         self.owners[bank % CAPACITY] = Owner { key, age };
         self.owned[access].insert(bank);
-        self.opening[access].push(bank, tick + self.opens_in[access]);
-        self.may_go(OWNERS, RD + access, bank);
+        let opens = tick + self.opens_in[access];
+        self.opening[access].push(bank, opens);
+        self.from[OWNERS] = self.from[OWNERS].min(opens.max(self.times.bank_ready(RD + access, bank)));
         self.banks.open(bank, row);
         self.closed.remove(bank);
         for queue in [READ, WRITE] {
@@ -777,9 +874,17 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     /// Takes the request out of its queue that activates a closed bank.
     #[inline(always)]
     fn take_first(&mut self, queue: usize, bank: usize) -> Key {
+        let key = self.queues[queue].take_first(&mut self.entries, bank);
+        self.taken(queue);
+        key
+    }
+
+    /// A request has left a queue: the last read begins that writes are served, and few writes end it.
+    #[inline(always)]
+    fn taken(&mut self, queue: usize) {
         self.stop |= self.watched == queue;
-        self.changed = true;
-        self.queues[queue].take_first(&mut self.entries, bank)
+        let enough = if queue == READ { 0 } else { self.write_low };
+        self.changed |= self.queues[queue].len <= enough;
     }
 
     /// Issues the access of a bank's owner and ends it.
@@ -792,8 +897,10 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         self.opened[queue].remove(bank);
         self.serve(queue, (bank, pick.key), tick, observer);
         self.from[OWNERS] = self.from[OWNERS].max(self.times.floor(RD).min(self.times.floor(WR)));
-        if self.queues[usize::from(self.write_mode)].misses.without(self.refreshing).contains(bank) {
-            self.may_go(PRECHARGES, PRE, bank);
+        self.due[PRE].remove(bank);
+        if (self.queues[READ].misses | self.queues[WRITE].misses).contains(bank) {
+            let ready = self.wait(PRE, bank);
+            self.from[PRECHARGES] = self.from[PRECHARGES].min(ready.max(self.times.floor(PRE)));
         }
     }
 
@@ -801,8 +908,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     #[inline(always)]
     pub(super) fn serve_hit(&mut self, queue: usize, bank: usize, tick: Tick, observer: &mut impl Observer) {
         let key = self.queues[queue].take_hit(&mut self.entries, bank);
-        self.stop |= self.watched == queue;
-        self.changed = true;
+        self.taken(queue);
         self.serve(queue, (bank, key), tick, observer);
         self.from[HITS] = self.from[HITS].max(self.times.floor(RD + queue));
         if self.queues[queue].hits.contains(bank) {

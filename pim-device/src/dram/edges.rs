@@ -6,16 +6,13 @@ use super::core::{ACTIVATIONS, HITS, KINDS, OWNERS, PRECHARGES};
 
 /// When a kind of command may begin: on every tick, or on rising edges of CK only.
 pub(super) trait Edges<S: BankSet> {
-    /// The first tick from `tick` on at which a column command may begin.
-    fn column(&self, tick: Tick) -> Tick;
-    /// An activation or a refresh.
-    fn row(&self, tick: Tick) -> Tick;
+    /// The first tick from `tick` on at which any command but a precharge may begin.
+    fn rising(&self, tick: Tick) -> Tick;
     /// The first tick from `tick` on in which a command of some kind may begin, where each waits so long.
     #[inline]
     fn first(&self, from: &[Tick; KINDS], tick: Tick) -> Tick {
-        let columns = self.column(from[OWNERS].min(from[HITS]).max(tick));
-        let activations = self.row(from[ACTIVATIONS].max(tick));
-        columns.min(activations).min(from[PRECHARGES].max(tick))
+        let first = from[OWNERS].min(from[HITS]).min(from[ACTIVATIONS]).max(tick);
+        self.rising(first).min(from[PRECHARGES].max(tick))
     }
     /// A precharge of these banks by one command. A bank that is shut out of a tick is not shut out of the next.
     fn precharge(&self, tick: Tick, banks: S) -> Tick {
@@ -31,11 +28,7 @@ pub(super) struct EveryTick;
 
 impl<S: BankSet> Edges<S> for EveryTick {
     #[inline]
-    fn column(&self, tick: Tick) -> Tick {
-        tick
-    }
-    #[inline]
-    fn row(&self, tick: Tick) -> Tick {
+    fn rising(&self, tick: Tick) -> Tick {
         tick
     }
     #[inline]

@@ -109,8 +109,9 @@ fn raise<T: Offset>(ready: &mut Lanes<T>, tick: T, latencies: &Lanes<T>) {
     *ready = std::array::from_fn(|lane| before[lane].max(tick.plus(latencies[lane])));
 }
 
-/// Latencies of one row.
+/// Latencies of one row. Its size is a power of two, so that loops over it do not divide.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 struct Raise<T> {
     row: u16,
     latencies: Lanes<T>,
@@ -197,13 +198,15 @@ pub(super) struct Times<S, T> {
     /// say so.
     slots: [[Tick; COMMANDS]; SENT],
     one_rank: bool,
+    /// By command whether a rank may forbid what the channel allows.
+    gated: [bool; COMMANDS],
     /// By bank where the row of its rank begins, and the banks of its rank.
     rank_rows: Box<[u16; CAPACITY]>,
     ranks: Box<[S; CAPACITY]>,
     // State.
     base: Tick,
-    /// Rows by command and bank, then by rank and command, and the least of the ranks as far as it is known; the only rank
-    /// is in that place. The tick of a bank and that of its rank both have to be reached.
+    /// Rows by command and bank, then by rank and command, and what holds at all ranks; the only rank is in that place. The
+    /// ticks of a bank, of its rank and of the channel have to be reached.
     ready: Box<[T; ALL * LANES]>,
     /// By number of the memory of [`WindowRule`]s.
     memories: Vec<Memory<T>>,
@@ -237,7 +240,7 @@ impl<S: BankSet, T: Offset> Times<S, T> {
             let sent = sent.get(number);
             std::array::from_fn(|command| sent.map_or(0, |sent| slots(*sent, commands[command])))
         });
-        let per_rank = banks / organisation.nodes(Level::Rank);
+        let per_rank = banks / rank_count(&organisation);
         let one_rank = per_rank == banks;
         let (mut rank_rows, mut ranks) = ([0; CAPACITY], [S::EMPTY; CAPACITY]);
         for bank in 0..banks {
@@ -261,6 +264,7 @@ impl<S: BankSet, T: Offset> Times<S, T> {
             least: [[Tick::MAX; COMMANDS]; SENT],
             slots,
             one_rank,
+            gated: [false; COMMANDS],
             rank_rows: Box::new(rank_rows),
             ranks: Box::new(ranks),
             base: 0,
@@ -277,6 +281,16 @@ impl<S: BankSet, T: Offset> Times<S, T> {
                 for bank in 0..banks as usize {
                     times.look_up(number, command, bank);
                 }
+            }
+        }
+        let raises = times
+            .effects
+            .iter()
+            .flat_map(|effect| effect.raises.iter().chain(effect.windows.iter().flat_map(|window| &window.raises)));
+        let ranks = RANKS..CHANNEL;
+        for raise in raises.filter(|raise| ranks.contains(&raise.row.into())) {
+            for (gated, latency) in times.gated.iter_mut().zip(&raise.latencies) {
+                *gated |= *latency != T::NOTHING;
             }
         }
         times
@@ -345,7 +359,7 @@ impl<S: BankSet, T: Offset> Times<S, T> {
             }
         };
         let count = self.places.len();
-        let ranks = self.organisation.nodes(Level::Rank) as usize;
+        let ranks = rank_count(&self.organisation) as usize;
         let least = |latencies: &[T]| latencies.iter().fold(T::NEVER, |least, latency| least.min(*latency));
         let mut of_ranks = vec![[T::NOTHING; LANES]; ranks];
         let mut of_all = [T::NOTHING; LANES];
@@ -358,6 +372,12 @@ impl<S: BankSet, T: Offset> Times<S, T> {
                 }
             }
             of_all[command] = of_ranks.iter().map(|of_rank| of_rank[command]).min().unwrap_or(T::NOTHING);
+            if !self.one_rank {
+                for of_rank in &mut of_ranks {
+                    let latency = &mut of_rank[command];
+                    *latency = if *latency == of_all[command] { T::NOTHING } else { *latency };
+                }
+            }
         }
         if !self.one_rank {
             add(CHANNEL, of_all);
@@ -385,10 +405,44 @@ impl<S: BankSet, T: Offset> Times<S, T> {
         self.ready[(command * CAPACITY + bank % CAPACITY) % (ALL * LANES)]
     }
 
-    /// What a bank's rank, and all above it, allow.
+    /// What a bank's rank allows; the only rank is the channel.
     #[inline(always)]
     fn of_rank(&self, command: usize, bank: usize) -> T {
         self.ready[(usize::from(self.rank_rows[bank % CAPACITY]) + command) % (ALL * LANES)]
+    }
+
+    /// When a bank is ready for one of the four commands, but for its rank.
+    #[inline(always)]
+    pub(super) fn bank_ready(&self, command: usize, bank: usize) -> Tick {
+        self.base + self.of_bank(command, bank).ticks()
+    }
+
+    /// Those of some banks whose ranks allow a command at `now`. Lowers `next` to when other ranks do.
+    #[inline(always)]
+    pub(super) fn allowed(&self, command: usize, banks: S, now: T, next: &mut T) -> S {
+        if banks.is_empty() {
+            return banks;
+        }
+        let all = self.of_channel(command);
+        if all > now {
+            *next = all.min(*next);
+            return S::EMPTY;
+        }
+        if !self.gated[command] {
+            return banks;
+        }
+        let (mut allowed, mut rest) = (banks, banks);
+        while !rest.is_empty() {
+            let bank = rest.first() % CAPACITY;
+            let rank = self.ranks[bank];
+            let wide = self.of_rank(command, bank);
+            if wide > now {
+                *next = wide.min(*next);
+                allowed = allowed.without(rank);
+            }
+            rest = rest.without(rank);
+        }
+        allowed
     }
 
     /// What no bank is ready before.
@@ -400,8 +454,11 @@ impl<S: BankSet, T: Offset> Times<S, T> {
     /// When a bank is ready for one of the four commands.
     #[inline(always)]
     pub(super) fn ready(&self, command: usize, bank: usize) -> Tick {
-        let wide = if self.one_rank { self.of_channel(command) } else { self.of_rank(command, bank) };
-        self.base + self.of_bank(command, bank).max(wide).ticks()
+        let mut ready = self.of_bank(command, bank).max(self.of_channel(command));
+        if !self.one_rank {
+            ready = ready.max(self.of_rank(command, bank));
+        }
+        self.base + ready.ticks()
     }
 
     /// The tick before which no bank is ready for one of the four commands.
@@ -591,6 +648,13 @@ impl<S: BankSet, T: Offset> Times<S, T> {
 /// Which memory a window at a node has.
 fn memory_of(rule: &WindowRule, node: u32) -> usize {
     rule.history as usize + node as usize * (usize::from(rule.window) + 1)
+}
+
+/// What counts as a rank: pseudo-channels, where there are some. What concerns one of several ranks of a pseudo-channel is
+/// with its banks.
+fn rank_count(organisation: &Organisation) -> u32 {
+    let level = if organisation.pseudo_channels > 1 { Level::PseudoChannel } else { Level::Rank };
+    organisation.nodes(level)
 }
 
 /// The row of a rank.

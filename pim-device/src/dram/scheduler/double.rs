@@ -49,7 +49,7 @@ pub(super) fn step<S: BankSet, T: Offset>(
         if tick > horizon {
             return None;
         }
-        let rising = edges.column(tick) == tick;
+        let rising = edges.rising(tick) == tick;
         let mut issued = rising;
         if rising {
             if let Some(active) = core.active(tick) {
@@ -65,7 +65,7 @@ pub(super) fn step<S: BankSet, T: Offset>(
             return issued;
         }
         if let Some(queue) = core.served()
-            && let Some((command, bank)) = core.issue_row(queue, tick, edges.row(tick) == tick, edges, observer)
+            && let Some((command, bank)) = core.issue_row(queue, tick, rising, edges, observer)
         {
             return Some(RowCommand { tick, command, shuts_out: S::of(bank) });
         }

@@ -27,12 +27,7 @@ impl<S: BankSet> HalfClock<S> {
 
 impl<S: BankSet> Edges<S> for HalfClock<S> {
     #[inline]
-    fn column(&self, tick: Tick) -> Tick {
-        tick | 1
-    }
-
-    #[inline]
-    fn row(&self, tick: Tick) -> Tick {
+    fn rising(&self, tick: Tick) -> Tick {
         tick | 1
     }
 
