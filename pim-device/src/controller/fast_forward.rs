@@ -509,7 +509,7 @@ impl Engine {
             moves_left: moves.left,
             result: None,
         };
-        let mut moved = false;
+        let mut walked = false;
         while at.left > 0 {
             let phase = at.due - at.now;
             let steps = &self.memo.states[at.state as usize].1;
@@ -559,7 +559,7 @@ impl Engine {
             at.now += times * step.cycles;
             at.due += times * step.due;
             at.left -= n * step.iterations;
-            moved = true;
+            walked = true;
             at.moves_frame_left -= n * step.repetitions;
             at.moves_left -= n * step.moves;
             at.row = match step.row {
@@ -574,7 +574,7 @@ impl Engine {
             self.counts.mac_queries += repeated * step.mac_queries;
             self.mode_switch += times * step.mode_switch;
         }
-        if moved {
+        if walked {
             #[cfg(test)]
             match self.memo.fault {
                 Some(Fault::Cycle) => at.now += 1,
