@@ -26,51 +26,44 @@ const STATES: usize = 1_024;
 /// Ways to go on from a state that are kept.
 const STEPS: usize = 8;
 
-/// A request as far as anything depends on it.
+/// Requests in a row as far as anything depends on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Asked {
     own: Option<Command>,
-    /// Pseudo-channel, rank, bank group and bank.
-    place: [u8; 4],
-    /// Its channels.
+    needs_row: bool,
     channels: [u8; 2],
-    /// Counted from the state's row; `None` where the request needs no row.
-    row: Option<u32>,
+    /// Its row is counted from the state's row where they need one.
+    address: Address,
+    count: u32,
 }
 
 impl Asked {
-    fn of(config: &Config, fan: &Fan, base: u32) -> Self {
-        let Fan { request, channels } = fan;
-        let Address { pseudo_channel, rank, bank_group, bank, row } = request.address;
-        let needs = request.command.is_some_and(|command| config.needs_row(command));
-        Self {
-            own: request.command,
-            place: [pseudo_channel, rank, bank_group, bank],
-            channels: [*channels.start(), *channels.end()],
-            row: needs.then(|| row.wrapping_sub(base)),
-        }
+    fn of(config: &Config, (fan, count): &(Fan, u32), base: u32) -> Self {
+        let Fan { request: Request { command: own, mut address, .. }, channels } = fan.clone();
+        let needs_row = own.is_some_and(|command| config.needs_row(command));
+        address.row = if needs_row { address.row.wrapping_sub(base) } else { 0 };
+        Self { own, needs_row, channels: [*channels.start(), *channels.end()], address, count: *count }
     }
 
-    /// Whether a request is this one.
+    /// One of these.
+    const fn request(&self, base: u32) -> Request {
+        let row = if self.needs_row { self.address.row.wrapping_add(base) } else { 0 };
+        Request { command: self.own, address: Address { row, ..self.address }, column: 0 }
+    }
+
+    /// Whether it is one of these, where `wanted` is one.
     #[inline]
-    fn is(&self, config: &Config, fan: &Fan, base: u32) -> bool {
-        let Fan { request, channels } = fan;
-        let Address { pseudo_channel, rank, bank_group, bank, row } = request.address;
+    fn is(&self, config: &Config, fan: &Fan, wanted: &Request) -> bool {
+        let Request { command, address, column } = fan.request;
+        let Address { pseudo_channel, rank, bank_group, bank, row } = address;
+        let wants = wanted.address;
         // Rows and columns that do not exist are left to whoever refuses them.
-        request.command == self.own
-            && [pseudo_channel, rank, bank_group, bank] == self.place
-            && [*channels.start(), *channels.end()] == self.channels
-            && self.row.is_none_or(|asked| row.wrapping_sub(base) == asked)
-            && config.has_place(row, request.column)
-    }
-
-    /// A request that is this one.
-    fn fan(&self, base: u32) -> Fan {
-        let [pseudo_channel, rank, bank_group, bank] = self.place;
-        let row = base.wrapping_add(self.row.unwrap_or(0));
-        let address = Address { pseudo_channel, rank, bank_group, bank, row };
-        let [first, last] = self.channels;
-        Fan { request: Request { command: self.own, address, column: 0 }, channels: first..=last }
+        command == wanted.command
+            && [pseudo_channel, rank, bank_group, bank]
+                == [wants.pseudo_channel, wants.rank, wants.bank_group, wants.bank]
+            && (row == wants.row || !self.needs_row)
+            && [*fan.channels.start(), *fan.channels.end()] == self.channels
+            && config.has_place(row, column)
     }
 }
 
@@ -78,6 +71,7 @@ impl Asked {
 #[derive(Clone, Debug)]
 struct Step {
     asked: Box<[Asked]>,
+    requests: u64,
     next: u32,
     cycles: u64,
     /// How much further the row is that rows are counted from.
@@ -108,8 +102,12 @@ struct State {
 pub(super) struct Source<I> {
     stream: I,
     ahead: VecDeque<Fan>,
-    /// Those given out since the last mark, where they are watched.
-    given: Vec<Fan>,
+    /// The last one that was given out.
+    last: Option<Fan>,
+    /// Whether it is the one before but for its column.
+    pub(super) repeats: bool,
+    /// Those given out since the last mark, where they are watched, and how many in a row.
+    given: Vec<(Fan, u32)>,
     watched: bool,
     /// Whether there are marks.
     marks: bool,
@@ -120,37 +118,82 @@ pub(super) struct Source<I> {
 impl<I: Iterator<Item = Fan>> Source<I> {
     /// With `marks`, requests are counted from one to the next.
     pub(super) const fn new(stream: I, marks: bool) -> Self {
-        Self { stream, ahead: VecDeque::new(), given: Vec::new(), watched: false, marks, since: 0 }
+        Self {
+            stream,
+            ahead: VecDeque::new(),
+            last: None,
+            repeats: false,
+            given: Vec::new(),
+            watched: false,
+            marks,
+            since: 0,
+        }
+    }
+
+    #[inline]
+    fn pull(&mut self) -> Option<Fan> {
+        if self.ahead.is_empty() { self.stream.next() } else { self.ahead.pop_front() }
     }
 
     #[inline]
     pub(super) fn next(&mut self) -> Option<Fan> {
-        let fan = if self.ahead.is_empty() { self.stream.next() } else { self.ahead.pop_front() };
+        let fan = self.pull();
         self.since += u32::from(self.marks);
+        self.repeats = match (&fan, &self.last) {
+            (Some(fan), Some(last)) => {
+                let (one, other) = (&fan.request, &last.request);
+                one.command == other.command
+                    && one.address == other.address
+                    && (fan.channels.start(), fan.channels.end()) == (last.channels.start(), last.channels.end())
+            }
+            _ => false,
+        };
+        if !self.repeats {
+            self.last.clone_from(&fan);
+        }
         if self.watched {
-            self.given.extend(fan.clone());
+            self.watch(fan.as_ref());
         }
         fan
+    }
+
+    #[inline]
+    fn watch(&mut self, fan: Option<&Fan>) {
+        match self.given.last_mut() {
+            Some((_, count)) if self.repeats => *count += 1,
+            _ => self.given.extend(fan.map(|fan| (fan.clone(), 1))),
+        }
     }
 
     /// Takes these away, if they come next.
     #[inline]
     fn take(&mut self, config: &Config, asked: &[Asked], base: u32) -> bool {
         for (place, one) in asked.iter().enumerate() {
-            let fan = if self.ahead.is_empty() { self.stream.next() } else { self.ahead.pop_front() };
-            if let Some(fan) = &fan
-                && one.is(config, fan, base)
-            {
-                continue;
+            let wanted = one.request(base);
+            for taken in 0..one.count {
+                let fan = self.pull();
+                if fan.as_ref().is_some_and(|fan| one.is(config, fan, &wanted)) {
+                    continue;
+                }
+                self.give_back(&asked[..place], &Asked { count: taken, ..*one }, base, fan);
+                return false;
             }
-            // They come again; nothing depends on their columns.
-            let before = asked[..place].iter().map(|asked| asked.fan(base));
-            for fan in before.chain(fan).collect::<Vec<_>>().into_iter().rev() {
-                self.ahead.push_front(fan);
-            }
-            return false;
         }
+        self.last = None;
         true
+    }
+
+    /// What was taken in vain comes again; nothing depends on the columns.
+    #[cold]
+    fn give_back(&mut self, before: &[Asked], last: &Asked, base: u32, fan: Option<Fan>) {
+        let one = |asked: &Asked| {
+            let [first, last] = asked.channels;
+            Fan { request: asked.request(base), channels: first..=last }
+        };
+        let taken = before.iter().chain([last]).flat_map(|asked| (0..asked.count).map(move |_| one(asked)));
+        for fan in taken.chain(fan).collect::<Vec<_>>().into_iter().rev() {
+            self.ahead.push_front(fan);
+        }
     }
 }
 
@@ -240,7 +283,7 @@ impl Memo {
         &mut self,
         config: &Config,
         channels: &[Channel],
-        given: &[Fan],
+        given: &[(Fan, u32)],
         recording: Recording,
         (next, now, base): (u32, u64, u32),
     ) {
@@ -248,7 +291,7 @@ impl Memo {
         let Some(steps) = self.states.get_mut(from as usize).map(|state| &mut state.steps) else { return };
         let undisturbed = channels.iter().all(|channel| channel.next_refresh() == next_refresh);
         // Of reads and writes the column matters.
-        let pim = given.iter().all(|fan| !matches!(fan.request.command, Some(Command::Rd | Command::Wr)));
+        let pim = given.iter().all(|(fan, _)| !matches!(fan.request.command, Some(Command::Rd | Command::Wr)));
         if !undisturbed || !pim || given.is_empty() || steps.len() >= STEPS {
             return;
         }
@@ -259,9 +302,10 @@ impl Memo {
             commands.extend(issued.filter(|&(.., count)| count > 0));
             done.push((channel.barriers - barriers, channel.completed - completed));
         }
-        let asked = given.iter().map(|fan| Asked::of(config, fan, begin_base)).collect();
+        let asked = given.iter().map(|given| Asked::of(config, given, begin_base)).collect();
+        let requests = given.iter().map(|&(_, count)| u64::from(count)).sum();
         let rows = base.wrapping_sub(begin_base);
-        steps.push(Step { asked, next, cycles: now - begin, rows, commands, done });
+        steps.push(Step { asked, requests, next, cycles: now - begin, rows, commands, done });
     }
 
     /// Goes on from a state as far as known segments lead, and watches the one that comes then.
@@ -279,7 +323,7 @@ impl Memo {
             let steps = self.states[state as usize].steps.iter();
             let mut in_time = steps.filter(|step| step.cycles <= next_refresh.saturating_sub(now));
             let Some(step) = in_time.find(|step| source.take(config, &step.asked, base)) else { break };
-            passed += step.asked.len() as u64;
+            passed += step.requests;
             now += step.cycles;
             base = base.wrapping_add(step.rows);
             state = step.next;

@@ -79,6 +79,38 @@ pub(super) struct Best {
     pub(super) ready: bool,
 }
 
+/// Entries at the front that go to one bank and hit with one command, while they are served and others come that hit with
+/// it in one bank.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// Where those at the front go, and those that come.
+    bank: Node,
+    to: Node,
+    /// How many of them wait.
+    waiting: u32,
+    /// Whether there are no others, and none come.
+    whole: bool,
+    /// How many may come before the ring is full, if none goes.
+    room: u32,
+    pub(super) served: u32,
+    accepted: u32,
+}
+
+impl Stretch {
+    /// Whether the first one may be served and another come in its place.
+    #[inline]
+    pub(super) const fn goes_on(&self) -> bool {
+        self.waiting >= 2 && (self.whole || self.accepted < self.room)
+    }
+
+    /// The first one is served.
+    #[inline]
+    pub(super) const fn serve(&mut self) {
+        self.served += 1;
+        self.waiting -= 1;
+    }
+}
+
 /// State of one queue.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
@@ -231,7 +263,7 @@ impl Queue {
         if (self.eligible() | 1 << self.head_slot()) >> slot & 1 == 0 {
             return u64::MAX;
         }
-        timers.ready_at_channel(self.entries[slot].next).max(now)
+        self.ready_at(timers, slot, now).max(now)
     }
 
     /// Moves all entries together: many left from the middle.
@@ -381,34 +413,50 @@ impl Queue {
         (before | self.hoisted) & self.live & !self.barriers & (self.hits | !self.covered)
     }
 
+    /// A cycle before which no entry that may be served is ready with another command than this one; `None` where one is
+    /// at `now`.
     #[inline]
-    pub(super) const fn has_barrier(&self) -> bool {
-        self.barriers != 0
+    pub(super) fn others_from(&mut self, timers: &Timers, command: Command, now: u64) -> Option<u64> {
+        let mut others = self.eligible() & !self.next[command as usize];
+        let mut soonest = u64::MAX;
+        while others != 0 {
+            let slot = others.trailing_zeros() as usize;
+            let ready = self.ready_at(timers, slot, now);
+            if ready <= now {
+                return None;
+            }
+            soonest = soonest.min(ready);
+            others &= !self.alike(slot);
+        }
+        Some(soonest)
     }
 
-    /// Whether this is the next command of all entries that may be served, now or once one of them has been.
+    /// How far from the first entry the second one is, where this is its next command too.
     #[inline]
-    pub(super) const fn offers_only(&self, command: Command) -> bool {
-        let head = self.head_slot() as u32;
-        let barriers = self.barriers.rotate_right(head);
-        let before = (barriers.wrapping_sub(1) & !barriers).rotate_left(head);
-        self.hoisted == 0 && before & self.live & !self.next[command as usize] == 0
-    }
-
-    /// How far from the first entry the second one is, where that is a request.
-    #[inline]
-    pub(super) const fn follower(&self) -> Option<u64> {
+    pub(super) const fn follower(&self, command: Command) -> Option<u64> {
         let head = self.head_slot() as u32;
         let others = self.live.rotate_right(head) & !1;
-        let second = others & others.wrapping_neg() & !self.barriers.rotate_right(head);
+        let second = others & others.wrapping_neg() & self.next[command as usize].rotate_right(head);
         if second == 0 { None } else { Some(second.trailing_zeros() as u64) }
     }
 
-    /// Takes the first entry out, which hits with this command and is followed by another that does: the same as
-    /// [`Self::remove`].
+    /// Whether others in the bank of the first entry wait for this last hit there.
     #[inline]
-    pub(super) fn remove_first_hit(&mut self, command: Command, bank: Node, follower: u64) {
-        let gone = !(1 << self.head_slot());
+    pub(super) fn frees_others(&self, bank: Node) -> bool {
+        let at = &self.at[usize::from(bank)];
+        let first = 1 << self.head_slot();
+        at.hits == 1 && self.hits & first != 0 && at.entries != first
+    }
+
+    /// Takes the first entry out, which is about to issue its own command, is followed by another with the same and frees
+    /// no others: the same as [`Self::remove`].
+    #[inline]
+    pub(super) fn remove_first(&mut self, command: Command, bank: Node, follower: u64) {
+        let bit = 1 << self.head_slot();
+        let gone = !bit;
+        let at = &mut self.at[usize::from(bank)];
+        at.entries &= gone;
+        at.hits -= u8::from(self.hits & bit != 0);
         self.live &= gone;
         self.wide &= gone;
         self.hits &= gone;
@@ -416,12 +464,6 @@ impl Queue {
         self.next[command as usize] &= gone;
         self.len -= 1;
         self.head += follower;
-        let at = &mut self.at[usize::from(bank)];
-        at.entries &= gone;
-        at.hits -= 1;
-        if at.hits == 0 {
-            self.covered &= !at.entries;
-        }
     }
 
     /// Puts an entry at the end that hits with a command which others wait for: the same as [`Self::push`].
@@ -443,6 +485,55 @@ impl Queue {
         at.entries |= bit;
         at.hits += 1;
         self.covered |= at.entries;
+    }
+
+    /// The entries at the front that lie side by side, go to this bank and hit with this command; those that come go to the
+    /// bank `to`.
+    #[inline]
+    pub(super) fn run(&self, command: Command, bank: Node, to: Node) -> Stretch {
+        let alike = self.hits & self.next[command as usize] & self.at[usize::from(bank)].entries;
+        let waiting = alike.rotate_right(self.head_slot() as u32).trailing_ones();
+        let length = (self.tail - self.head) as u32;
+        let whole = waiting == length && bank == to;
+        Stretch { bank, to, waiting, whole, room: SLOTS as u32 - length, served: 0, accepted: 0 }
+    }
+
+    /// Puts another entry behind those that have come in a stretch; [`Self::settle`] has to follow.
+    #[inline]
+    pub(super) fn stretch(&mut self, stretch: &mut Stretch, entry: &Entry) {
+        self.entries[((self.tail + u64::from(stretch.accepted)) % SLOTS) as usize] = *entry;
+        stretch.accepted += 1;
+        stretch.waiting += u32::from(stretch.whole);
+    }
+
+    /// Takes out and puts in what a stretch of these has served and accepted: the same as [`Self::remove_first`] and
+    /// [`Self::push_hit`] again and again.
+    pub(super) fn settle(&mut self, command: Command, stretch: &Stretch, wide: bool) {
+        let ring = |first: u64, count: u64| match count {
+            0..SLOTS => ((1_u64 << count) - 1).rotate_left((first % SLOTS) as u32),
+            _ => u64::MAX,
+        };
+        let (served, accepted) = (u64::from(stretch.served), u64::from(stretch.accepted));
+        let (mut gone, mut come) = (ring(self.head, served), ring(self.tail, accepted));
+        self.head += served;
+        self.tail += accepted;
+        if stretch.whole {
+            (gone, come) = (u64::MAX, ring(self.head, self.tail - self.head));
+        }
+        let at = &mut self.at[usize::from(stretch.bank)];
+        at.entries &= !gone;
+        at.hits -= (served - accepted * u64::from(stretch.whole)) as u8;
+        let to = &mut self.at[usize::from(stretch.to)];
+        to.entries |= come;
+        if !stretch.whole {
+            to.hits += accepted as u8;
+        }
+        for words in [&mut self.live, &mut self.hits, &mut self.next[command as usize]] {
+            *words = *words & !gone | come;
+        }
+        self.covered = self.covered & !gone | if accepted > 0 { to.entries } else { 0 };
+        self.wide = self.wide & !gone | if wide { come } else { 0 };
+        self.len = self.len + stretch.accepted - stretch.served;
     }
 
     /// Whether there is an entry at all whose next command goes over this bus.

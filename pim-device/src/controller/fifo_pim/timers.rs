@@ -44,6 +44,9 @@ struct Line {
     asks_table: bool,
     /// By how much it holds back the next one like it at each entry of `spot`; `None` where there is more to it.
     own: Option<[u32; Level::ALL.len()]>,
+    /// After so many cycles the next one like it may go there and, as far as it is concerned, anywhere; 0 where this is not
+    /// known.
+    period: u32,
     /// What it holds back in sets of banks, and the sets that hold it back.
     holds: Part,
     held: Part,
@@ -120,6 +123,9 @@ impl Timers {
                 line.spot = timing.spot(command, place, rule.checked_to);
                 line.asks_table = of_place.is_none();
                 line.own = timing.own_moves(command, place, &line.spot);
+                let longest = line.own.iter().flatten().max().copied().unwrap_or(0);
+                let anywhere = timing.own_moves(command, place, &channel[command.index()]);
+                line.period = longest * u32::from(anywhere.is_some_and(|own| own.contains(&longest)));
                 line.moves = Part::append(&mut moves, of_place.into_iter().flatten());
                 let Some(bank) = u32::try_from(node).ok().filter(|bank| *bank < banks) else { continue };
                 let own = spreads.iter().filter(|held| held.preceding == command);
@@ -215,11 +221,35 @@ impl Timers {
     }
 
     /// Issues a command to a node, if it may be now, as far as the next one of the same command is concerned:
-    /// [`Self::issue`] has to be told too before another command asks. `false` also where that cannot be told apart.
+    /// [`Self::settle`] has to follow before another command asks. `false` also where that cannot be told apart.
     #[inline]
     pub(super) fn issue_own(&mut self, command: Command, node: Node, now: u64) -> bool {
         let line = &self.tables.lines[usize::from(node)][command as usize];
-        line.own.as_ref().is_some_and(|own| self.timing.issue_own(&line.spot, own, now))
+        let issued = line.own.as_ref().is_some_and(|own| self.timing.issue_own(&line.spot, own, now));
+        if issued {
+            match self.last[command as usize].get_mut(usize::from(node)) {
+                Some(last) => *last = now,
+                None => self.first(command, node, now),
+            }
+        }
+        issued
+    }
+
+    /// After so many cycles a command may be issued again to a node and, as far as it is concerned, anywhere in the channel.
+    #[inline]
+    pub(super) fn period(&self, command: Command, node: Node) -> Option<u64> {
+        let period = self.tables.lines[usize::from(node)][command as usize].period;
+        (period > 0).then_some(period.into())
+    }
+
+    /// What [`Self::issue_own`] has issued to these nodes, the last time to each, is told to all other commands.
+    pub(super) fn settle(&mut self, command: Command, mut nodes: BankSet) {
+        while nodes != 0 {
+            let node = nodes.trailing_zeros();
+            nodes &= nodes - 1;
+            let last = self.last[command as usize].get(node as usize).copied();
+            self.issue(command, node as Node, last.unwrap_or_default());
+        }
     }
 
     /// Whether [`Self::issue_own`] is for this command: no set of banks holds it back.
