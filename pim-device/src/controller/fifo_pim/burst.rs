@@ -81,24 +81,16 @@ impl Burst {
         channel.period(self.command, self.bank)
     }
 
-    /// The requests at the front that go to that bank, while others like `entry` come; `None` where it is no hit with the
-    /// same command.
+    /// The requests at the front that go to that bank, while others like `entry` come; `None` where this is not like the
+    /// last one that has.
     #[inline]
-    pub(super) fn stretch(&mut self, channel: &Channel, config: &Config, entry: Option<&mut Entry>) -> Option<Stretch> {
-        let mut to = self.bank;
-        if let Some(entry) = entry {
-            if !self.is_of(entry.own) || !self.is_open(channel, config, entry) {
-                return None;
-            }
-            entry.next = self.command;
-            to = entry.bank;
-        }
-        channel.run(self.command, self.bank, to)
+    pub(super) fn stretch(&self, channel: &Channel, entry: Option<&Entry>) -> Option<Stretch> {
+        channel.run(self.command, self.bank, entry)
     }
 
     /// Ends such a stretch, the last of which was served at `now`.
     pub(super) fn end_stretch(&mut self, channel: &mut Channel, stretch: &Stretch, now: u64) {
-        channel.settle_stretch((self.command, self.bank), stretch, self.wide, now);
+        channel.settle_stretch((self.command, self.bank), stretch, now);
         self.count += u64::from(stretch.served);
     }
 

@@ -354,18 +354,18 @@ impl FrontEnd<'_> {
             if request.next != number || request.last != number {
                 return Ok(None);
             }
-            entry = Some(&mut request.entry);
+            entry = Some(&request.entry);
         }
-        let Some(mut stretch) = burst.stretch(channel, config, entry) else { return Ok(None) };
+        let Some(mut stretch) = burst.stretch(channel, entry) else { return Ok(None) };
         let until = burst.until().min(others);
         let (mut goes_on, mut alike) = (true, true);
         while goes_on && alike && stretch.goes_on() {
             let channel = &mut self.channels[number];
             if let Some(request) = entering {
                 channel.stretch(&mut stretch, &request.entry);
-                let fan = stream.next();
+                let (fan, repeats) = stream.next_alike();
                 match &fan {
-                    Some(fan) if stream.repeats && config.has_column(fan.request.column) => {
+                    Some(fan) if repeats && config.has_column(fan.request.column) => {
                         request.entry.column = fan.request.column;
                         self.index += 1;
                     }

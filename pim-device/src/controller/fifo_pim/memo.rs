@@ -26,44 +26,63 @@ const STATES: usize = 1_024;
 /// Ways to go on from a state that are kept.
 const STEPS: usize = 8;
 
-/// Requests in a row as far as anything depends on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A request with its channels.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    request: Request,
+    first: u8,
+    last: u8,
+}
+
+impl Given {
+    #[inline]
+    const fn of(fan: &Fan) -> Self {
+        Self { request: fan.request, first: *fan.channels.start(), last: *fan.channels.end() }
+    }
+
+    /// Whether they are the same apart from their columns and, without `rows`, their rows.
+    #[inline]
+    fn is_like(&self, other: &Self, rows: bool) -> bool {
+        let (one, two) = (&self.request.address, &other.request.address);
+        let place = |at: &Address| [at.pseudo_channel, at.rank, at.bank_group, at.bank];
+        // Mostly all of it is the same: nothing is gained by looking at one after the other.
+        (self.request.command == other.request.command)
+            & (place(one) == place(two))
+            & ((one.row == two.row) | !rows)
+            & ([self.first, self.last] == [other.first, other.last])
+    }
+}
+
+/// A request as far as anything depends on it.
+#[derive(Clone, Copy, Debug)]
 struct Asked {
-    own: Option<Command>,
+    /// Its row is counted from the state's row where it needs one.
+    one: Given,
     needs_row: bool,
-    channels: [u8; 2],
-    /// Its row is counted from the state's row where they need one.
-    address: Address,
-    count: u32,
 }
 
 impl Asked {
-    fn of(config: &Config, (fan, count): &(Fan, u32), base: u32) -> Self {
-        let Fan { request: Request { command: own, mut address, .. }, channels } = fan.clone();
-        let needs_row = own.is_some_and(|command| config.needs_row(command));
-        address.row = if needs_row { address.row.wrapping_sub(base) } else { 0 };
-        Self { own, needs_row, channels: [*channels.start(), *channels.end()], address, count: *count }
+    fn of(config: &Config, mut one: Given, base: u32) -> Self {
+        let needs_row = one.request.command.is_some_and(|command| config.needs_row(command));
+        let row = &mut one.request.address.row;
+        *row = if needs_row { row.wrapping_sub(base) } else { 0 };
+        Self { one, needs_row }
     }
 
-    /// One of these.
-    const fn request(&self, base: u32) -> Request {
-        let row = if self.needs_row { self.address.row.wrapping_add(base) } else { 0 };
-        Request { command: self.own, address: Address { row, ..self.address }, column: 0 }
-    }
-
-    /// Whether it is one of these, where `wanted` is one.
+    /// Such a request.
     #[inline]
-    fn is(&self, config: &Config, fan: &Fan, wanted: &Request) -> bool {
-        let Request { command, address, column } = fan.request;
-        let Address { pseudo_channel, rank, bank_group, bank, row } = address;
-        let wants = wanted.address;
+    const fn at(&self, base: u32) -> Given {
+        let mut one = self.one;
+        one.request.address.row = if self.needs_row { one.request.address.row.wrapping_add(base) } else { 0 };
+        one
+    }
+
+    /// Whether a request is this one.
+    #[inline]
+    fn is(&self, config: &Config, fan: &Fan, base: u32) -> bool {
         // Rows and columns that do not exist are left to whoever refuses them.
-        command == wanted.command
-            && [pseudo_channel, rank, bank_group, bank]
-                == [wants.pseudo_channel, wants.rank, wants.bank_group, wants.bank]
-            && (row == wants.row || !self.needs_row)
-            && [*fan.channels.start(), *fan.channels.end()] == self.channels
-            && config.has_place(row, column)
+        let request = &fan.request;
+        Given::of(fan).is_like(&self.at(base), self.needs_row) & config.has_place(request.address.row, request.column)
     }
 }
 
@@ -71,7 +90,6 @@ impl Asked {
 #[derive(Clone, Debug)]
 struct Step {
     asked: Box<[Asked]>,
-    requests: u64,
     next: u32,
     cycles: u64,
     /// How much further the row is that rows are counted from.
@@ -103,11 +121,9 @@ pub(super) struct Source<I> {
     stream: I,
     ahead: VecDeque<Fan>,
     /// The last one that was given out.
-    last: Option<Fan>,
-    /// Whether it is the one before but for its column.
-    pub(super) repeats: bool,
-    /// Those given out since the last mark, where they are watched, and how many in a row.
-    given: Vec<(Fan, u32)>,
+    last: Option<Given>,
+    /// Those given out since the last mark, where they are watched.
+    given: Vec<Given>,
     watched: bool,
     /// Whether there are marks.
     marks: bool,
@@ -118,16 +134,7 @@ pub(super) struct Source<I> {
 impl<I: Iterator<Item = Fan>> Source<I> {
     /// With `marks`, requests are counted from one to the next.
     pub(super) const fn new(stream: I, marks: bool) -> Self {
-        Self {
-            stream,
-            ahead: VecDeque::new(),
-            last: None,
-            repeats: false,
-            given: Vec::new(),
-            watched: false,
-            marks,
-            since: 0,
-        }
+        Self { stream, ahead: VecDeque::new(), last: None, given: Vec::new(), watched: false, marks, since: 0 }
     }
 
     #[inline]
@@ -139,45 +146,36 @@ impl<I: Iterator<Item = Fan>> Source<I> {
     pub(super) fn next(&mut self) -> Option<Fan> {
         let fan = self.pull();
         self.since += u32::from(self.marks);
-        self.repeats = match (&fan, &self.last) {
-            (Some(fan), Some(last)) => {
-                let (one, other) = (&fan.request, &last.request);
-                one.command == other.command
-                    && one.address == other.address
-                    && (fan.channels.start(), fan.channels.end()) == (last.channels.start(), last.channels.end())
-            }
-            _ => false,
-        };
-        if !self.repeats {
-            self.last.clone_from(&fan);
-        }
-        if self.watched {
-            self.watch(fan.as_ref());
+        self.last = fan.as_ref().map(Given::of);
+        if let Some(last) = self.last
+            && self.watched
+        {
+            self.given.push(last);
         }
         fan
     }
 
+    /// The next one, and whether it is the one before but for its column.
     #[inline]
-    fn watch(&mut self, fan: Option<&Fan>) {
-        match self.given.last_mut() {
-            Some((_, count)) if self.repeats => *count += 1,
-            _ => self.given.extend(fan.map(|fan| (fan.clone(), 1))),
-        }
+    pub(super) fn next_alike(&mut self) -> (Option<Fan>, bool) {
+        let last = self.last;
+        let fan = self.next();
+        let alike = self.last.as_ref().zip(last.as_ref()).is_some_and(|(one, last)| one.is_like(last, true));
+        (fan, alike)
     }
 
     /// Takes these away, if they come next.
     #[inline]
     fn take(&mut self, config: &Config, asked: &[Asked], base: u32) -> bool {
         for (place, one) in asked.iter().enumerate() {
-            let wanted = one.request(base);
-            for taken in 0..one.count {
-                let fan = self.pull();
-                if fan.as_ref().is_some_and(|fan| one.is(config, fan, &wanted)) {
-                    continue;
-                }
-                self.give_back(&asked[..place], &Asked { count: taken, ..*one }, base, fan);
-                return false;
+            let fan = self.pull();
+            if let Some(fan) = &fan
+                && one.is(config, fan, base)
+            {
+                continue;
             }
+            self.give_back(&asked[..place], base, fan);
+            return false;
         }
         self.last = None;
         true
@@ -185,13 +183,11 @@ impl<I: Iterator<Item = Fan>> Source<I> {
 
     /// What was taken in vain comes again; nothing depends on the columns.
     #[cold]
-    fn give_back(&mut self, before: &[Asked], last: &Asked, base: u32, fan: Option<Fan>) {
-        let one = |asked: &Asked| {
-            let [first, last] = asked.channels;
-            Fan { request: asked.request(base), channels: first..=last }
-        };
-        let taken = before.iter().chain([last]).flat_map(|asked| (0..asked.count).map(move |_| one(asked)));
-        for fan in taken.chain(fan).collect::<Vec<_>>().into_iter().rev() {
+    fn give_back(&mut self, taken: &[Asked], base: u32, fan: Option<Fan>) {
+        for fan in fan.into_iter().chain(taken.iter().rev().map(|asked| {
+            let Given { request, first, last } = asked.at(base);
+            Fan { request: Request { column: 0, ..request }, channels: first..=last }
+        })) {
             self.ahead.push_front(fan);
         }
     }
@@ -283,7 +279,7 @@ impl Memo {
         &mut self,
         config: &Config,
         channels: &[Channel],
-        given: &[(Fan, u32)],
+        given: &[Given],
         recording: Recording,
         (next, now, base): (u32, u64, u32),
     ) {
@@ -291,7 +287,7 @@ impl Memo {
         let Some(steps) = self.states.get_mut(from as usize).map(|state| &mut state.steps) else { return };
         let undisturbed = channels.iter().all(|channel| channel.next_refresh() == next_refresh);
         // Of reads and writes the column matters.
-        let pim = given.iter().all(|(fan, _)| !matches!(fan.request.command, Some(Command::Rd | Command::Wr)));
+        let pim = given.iter().all(|given| !matches!(given.request.command, Some(Command::Rd | Command::Wr)));
         if !undisturbed || !pim || given.is_empty() || steps.len() >= STEPS {
             return;
         }
@@ -302,10 +298,9 @@ impl Memo {
             commands.extend(issued.filter(|&(.., count)| count > 0));
             done.push((channel.barriers - barriers, channel.completed - completed));
         }
-        let asked = given.iter().map(|given| Asked::of(config, given, begin_base)).collect();
-        let requests = given.iter().map(|&(_, count)| u64::from(count)).sum();
+        let asked = given.iter().map(|&given| Asked::of(config, given, begin_base)).collect();
         let rows = base.wrapping_sub(begin_base);
-        steps.push(Step { asked, requests, next, cycles: now - begin, rows, commands, done });
+        steps.push(Step { asked, next, cycles: now - begin, rows, commands, done });
     }
 
     /// Goes on from a state as far as known segments lead, and watches the one that comes then.
@@ -323,7 +318,7 @@ impl Memo {
             let steps = self.states[state as usize].steps.iter();
             let mut in_time = steps.filter(|step| step.cycles <= next_refresh.saturating_sub(now));
             let Some(step) = in_time.find(|step| source.take(config, &step.asked, base)) else { break };
-            passed += step.requests;
+            passed += step.asked.len() as u64;
             now += step.cycles;
             base = base.wrapping_add(step.rows);
             state = step.next;

@@ -79,13 +79,12 @@ pub(super) struct Best {
     pub(super) ready: bool,
 }
 
-/// Entries at the front that go to one bank and hit with one command, while they are served and others come that hit with
-/// it in one bank.
+/// Entries at the front that go to one bank and issue their own command, while they are served and others come that are
+/// like the last one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stretch {
-    /// Where those at the front go, and those that come.
+    /// Where those at the front go.
     bank: Node,
-    to: Node,
     /// How many of them wait.
     waiting: u32,
     /// Whether there are no others, and none come.
@@ -180,10 +179,10 @@ impl Queue {
         &self.entries[slot % SLOTS as usize]
     }
 
-    /// The slots, in no order, of the requests that need a row and have to have it opened or closed before; with
-    /// `only` false also of those that have it. Of those that need it in few banks only those to a bank of `near`.
+    /// The requests that need a row and have to have it opened or closed before; with `only` false also those that have it.
+    /// Of those that need it in few banks only those to a bank of `near`.
     #[inline]
-    pub(super) fn without_row(&self, only: bool, near: Option<BankSet>) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn without_row(&self, only: bool, near: Option<BankSet>) -> u64 {
         let mut requests = if only { self.hoisted } else { self.hoisted | self.hits };
         if let Some(mut banks) = near {
             let mut there = self.wide;
@@ -193,7 +192,18 @@ impl Queue {
             }
             requests &= there;
         }
-        bits(requests)
+        requests
+    }
+
+    /// Of these requests those that need the same command next in the same bank as this one for the same.
+    #[inline]
+    pub(super) fn like(&self, slot: usize, requests: u64) -> u64 {
+        let one = self.entry(slot);
+        let alike = |&other: &usize| {
+            let other = self.entry(other);
+            other.row == one.row && other.own == one.own
+        };
+        bits(requests & self.alike(slot)).filter(alike).fold(0, |all, slot| all | 1 << slot)
     }
 
     /// Whether an entry goes to this bank.
@@ -300,13 +310,29 @@ impl Queue {
         entry
     }
 
-    /// Gives a request another next command.
-    #[inline]
-    pub(super) fn set_next(&mut self, config: &Config, slot: usize, next: Command) {
-        self.delist(slot);
-        self.entries[slot].next = next;
-        self.entries[slot].not_before = 0;
-        self.enlist(config, slot);
+    /// Gives requests that are [like](Self::like) each other another next command.
+    pub(super) fn set_next(&mut self, config: &Config, slots: u64, next: Command) {
+        let first = slots.trailing_zeros() as usize;
+        let Entry { own, next: before, bank, .. } = self.entries[first];
+        for slot in bits(slots) {
+            self.entries[slot].next = next;
+            self.entries[slot].not_before = 0;
+        }
+        self.next[before as usize] &= !slots;
+        if self.next[before as usize] == 0 {
+            self.commands &= !(1 << before as u32);
+        }
+        self.next[next as usize] |= slots;
+        self.commands |= 1 << next as u32;
+        self.hoisted = if config.moves_rows(next) { self.hoisted | slots } else { self.hoisted & !slots };
+        let at = &mut self.at[usize::from(bank)];
+        at.hits -= (self.hits & slots).count_ones() as u8;
+        self.hits &= !slots;
+        if own == Some(next) && config.needs_row(next) {
+            self.hits |= slots;
+            at.hits += slots.count_ones() as u8;
+        }
+        self.covered = if at.hits > 0 { self.covered | at.entries } else { self.covered & !at.entries };
     }
 
     #[inline]
@@ -487,32 +513,52 @@ impl Queue {
         self.covered |= at.entries;
     }
 
-    /// The entries at the front that lie side by side, go to this bank and hit with this command; those that come go to the
-    /// bank `to`.
+    /// The entries at the front that lie side by side and go to this bank with this command, which is their own, while
+    /// others like `entry` come; `None` where that is not like the last one.
     #[inline]
-    pub(super) fn run(&self, command: Command, bank: Node, to: Node) -> Stretch {
-        let alike = self.hits & self.next[command as usize] & self.at[usize::from(bank)].entries;
+    pub(super) fn run(&self, command: Command, bank: Node, entry: Option<&Entry>) -> Option<Stretch> {
+        let slot = ((self.tail - 1) % SLOTS) as usize;
+        let last = self.entry(slot);
+        let mut whole = true;
+        if let Some(entry) = entry {
+            if self.live >> slot & 1 == 0
+                || entry.own != last.own
+                || entry.own.is_none()
+                || entry.bank != last.bank
+                || entry.row != last.row
+            {
+                return None;
+            }
+            whole = bank == last.bank && command == last.next;
+        }
+        let alike = self.next[command as usize] & self.at[usize::from(bank)].entries;
         let waiting = alike.rotate_right(self.head_slot() as u32).trailing_ones();
         let length = (self.tail - self.head) as u32;
-        let whole = waiting == length && bank == to;
-        Stretch { bank, to, waiting, whole, room: SLOTS as u32 - length, served: 0, accepted: 0 }
+        whole &= waiting == length;
+        Some(Stretch { bank, waiting, whole, room: SLOTS as u32 - length, served: 0, accepted: 0 })
     }
 
     /// Puts another entry behind those that have come in a stretch; [`Self::settle`] has to follow.
     #[inline]
     pub(super) fn stretch(&mut self, stretch: &mut Stretch, entry: &Entry) {
-        self.entries[((self.tail + u64::from(stretch.accepted)) % SLOTS) as usize] = *entry;
+        let next = self.entries[((self.tail - 1) % SLOTS) as usize].next;
+        self.entries[((self.tail + u64::from(stretch.accepted)) % SLOTS) as usize] = Entry { next, ..*entry };
         stretch.accepted += 1;
         stretch.waiting += u32::from(stretch.whole);
     }
 
     /// Takes out and puts in what a stretch of these has served and accepted: the same as [`Self::remove_first`] and
-    /// [`Self::push_hit`] again and again.
-    pub(super) fn settle(&mut self, command: Command, stretch: &Stretch, wide: bool) {
+    /// [`Self::push`] again and again.
+    pub(super) fn settle(&mut self, command: Command, stretch: &Stretch) {
         let ring = |first: u64, count: u64| match count {
             0..SLOTS => ((1_u64 << count) - 1).rotate_left((first % SLOTS) as u32),
             _ => u64::MAX,
         };
+        let slot = ((self.tail - 1) % SLOTS) as usize;
+        let (last, bit) = (self.entries[slot], 1_u64 << slot);
+        let (hits, hoisted, covered, wide) =
+            (self.hits & bit != 0, self.hoisted & bit != 0, self.covered & bit != 0, self.wide & bit != 0);
+        let first_hits = self.hits >> self.head_slot() & 1 != 0;
         let (served, accepted) = (u64::from(stretch.served), u64::from(stretch.accepted));
         let (mut gone, mut come) = (ring(self.head, served), ring(self.tail, accepted));
         self.head += served;
@@ -520,20 +566,27 @@ impl Queue {
         if stretch.whole {
             (gone, come) = (u64::MAX, ring(self.head, self.tail - self.head));
         }
-        let at = &mut self.at[usize::from(stretch.bank)];
-        at.entries &= !gone;
-        at.hits -= (served - accepted * u64::from(stretch.whole)) as u8;
-        let to = &mut self.at[usize::from(stretch.to)];
-        to.entries |= come;
-        if !stretch.whole {
-            to.hits += accepted as u8;
-        }
-        for words in [&mut self.live, &mut self.hits, &mut self.next[command as usize]] {
-            *words = *words & !gone | come;
-        }
-        self.covered = self.covered & !gone | if accepted > 0 { to.entries } else { 0 };
-        self.wide = self.wide & !gone | if wide { come } else { 0 };
+        self.at[usize::from(stretch.bank)].entries &= !gone;
+        self.at[usize::from(last.bank)].entries |= come;
+        // In the order in which the numbers do not wrap.
+        self.at[usize::from(last.bank)].hits += if hits && !stretch.whole { accepted as u8 } else { 0 };
+        let less = if stretch.whole { served - accepted } else { served };
+        self.at[usize::from(stretch.bank)].hits -= if first_hits { less as u8 } else { 0 };
+        let moved = |words: u64, come_too: bool| words & !gone | if come_too { come } else { 0 };
+        self.live = moved(self.live, true);
+        self.next[command as usize] &= !gone;
+        self.next[last.next as usize] |= come;
+        self.hits = moved(self.hits, hits);
+        self.hoisted = moved(self.hoisted, hoisted);
+        self.covered = moved(self.covered, covered);
+        self.wide = moved(self.wide, wide);
         self.len = self.len + stretch.accepted - stretch.served;
+    }
+
+    /// Whether an entry with this command that may be served goes to another bank than this.
+    #[inline]
+    pub(super) fn has_elsewhere(&self, command: Command, bank: Node) -> bool {
+        self.eligible() & self.next[command as usize] & !self.at[usize::from(bank)].entries != 0
     }
 
     /// Whether there is an entry at all whose next command goes over this bus.

@@ -44,9 +44,10 @@ struct Line {
     asks_table: bool,
     /// By how much it holds back the next one like it at each entry of `spot`; `None` where there is more to it.
     own: Option<[u32; Level::ALL.len()]>,
-    /// After so many cycles the next one like it may go there and, as far as it is concerned, anywhere; 0 where this is not
-    /// known.
+    /// After so many cycles the next one like it may go there; 0 where this is not known. Whether it is as long for all
+    /// other places.
     period: u32,
+    anywhere: bool,
     /// What it holds back in sets of banks, and the sets that hold it back.
     holds: Part,
     held: Part,
@@ -125,7 +126,8 @@ impl Timers {
                 line.own = timing.own_moves(command, place, &line.spot);
                 let longest = line.own.iter().flatten().max().copied().unwrap_or(0);
                 let anywhere = timing.own_moves(command, place, &channel[command.index()]);
-                line.period = longest * u32::from(anywhere.is_some_and(|own| own.contains(&longest)));
+                line.period = longest;
+                line.anywhere = anywhere.is_some_and(|own| own.contains(&longest));
                 line.moves = Part::append(&mut moves, of_place.into_iter().flatten());
                 let Some(bank) = u32::try_from(node).ok().filter(|bank| *bank < banks) else { continue };
                 let own = spreads.iter().filter(|held| held.preceding == command);
@@ -235,11 +237,11 @@ impl Timers {
         issued
     }
 
-    /// After so many cycles a command may be issued again to a node and, as far as it is concerned, anywhere in the channel.
+    /// After so many cycles a command may be issued again to a node, and whether anywhere else not before either.
     #[inline]
-    pub(super) fn period(&self, command: Command, node: Node) -> Option<u64> {
-        let period = self.tables.lines[usize::from(node)][command as usize].period;
-        (period > 0).then_some(period.into())
+    pub(super) fn period(&self, command: Command, node: Node) -> Option<(u64, bool)> {
+        let Line { period, anywhere, .. } = self.tables.lines[usize::from(node)][command as usize];
+        (period > 0).then_some((period.into(), anywhere))
     }
 
     /// What [`Self::issue_own`] has issued to these nodes, the last time to each, is told to all other commands.

@@ -93,10 +93,17 @@ impl Channel {
         self.rows.with(row)
     }
 
-    /// The first cycle in which the channel as a whole allows a command.
+    /// The first cycle in which a request with this command, which that at the front has, may be served; a cycle before it
+    /// where that is another one.
     #[inline]
     pub(in super::super) fn allows(&self, command: Command) -> u64 {
-        self.timers.ready_at_channel(command)
+        let anywhere = self.timers.ready_at_channel(command);
+        let bank = self.pim.entry(self.pim.head_slot()).bank;
+        if self.timers.period(command, bank).is_some_and(|(_, anywhere)| anywhere) {
+            return anywhere;
+        }
+        let ready = self.timers.ready(command, bank);
+        if ready > anywhere && self.pim.has_elsewhere(command, bank) { anywhere } else { ready }
     }
 
     /// The next cycle in which anything can happen after requests of the queue of PIM requests were served until `now`.
@@ -128,11 +135,11 @@ impl Channel {
         Some(bank)
     }
 
-    /// The requests at the front that can be served one by one with nothing between, while others come to the bank `to`;
-    /// `None` where each is wanted.
+    /// The requests at the front that can be served one by one with nothing between, while others like `entry` come; `None`
+    /// where none do or each is wanted.
     #[inline]
-    pub(in super::super) fn run(&self, command: Command, bank: Node, to: Node) -> Option<Stretch> {
-        self.log.is_none().then(|| self.pim.run(command, bank, to))
+    pub(in super::super) fn run(&self, command: Command, bank: Node, entry: Option<&Entry>) -> Option<Stretch> {
+        if self.log.is_some() { None } else { self.pim.run(command, bank, entry) }
     }
 
     /// Takes a request in a stretch; [`Self::settle_stretch`] has to follow.
@@ -142,21 +149,16 @@ impl Channel {
     }
 
     /// Brings the queue up to date after a stretch, the last of which was served at `now`.
-    pub(in super::super) fn settle_stretch(
-        &mut self,
-        (command, bank): (Command, Node),
-        stretch: &Stretch,
-        wide: bool,
-        now: u64,
-    ) {
-        self.pim.settle(command, stretch, wide);
+    pub(in super::super) fn settle_stretch(&mut self, (command, bank): (Command, Node), stretch: &Stretch, now: u64) {
+        self.pim.settle(command, stretch);
         self.timers.issue_own(command, bank, now);
     }
 
-    /// After so many cycles a command may be issued again to a bank, where that is so for the whole channel too.
+    /// After so many cycles the requests of a run can follow each other, if a stretch of them goes to this bank.
     #[inline]
     pub(in super::super) fn period(&self, command: Command, bank: Node) -> Option<u64> {
-        self.timers.period(command, bank)
+        let (period, anywhere) = self.timers.period(command, bank)?;
+        (anywhere || !self.pim.has_elsewhere(command, bank)).then_some(period)
     }
 
     /// Brings the books up to date after `count` commands of a stream to these banks.
