@@ -72,11 +72,11 @@ impl Channel {
         if now >= self.next_refresh || !self.only_pim() {
             return None;
         }
-        let (command, _) = self.pim.first_column(config)?;
-        if !self.timers.has_own(command) {
+        let (command, bank) = self.pim.first_column(config)?;
+        self.pim.follower(command)?;
+        if !self.timers.has_own(command) || self.timers.ready(command, bank) > now {
             return None;
         }
-        self.pim.follower(command)?;
         let others = self.pim.others_from(&self.timers, command, now)?;
         Some((command, others.min(self.next_refresh)))
     }
