@@ -59,7 +59,7 @@ impl FifoPim {
     /// [`StreamError`], one for a fan that begins or ends elsewhere.
     pub fn run_split(&self, splits: Splits, stream: impl IntoIterator<Item = Fan>) -> Result<Run, StreamError> {
         let groups = Groups::new(self.config.organisation.channels, splits);
-        let channels = (0..groups.count).map(|_| Channel::new(&self.config, self.timers.clone(), self.log)).collect();
+        let channels = (0..groups.count).map(|_| Channel::new(&self.config, self.timers.fresh(), self.log)).collect();
         let memo = (!self.log).then(Memo::default);
         FrontEnd { setup: self, groups: &groups, channels, index: 0, memo, marked: false }
             .run(Source::new(stream.into_iter(), !self.log))

@@ -20,7 +20,7 @@ use super::front_end::Entering;
 use super::{Fan, Request};
 
 /// Requests between two marks, where no barrier comes.
-pub(super) const APART: u32 = 128;
+pub(super) const APART: u32 = 64;
 /// States that are kept at once; some 100 words each, and the requests behind them.
 const STATES: usize = 1_024;
 /// Ways to go on from a state that are kept.
@@ -300,7 +300,7 @@ impl Memo {
         if !undisturbed || !pim || given.is_empty() || steps.len() >= STEPS {
             return;
         }
-        let (mut commands, mut done) = (Vec::new(), Vec::new());
+        let (mut commands, mut done) = (Vec::with_capacity(16), Vec::with_capacity(channels.len()));
         for (class, (channel, (counts, barriers, completed))) in channels.iter().zip(before).enumerate() {
             let more = |command| channel.commands[command] - counts[command];
             let issued = Command::ALL.into_iter().map(|command| (class as u8, command, more(command)));

@@ -56,6 +56,7 @@ struct Line {
 /// Configuration of all channels.
 #[derive(Debug)]
 struct Tables {
+    rules: Arc<RuleTable>,
     places: Box<[Place]>,
     /// By node and command.
     lines: Box<[[Line; Command::ALL.len()]]>,
@@ -95,7 +96,8 @@ impl Timers {
         let banks = organisation.banks_per_channel();
         let wholes = (0..organisation.pseudo_channels).map(|whole| table.node(Level::PseudoChannel, whole));
         let places: Box<[Place]> = (0..banks).map(|bank| table.node(Level::Bank, bank)).chain(wholes).collect();
-        let timing = TimingState::new(table);
+        let resolved = Arc::new(table);
+        let timing = TimingState::new(Arc::clone(&resolved));
         let mut lines = vec![[Line::default(); Command::ALL.len()]; places.len()];
         let mut channel = [Spot::default(); Command::ALL.len()];
         let (mut moves, mut holds, mut held) = (Vec::new(), Vec::new(), Vec::new());
@@ -147,6 +149,7 @@ impl Timers {
             }
         }
         let tables = Tables {
+            rules: resolved,
             reach,
             windowed,
             places,
@@ -162,6 +165,17 @@ impl Timers {
             tables: Arc::new(tables),
             timing,
             sets: vec![0; sets as usize],
+            recent: [0; Command::ALL.len()],
+            last: std::array::from_fn(|_| Vec::new()),
+        }
+    }
+
+    /// Of another channel, to which nothing has been issued.
+    pub(super) fn fresh(&self) -> Self {
+        Self {
+            tables: Arc::clone(&self.tables),
+            timing: TimingState::new(Arc::clone(&self.tables.rules)),
+            sets: vec![0; self.sets.len()],
             recent: [0; Command::ALL.len()],
             last: std::array::from_fn(|_| Vec::new()),
         }
