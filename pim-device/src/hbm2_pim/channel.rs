@@ -469,8 +469,12 @@ impl Channel {
         }
         let mut next = NEVER;
         for (queue, times) in self.queues.iter().zip(&self.times) {
-            if queue.open & !queue.wanted != 0 {
-                return soon;
+            for bank in bits(queue.open & !queue.wanted) {
+                let ready = times.ready(PRE, bank);
+                if ready <= soon {
+                    return soon;
+                }
+                next = next.min(ready);
             }
             for (kind, banks) in [(RD, queue.offering(false)), (WR, queue.offering(true)), (ACT, queue.activable)] {
                 if banks != 0 {

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::mode::ROW_REGISTERS;
 use super::request::{Iter, Request};
 use super::times::BANKS;
 
@@ -342,6 +343,10 @@ impl Queue {
         let rank = self.slots[usize::from(self.offers[own].slots[bank % BANKS])].request.rank;
         let mut done = 0;
         while done < most {
+            done += self.exchange_alike(bank, write, most - done, arrival, arriving);
+            if done == most {
+                break;
+            }
             let first = self.banks[bank % BANKS].first;
             let same_rank = arrival.as_ref().is_none_or(|arrival| arrival.rank == rank);
             if !same_rank || !self.exchange_in(bank, first, write, arrival.as_ref()) {
@@ -356,6 +361,71 @@ impl Queue {
         if done > 0 {
             let arrival = self.slots[usize::from(first)].arrival;
             self.offers[own].put(bank, first, arrival);
+        }
+        done
+    }
+
+    /// The same as [`Self::exchange_in`] again and again for the first requests of a bank, as long as those that arrive go to
+    /// one bank and are of one kind and group; tells how many.
+    #[inline]
+    fn exchange_alike(
+        &mut self,
+        bank: usize,
+        write: bool,
+        most: u64,
+        arrival: &mut Option<Request>,
+        arriving: &mut Iter<'_>,
+    ) -> u64 {
+        let Some(mut coming) = *arrival else { return 0 };
+        let (bank, own, to, kind) = (bank % BANKS, usize::from(write), coming.bank, coming.write);
+        let mut place = self.banks[bank].first;
+        let mut last = self.banks[usize::from(to) % BANKS].last;
+        let complete = self.first.complete;
+        let behind = if self.behind == 0 { &self.first } else { &self.last };
+        let Some(head) = self.slots.get(usize::from(place)) else { return 0 };
+        let Request { row, rank, barrier, .. } = head.request;
+        // What is told apart here, single exchanges look at.
+        if barrier
+            || write && row == ROW_REGISTERS
+            || last == NONE
+            || behind.complete
+            || coming.rank != rank
+            || !complete && (kind != write || usize::from(to) != bank)
+        {
+            return 0;
+        }
+        let group = self.first_group + self.behind;
+        // What arrives is of another group than the first one where that is complete.
+        let most = if complete { most.min(u64::from(self.first.counts[own]).saturating_sub(2)) } else { most };
+        let (mut done, mut ends, mut none) = (0, false, false);
+        while done < most && !ends && (coming.bank, coming.write, coming.rank) == (to, kind, rank) {
+            let next = self.slots[usize::from(place)].next;
+            let Some(Slot { request, group: of_next, .. }) = self.slots.get(usize::from(next)) else { break };
+            if *of_next != self.first_group || request.barrier || (request.row, request.write) != (row, write) {
+                break;
+            }
+            self.slots[usize::from(last)].next = place;
+            let arrival = self.arrived + done;
+            self.slots[usize::from(place)] = Slot { request: coming, arrival, group, previous: last, next: NONE };
+            (last, place) = (place, next);
+            done += 1;
+            ends = coming.barrier;
+            let Some(request) = arriving.next() else {
+                none = true;
+                break;
+            };
+            coming = request;
+        }
+        if done > 0 {
+            self.slots[usize::from(place)].previous = NONE;
+            self.banks[bank].first = place;
+            self.banks[usize::from(to) % BANKS].last = last;
+            self.arrived += done;
+            let behind = if self.behind == 0 { &mut self.first } else { &mut self.last };
+            behind.counts[usize::from(kind)] += done as u32;
+            (behind.complete, behind.last_bank) = (ends, to);
+            self.first.counts[own] -= done as u32;
+            *arrival = (!none).then_some(coming);
         }
         done
     }

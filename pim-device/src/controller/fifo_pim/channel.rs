@@ -9,7 +9,7 @@ use crate::organisation::Organisation;
 
 use super::config::Config;
 use super::prerequisite::{look_again, next};
-use super::queue::{Entry, Queue};
+use super::queue::{Entry, Queue, Stretch};
 use super::rows::OpenRows;
 use super::rules::{BankSet, Banks, Effect};
 use super::timers::{Node, Timers};

@@ -137,6 +137,12 @@ impl Config {
         row < self.organisation.rows && (column as u32) < self.organisation.columns
     }
 
+    /// Whether there are such columns.
+    #[inline]
+    pub(super) const fn has_column(&self, column: u16) -> bool {
+        (column as u32) < self.organisation.columns
+    }
+
     /// The node of a bank; `None` where the organisation has no such bank or row.
     pub(super) fn bank(&self, address: Address, column: u16) -> Option<Node> {
         let Organisation { pseudo_channels, ranks, bank_groups, banks, rows, columns, .. } = self.organisation;

@@ -59,7 +59,7 @@ impl FifoPim {
     /// [`StreamError`], one for a fan that begins or ends elsewhere.
     pub fn run_split(&self, splits: Splits, stream: impl IntoIterator<Item = Fan>) -> Result<Run, StreamError> {
         let groups = Groups::new(self.config.organisation.channels, splits);
-        let channels = (0..groups.count).map(|_| Channel::new(&self.config, self.timers.clone(), self.log)).collect();
+        let channels = (0..groups.count).map(|_| Channel::new(&self.config, self.timers.fresh(), self.log)).collect();
         let memo = (!self.log).then(Memo::default);
         FrontEnd { setup: self, groups: &groups, channels, index: 0, memo, marked: false }
             .run(Source::new(stream.into_iter(), !self.log))
@@ -283,22 +283,19 @@ impl FrontEnd<'_> {
         let config = &self.setup.config;
         let channel = &mut self.channels[number];
         let Some(mut burst) = Burst::of(channel, config, now) else { return Ok(None) };
-        let limit = others.min(channel.next_refresh());
         loop {
             let channel = &mut self.channels[number];
             if !burst.serve(channel, config, now) {
                 // What came to be ready now is looked at now.
                 return Ok(burst.end(channel, now).map(|_| (now, now)));
             }
-            let next = burst.next(channel);
-            let mut goes_on = next > now && next < limit;
+            let mut goes_on = true;
             // A request for this channel enters in the next cycle; others go on waiting.
             if let Some(request) = entering
                 && request.next == number
             {
-                if request.last != number || !burst.accept(channel, config, &mut request.entry) {
-                    goes_on = false;
-                } else {
+                if request.last == number && request.is_pim() {
+                    burst.accept(channel, config, &mut request.entry, now + 1);
                     let fan = stream.next();
                     if let Some(fan) = &fan
                         && burst.is_of(fan.request.command)
@@ -309,16 +306,85 @@ impl FrontEnd<'_> {
                         self.index += 1;
                     } else {
                         self.enter(fan, entering)?;
-                        goes_on &= entering.as_ref().is_none_or(|request| request.waits_for(number));
+                        goes_on = entering.as_ref().is_none_or(|request| request.waits_for(number));
+                    }
+                } else {
+                    goes_on = false;
+                }
+            }
+            let next = burst.next(&self.channels[number]);
+            match next.filter(|&next| next > now && next < others) {
+                Some(next) if goes_on && !self.marked && stream.since < APART => {
+                    let stretch = self.stretch((number, others), (now, next), &mut burst, entering, stream)?;
+                    let Some((last, next, goes_on)) = stretch else {
+                        now = next;
+                        continue;
+                    };
+                    if !goes_on {
+                        let next = burst.end(&mut self.channels[number], last);
+                        return Ok(next.map(|next| (last + 1, next)));
+                    }
+                    now = next;
+                }
+                _ => {
+                    let next = burst.end(&mut self.channels[number], now);
+                    return Ok(next.map(|next| (now + 1, next)));
+                }
+            }
+        }
+    }
+
+    /// Serves the requests at the front of a channel, the first at `next`, as long as they and those that enter go to the
+    /// bank that the one before went to at `now`. Returns the cycle of the last one, that of the next one, and whether the
+    /// burst goes on with it; `None` where none was served.
+    #[inline]
+    fn stretch<I: Iterator<Item = Fan>>(
+        &mut self,
+        (number, others): (usize, u64),
+        (mut now, mut next): (u64, u64),
+        burst: &mut Burst,
+        entering: &mut Option<Entering>,
+        stream: &mut Source<I>,
+    ) -> Result<Option<(u64, u64, bool)>, StreamError> {
+        let config = &self.setup.config;
+        let channel = &self.channels[number];
+        let Some(period) = burst.period(channel).filter(|period| now + period == next) else { return Ok(None) };
+        let mut entry = None;
+        if let Some(request) = entering {
+            if request.next != number || request.last != number {
+                return Ok(None);
+            }
+            entry = Some(&request.entry);
+        }
+        let Some(mut stretch) = burst.stretch(channel, entry) else { return Ok(None) };
+        let until = burst.until().min(others);
+        let (mut goes_on, mut alike) = (true, true);
+        while goes_on && alike && stretch.goes_on() {
+            let channel = &mut self.channels[number];
+            if let Some(request) = entering {
+                channel.stretch(&mut stretch, &request.entry);
+                let (fan, repeats) = stream.next_alike();
+                match &fan {
+                    Some(fan) if repeats && config.has_column(fan.request.column) => {
+                        request.entry.column = fan.request.column;
+                        self.index += 1;
+                    }
+                    _ => {
+                        alike = false;
+                        self.enter(fan, entering)?;
+                        goes_on = entering.as_ref().is_none_or(|request| request.waits_for(number));
                     }
                 }
             }
-            if !goes_on || self.marked || stream.since >= APART {
-                let next = burst.end(&mut self.channels[number], now);
-                return Ok(next.map(|next| (now + 1, next)));
-            }
-            now = next;
+            stretch.serve();
+            (now, next) = (next, next + period);
+            goes_on &= next < until && !self.marked && stream.since < APART;
         }
+        if stretch.served == 0 {
+            return Ok(None);
+        }
+        burst.end_stretch(&mut self.channels[number], &stretch, now);
+        Ok(Some((now, next, goes_on)))
     }
 
     /// Makes an entry of the next request.

@@ -20,57 +20,72 @@ use super::front_end::Entering;
 use super::{Fan, Request};
 
 /// Requests between two marks, where no barrier comes.
-pub(super) const APART: u32 = 128;
+pub(super) const APART: u32 = 64;
 /// States that are kept at once; some 100 words each, and the requests behind them.
 const STATES: usize = 1_024;
 /// Ways to go on from a state that are kept.
 const STEPS: usize = 8;
 
+/// A request with its channels.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    request: Request,
+    first: u8,
+    last: u8,
+}
+
+impl Given {
+    #[inline]
+    const fn of(fan: &Fan) -> Self {
+        Self { request: fan.request, first: *fan.channels.start(), last: *fan.channels.end() }
+    }
+
+    /// Whether they are the same apart from their columns and, without `rows`, their rows.
+    #[allow(
+        clippy::needless_bitwise_bool,
+        reason = "mostly all is the same: a jump for each part costs more (callgrind)"
+    )]
+    #[inline]
+    fn is_like(&self, other: &Self, rows: bool) -> bool {
+        let (one, two) = (&self.request.address, &other.request.address);
+        let place = |at: &Address| [at.pseudo_channel, at.rank, at.bank_group, at.bank];
+        (self.request.command == other.request.command)
+            & (place(one) == place(two))
+            & ((one.row == two.row) | !rows)
+            & ([self.first, self.last] == [other.first, other.last])
+    }
+}
+
 /// A request as far as anything depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Asked {
-    own: Option<Command>,
-    /// Pseudo-channel, rank, bank group and bank.
-    place: [u8; 4],
-    /// Its channels.
-    channels: [u8; 2],
-    /// Counted from the state's row; `None` where the request needs no row.
-    row: Option<u32>,
+    /// Its row is counted from the state's row where it needs one.
+    one: Given,
+    needs_row: bool,
 }
 
 impl Asked {
-    fn of(config: &Config, fan: &Fan, base: u32) -> Self {
-        let Fan { request, channels } = fan;
-        let Address { pseudo_channel, rank, bank_group, bank, row } = request.address;
-        let needs = request.command.is_some_and(|command| config.needs_row(command));
-        Self {
-            own: request.command,
-            place: [pseudo_channel, rank, bank_group, bank],
-            channels: [*channels.start(), *channels.end()],
-            row: needs.then(|| row.wrapping_sub(base)),
-        }
+    fn of(config: &Config, mut one: Given, base: u32) -> Self {
+        let needs_row = one.request.command.is_some_and(|command| config.needs_row(command));
+        let row = &mut one.request.address.row;
+        *row = if needs_row { row.wrapping_sub(base) } else { 0 };
+        Self { one, needs_row }
+    }
+
+    /// Such a request.
+    #[inline]
+    const fn at(&self, base: u32) -> Given {
+        let mut one = self.one;
+        one.request.address.row = if self.needs_row { one.request.address.row.wrapping_add(base) } else { 0 };
+        one
     }
 
     /// Whether a request is this one.
     #[inline]
     fn is(&self, config: &Config, fan: &Fan, base: u32) -> bool {
-        let Fan { request, channels } = fan;
-        let Address { pseudo_channel, rank, bank_group, bank, row } = request.address;
         // Rows and columns that do not exist are left to whoever refuses them.
-        request.command == self.own
-            && [pseudo_channel, rank, bank_group, bank] == self.place
-            && [*channels.start(), *channels.end()] == self.channels
-            && self.row.is_none_or(|asked| row.wrapping_sub(base) == asked)
-            && config.has_place(row, request.column)
-    }
-
-    /// A request that is this one.
-    fn fan(&self, base: u32) -> Fan {
-        let [pseudo_channel, rank, bank_group, bank] = self.place;
-        let row = base.wrapping_add(self.row.unwrap_or(0));
-        let address = Address { pseudo_channel, rank, bank_group, bank, row };
-        let [first, last] = self.channels;
-        Fan { request: Request { command: self.own, address, column: 0 }, channels: first..=last }
+        let request = &fan.request;
+        Given::of(fan).is_like(&self.at(base), self.needs_row) & config.has_place(request.address.row, request.column)
     }
 }
 
@@ -108,8 +123,10 @@ struct State {
 pub(super) struct Source<I> {
     stream: I,
     ahead: VecDeque<Fan>,
+    /// The last one that was given out.
+    last: Option<Given>,
     /// Those given out since the last mark, where they are watched.
-    given: Vec<Fan>,
+    given: Vec<Given>,
     watched: bool,
     /// Whether there are marks.
     marks: bool,
@@ -120,37 +137,68 @@ pub(super) struct Source<I> {
 impl<I: Iterator<Item = Fan>> Source<I> {
     /// With `marks`, requests are counted from one to the next.
     pub(super) const fn new(stream: I, marks: bool) -> Self {
-        Self { stream, ahead: VecDeque::new(), given: Vec::new(), watched: false, marks, since: 0 }
+        Self { stream, ahead: VecDeque::new(), last: None, given: Vec::new(), watched: false, marks, since: 0 }
     }
 
     #[inline]
     pub(super) fn next(&mut self) -> Option<Fan> {
         let fan = if self.ahead.is_empty() { self.stream.next() } else { self.ahead.pop_front() };
         self.since += u32::from(self.marks);
-        if self.watched {
-            self.given.extend(fan.clone());
+        self.last = fan.as_ref().map(Given::of);
+        if let Some(last) = self.last
+            && self.watched
+        {
+            self.given.push(last);
         }
         fan
+    }
+
+    /// The next one, and whether it is the one before but for its column.
+    #[inline]
+    pub(super) fn next_alike(&mut self) -> (Option<Fan>, bool) {
+        let last = self.last;
+        let fan = self.next();
+        let alike = self.last.as_ref().zip(last.as_ref()).is_some_and(|(one, last)| one.is_like(last, true));
+        (fan, alike)
     }
 
     /// Takes these away, if they come next.
     #[inline]
     fn take(&mut self, config: &Config, asked: &[Asked], base: u32) -> bool {
-        for (place, one) in asked.iter().enumerate() {
-            let fan = if self.ahead.is_empty() { self.stream.next() } else { self.ahead.pop_front() };
+        let mut rest = asked;
+        while let Some((one, others)) = rest.split_first() {
+            // Mostly nothing was looked at in advance.
+            let fan = if self.ahead.is_empty() { break } else { self.ahead.pop_front() };
+            if fan.as_ref().is_none_or(|fan| !one.is(config, fan, base)) {
+                self.give_back(&asked[..asked.len() - rest.len()], base, fan);
+                return false;
+            }
+            rest = others;
+        }
+        let before = asked.len() - rest.len();
+        for (place, one) in rest.iter().enumerate() {
+            let fan = self.stream.next();
             if let Some(fan) = &fan
                 && one.is(config, fan, base)
             {
                 continue;
             }
-            // They come again; nothing depends on their columns.
-            let before = asked[..place].iter().map(|asked| asked.fan(base));
-            for fan in before.chain(fan).collect::<Vec<_>>().into_iter().rev() {
-                self.ahead.push_front(fan);
-            }
+            self.give_back(&asked[..before + place], base, fan);
             return false;
         }
+        self.last = None;
         true
+    }
+
+    /// What was taken in vain comes again; nothing depends on the columns.
+    #[cold]
+    fn give_back(&mut self, taken: &[Asked], base: u32, fan: Option<Fan>) {
+        for fan in fan.into_iter().chain(taken.iter().rev().map(|asked| {
+            let Given { request, first, last } = asked.at(base);
+            Fan { request: Request { column: 0, ..request }, channels: first..=last }
+        })) {
+            self.ahead.push_front(fan);
+        }
     }
 }
 
@@ -240,7 +288,7 @@ impl Memo {
         &mut self,
         config: &Config,
         channels: &[Channel],
-        given: &[Fan],
+        given: &[Given],
         recording: Recording,
         (next, now, base): (u32, u64, u32),
     ) {
@@ -248,18 +296,18 @@ impl Memo {
         let Some(steps) = self.states.get_mut(from as usize).map(|state| &mut state.steps) else { return };
         let undisturbed = channels.iter().all(|channel| channel.next_refresh() == next_refresh);
         // Of reads and writes the column matters.
-        let pim = given.iter().all(|fan| !matches!(fan.request.command, Some(Command::Rd | Command::Wr)));
+        let pim = given.iter().all(|given| !matches!(given.request.command, Some(Command::Rd | Command::Wr)));
         if !undisturbed || !pim || given.is_empty() || steps.len() >= STEPS {
             return;
         }
-        let (mut commands, mut done) = (Vec::new(), Vec::new());
+        let (mut commands, mut done) = (Vec::with_capacity(16), Vec::with_capacity(channels.len()));
         for (class, (channel, (counts, barriers, completed))) in channels.iter().zip(before).enumerate() {
             let more = |command| channel.commands[command] - counts[command];
             let issued = Command::ALL.into_iter().map(|command| (class as u8, command, more(command)));
             commands.extend(issued.filter(|&(.., count)| count > 0));
             done.push((channel.barriers - barriers, channel.completed - completed));
         }
-        let asked = given.iter().map(|fan| Asked::of(config, fan, begin_base)).collect();
+        let asked = given.iter().map(|&given| Asked::of(config, given, begin_base)).collect();
         let rows = base.wrapping_sub(begin_base);
         steps.push(Step { asked, next, cycles: now - begin, rows, commands, done });
     }

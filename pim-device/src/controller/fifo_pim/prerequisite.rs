@@ -43,7 +43,11 @@ pub(super) fn look_again(
     (moved, near): (BankSet, Option<BankSet>),
     opened: bool,
 ) {
-    for slot in queue.without_row(opened, near) {
+    let mut requests = queue.without_row(opened, near);
+    while requests != 0 {
+        let slot = requests.trailing_zeros() as usize;
+        let alike = queue.like(slot, requests);
+        requests &= !alike;
         let entry = queue.entry(slot);
         let (bank, row) = (entry.bank, entry.row);
         let Some(own) = entry.own else { continue };
@@ -52,7 +56,7 @@ pub(super) fn look_again(
         }
         let (before, next) = (entry.next, next(config, rows, own, bank, row));
         if next != before {
-            queue.set_next(config, slot, next);
+            queue.set_next(config, alike, next);
         }
     }
 }

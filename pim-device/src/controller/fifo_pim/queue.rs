@@ -79,6 +79,37 @@ pub(super) struct Best {
     pub(super) ready: bool,
 }
 
+/// Entries at the front that go to one bank and issue their own command, while they are served and others come that are
+/// like the last one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// Where those at the front go.
+    bank: Node,
+    /// How many of them wait.
+    waiting: u32,
+    /// Whether there are no others, and none come.
+    whole: bool,
+    /// How many may come before the ring is full, if none goes.
+    room: u32,
+    pub(super) served: u32,
+    accepted: u32,
+}
+
+impl Stretch {
+    /// Whether the first one may be served and another come in its place.
+    #[inline]
+    pub(super) const fn goes_on(&self) -> bool {
+        self.waiting >= 2 && (self.whole || self.accepted < self.room)
+    }
+
+    /// The first one is served.
+    #[inline]
+    pub(super) const fn serve(&mut self) {
+        self.served += 1;
+        self.waiting -= 1;
+    }
+}
+
 /// State of one queue.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
@@ -148,10 +179,10 @@ impl Queue {
         &self.entries[slot % SLOTS as usize]
     }
 
-    /// The slots, in no order, of the requests that need a row and have to have it opened or closed before; with
-    /// `only` false also of those that have it. Of those that need it in few banks only those to a bank of `near`.
+    /// The requests that need a row and have to have it opened or closed before; with `only` false also those that have it.
+    /// Of those that need it in few banks only those to a bank of `near`.
     #[inline]
-    pub(super) fn without_row(&self, only: bool, near: Option<BankSet>) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn without_row(&self, only: bool, near: Option<BankSet>) -> u64 {
         let mut requests = if only { self.hoisted } else { self.hoisted | self.hits };
         if let Some(mut banks) = near {
             let mut there = self.wide;
@@ -161,7 +192,18 @@ impl Queue {
             }
             requests &= there;
         }
-        bits(requests)
+        requests
+    }
+
+    /// Of these requests those that need the same command next in the same bank as this one for the same.
+    #[inline]
+    pub(super) fn like(&self, slot: usize, requests: u64) -> u64 {
+        let one = self.entry(slot);
+        let alike = |&other: &usize| {
+            let other = self.entry(other);
+            other.row == one.row && other.own == one.own
+        };
+        bits(requests & self.alike(slot)).filter(alike).fold(0, |all, slot| all | 1 << slot)
     }
 
     /// Whether an entry goes to this bank.
@@ -231,7 +273,7 @@ impl Queue {
         if (self.eligible() | 1 << self.head_slot()) >> slot & 1 == 0 {
             return u64::MAX;
         }
-        timers.ready_at_channel(self.entries[slot].next).max(now)
+        self.ready_at(timers, slot, now).max(now)
     }
 
     /// Moves all entries together: many left from the middle.
@@ -268,13 +310,29 @@ impl Queue {
         entry
     }
 
-    /// Gives a request another next command.
-    #[inline]
-    pub(super) fn set_next(&mut self, config: &Config, slot: usize, next: Command) {
-        self.delist(slot);
-        self.entries[slot].next = next;
-        self.entries[slot].not_before = 0;
-        self.enlist(config, slot);
+    /// Gives requests that are [like](Self::like) each other another next command.
+    pub(super) fn set_next(&mut self, config: &Config, slots: u64, next: Command) {
+        let first = slots.trailing_zeros() as usize;
+        let Entry { own, next: before, bank, .. } = self.entries[first];
+        for slot in bits(slots) {
+            self.entries[slot].next = next;
+            self.entries[slot].not_before = 0;
+        }
+        self.next[before as usize] &= !slots;
+        if self.next[before as usize] == 0 {
+            self.commands &= !(1 << before as u32);
+        }
+        self.next[next as usize] |= slots;
+        self.commands |= 1 << next as u32;
+        self.hoisted = if config.moves_rows(next) { self.hoisted | slots } else { self.hoisted & !slots };
+        let at = &mut self.at[usize::from(bank)];
+        at.hits -= (self.hits & slots).count_ones() as u8;
+        self.hits &= !slots;
+        if own == Some(next) && config.needs_row(next) {
+            self.hits |= slots;
+            at.hits += slots.count_ones() as u8;
+        }
+        self.covered = if at.hits > 0 { self.covered | at.entries } else { self.covered & !at.entries };
     }
 
     #[inline]
@@ -381,34 +439,50 @@ impl Queue {
         (before | self.hoisted) & self.live & !self.barriers & (self.hits | !self.covered)
     }
 
+    /// A cycle before which no entry that may be served is ready with another command than this one; `None` where one is
+    /// at `now`.
     #[inline]
-    pub(super) const fn has_barrier(&self) -> bool {
-        self.barriers != 0
+    pub(super) fn others_from(&mut self, timers: &Timers, command: Command, now: u64) -> Option<u64> {
+        let mut others = self.eligible() & !self.next[command as usize];
+        let mut soonest = u64::MAX;
+        while others != 0 {
+            let slot = others.trailing_zeros() as usize;
+            let ready = self.ready_at(timers, slot, now);
+            if ready <= now {
+                return None;
+            }
+            soonest = soonest.min(ready);
+            others &= !self.alike(slot);
+        }
+        Some(soonest)
     }
 
-    /// Whether this is the next command of all entries that may be served, now or once one of them has been.
+    /// How far from the first entry the second one is, where this is its next command too.
     #[inline]
-    pub(super) const fn offers_only(&self, command: Command) -> bool {
-        let head = self.head_slot() as u32;
-        let barriers = self.barriers.rotate_right(head);
-        let before = (barriers.wrapping_sub(1) & !barriers).rotate_left(head);
-        self.hoisted == 0 && before & self.live & !self.next[command as usize] == 0
-    }
-
-    /// How far from the first entry the second one is, where that is a request.
-    #[inline]
-    pub(super) const fn follower(&self) -> Option<u64> {
+    pub(super) const fn follower(&self, command: Command) -> Option<u64> {
         let head = self.head_slot() as u32;
         let others = self.live.rotate_right(head) & !1;
-        let second = others & others.wrapping_neg() & !self.barriers.rotate_right(head);
+        let second = others & others.wrapping_neg() & self.next[command as usize].rotate_right(head);
         if second == 0 { None } else { Some(second.trailing_zeros() as u64) }
     }
 
-    /// Takes the first entry out, which hits with this command and is followed by another that does: the same as
-    /// [`Self::remove`].
+    /// Whether others in the bank of the first entry wait for this last hit there.
     #[inline]
-    pub(super) fn remove_first_hit(&mut self, command: Command, bank: Node, follower: u64) {
-        let gone = !(1 << self.head_slot());
+    pub(super) fn frees_others(&self, bank: Node) -> bool {
+        let at = &self.at[usize::from(bank)];
+        let first = 1 << self.head_slot();
+        at.hits == 1 && self.hits & first != 0 && at.entries != first
+    }
+
+    /// Takes the first entry out, which is about to issue its own command, is followed by another with the same and frees
+    /// no others: the same as [`Self::remove`].
+    #[inline]
+    pub(super) fn remove_first(&mut self, command: Command, bank: Node, follower: u64) {
+        let bit = 1 << self.head_slot();
+        let gone = !bit;
+        let at = &mut self.at[usize::from(bank)];
+        at.entries &= gone;
+        at.hits -= u8::from(self.hits & bit != 0);
         self.live &= gone;
         self.wide &= gone;
         self.hits &= gone;
@@ -416,12 +490,6 @@ impl Queue {
         self.next[command as usize] &= gone;
         self.len -= 1;
         self.head += follower;
-        let at = &mut self.at[usize::from(bank)];
-        at.entries &= gone;
-        at.hits -= 1;
-        if at.hits == 0 {
-            self.covered &= !at.entries;
-        }
     }
 
     /// Puts an entry at the end that hits with a command which others wait for: the same as [`Self::push`].
@@ -443,6 +511,82 @@ impl Queue {
         at.entries |= bit;
         at.hits += 1;
         self.covered |= at.entries;
+    }
+
+    /// The entries at the front that lie side by side and go to this bank with this command, which is their own, while
+    /// others like `entry` come; `None` where that is not like the last one.
+    #[inline]
+    pub(super) fn run(&self, command: Command, bank: Node, entry: Option<&Entry>) -> Option<Stretch> {
+        let slot = ((self.tail - 1) % SLOTS) as usize;
+        let last = self.entry(slot);
+        let mut whole = true;
+        if let Some(entry) = entry {
+            if self.live >> slot & 1 == 0
+                || entry.own != last.own
+                || entry.own.is_none()
+                || entry.bank != last.bank
+                || entry.row != last.row
+            {
+                return None;
+            }
+            whole = bank == last.bank && command == last.next;
+        }
+        let alike = self.next[command as usize] & self.at[usize::from(bank)].entries;
+        let waiting = alike.rotate_right(self.head_slot() as u32).trailing_ones();
+        let length = (self.tail - self.head) as u32;
+        whole &= waiting == length;
+        Some(Stretch { bank, waiting, whole, room: SLOTS as u32 - length, served: 0, accepted: 0 })
+    }
+
+    /// Puts another entry behind those that have come in a stretch; [`Self::settle`] has to follow.
+    #[inline]
+    pub(super) fn stretch(&mut self, stretch: &mut Stretch, entry: &Entry) {
+        let next = self.entries[((self.tail - 1) % SLOTS) as usize].next;
+        self.entries[((self.tail + u64::from(stretch.accepted)) % SLOTS) as usize] = Entry { next, ..*entry };
+        stretch.accepted += 1;
+        stretch.waiting += u32::from(stretch.whole);
+    }
+
+    /// Takes out and puts in what a stretch of these has served and accepted: the same as [`Self::remove_first`] and
+    /// [`Self::push`] again and again.
+    pub(super) fn settle(&mut self, command: Command, stretch: &Stretch) {
+        let ring = |first: u64, count: u64| match count {
+            0..SLOTS => ((1_u64 << count) - 1).rotate_left((first % SLOTS) as u32),
+            _ => u64::MAX,
+        };
+        let slot = ((self.tail - 1) % SLOTS) as usize;
+        let (last, bit) = (self.entries[slot], 1_u64 << slot);
+        let (hits, hoisted, covered, wide) =
+            (self.hits & bit != 0, self.hoisted & bit != 0, self.covered & bit != 0, self.wide & bit != 0);
+        let first_hits = self.hits >> self.head_slot() & 1 != 0;
+        let (served, accepted) = (u64::from(stretch.served), u64::from(stretch.accepted));
+        let (mut gone, mut come) = (ring(self.head, served), ring(self.tail, accepted));
+        self.head += served;
+        self.tail += accepted;
+        if stretch.whole {
+            (gone, come) = (u64::MAX, ring(self.head, self.tail - self.head));
+        }
+        self.at[usize::from(stretch.bank)].entries &= !gone;
+        self.at[usize::from(last.bank)].entries |= come;
+        // In the order in which the numbers do not wrap.
+        self.at[usize::from(last.bank)].hits += if hits && !stretch.whole { accepted as u8 } else { 0 };
+        let less = if stretch.whole { served - accepted } else { served };
+        self.at[usize::from(stretch.bank)].hits -= if first_hits { less as u8 } else { 0 };
+        let moved = |words: u64, come_too: bool| words & !gone | if come_too { come } else { 0 };
+        self.live = moved(self.live, true);
+        self.next[command as usize] &= !gone;
+        self.next[last.next as usize] |= come;
+        self.hits = moved(self.hits, hits);
+        self.hoisted = moved(self.hoisted, hoisted);
+        self.covered = moved(self.covered, covered);
+        self.wide = moved(self.wide, wide);
+        self.len = self.len + stretch.accepted - stretch.served;
+    }
+
+    /// Whether an entry with this command that may be served goes to another bank than this.
+    #[inline]
+    pub(super) fn has_elsewhere(&self, command: Command, bank: Node) -> bool {
+        self.eligible() & self.next[command as usize] & !self.at[usize::from(bank)].entries != 0
     }
 
     /// Whether there is an entry at all whose next command goes over this bus.

@@ -44,6 +44,10 @@ struct Line {
     asks_table: bool,
     /// By how much it holds back the next one like it at each entry of `spot`; `None` where there is more to it.
     own: Option<[u32; Level::ALL.len()]>,
+    /// After so many cycles the next one like it may go there; 0 where this is not known. Whether it is as long for all
+    /// other places.
+    period: u32,
+    anywhere: bool,
     /// What it holds back in sets of banks, and the sets that hold it back.
     holds: Part,
     held: Part,
@@ -52,6 +56,7 @@ struct Line {
 /// Configuration of all channels.
 #[derive(Debug)]
 struct Tables {
+    rules: Arc<RuleTable>,
     places: Box<[Place]>,
     /// By node and command.
     lines: Box<[[Line; Command::ALL.len()]]>,
@@ -91,7 +96,8 @@ impl Timers {
         let banks = organisation.banks_per_channel();
         let wholes = (0..organisation.pseudo_channels).map(|whole| table.node(Level::PseudoChannel, whole));
         let places: Box<[Place]> = (0..banks).map(|bank| table.node(Level::Bank, bank)).chain(wholes).collect();
-        let timing = TimingState::new(table);
+        let resolved = Arc::new(table);
+        let timing = TimingState::new(Arc::clone(&resolved));
         let mut lines = vec![[Line::default(); Command::ALL.len()]; places.len()];
         let mut channel = [Spot::default(); Command::ALL.len()];
         let (mut moves, mut holds, mut held) = (Vec::new(), Vec::new(), Vec::new());
@@ -120,6 +126,10 @@ impl Timers {
                 line.spot = timing.spot(command, place, rule.checked_to);
                 line.asks_table = of_place.is_none();
                 line.own = timing.own_moves(command, place, &line.spot);
+                let longest = line.own.iter().flatten().max().copied().unwrap_or(0);
+                let anywhere = timing.own_moves(command, place, &channel[command.index()]);
+                line.period = longest;
+                line.anywhere = anywhere.is_some_and(|own| own.contains(&longest));
                 line.moves = Part::append(&mut moves, of_place.into_iter().flatten());
                 let Some(bank) = u32::try_from(node).ok().filter(|bank| *bank < banks) else { continue };
                 let own = spreads.iter().filter(|held| held.preceding == command);
@@ -139,6 +149,7 @@ impl Timers {
             }
         }
         let tables = Tables {
+            rules: resolved,
             reach,
             windowed,
             places,
@@ -154,6 +165,17 @@ impl Timers {
             tables: Arc::new(tables),
             timing,
             sets: vec![0; sets as usize],
+            recent: [0; Command::ALL.len()],
+            last: std::array::from_fn(|_| Vec::new()),
+        }
+    }
+
+    /// Of another channel, to which nothing has been issued.
+    pub(super) fn fresh(&self) -> Self {
+        Self {
+            tables: Arc::clone(&self.tables),
+            timing: TimingState::new(Arc::clone(&self.tables.rules)),
+            sets: vec![0; self.sets.len()],
             recent: [0; Command::ALL.len()],
             last: std::array::from_fn(|_| Vec::new()),
         }
@@ -215,11 +237,35 @@ impl Timers {
     }
 
     /// Issues a command to a node, if it may be now, as far as the next one of the same command is concerned:
-    /// [`Self::issue`] has to be told too before another command asks. `false` also where that cannot be told apart.
+    /// [`Self::settle`] has to follow before another command asks. `false` also where that cannot be told apart.
     #[inline]
     pub(super) fn issue_own(&mut self, command: Command, node: Node, now: u64) -> bool {
         let line = &self.tables.lines[usize::from(node)][command as usize];
-        line.own.as_ref().is_some_and(|own| self.timing.issue_own(&line.spot, own, now))
+        let issued = line.own.as_ref().is_some_and(|own| self.timing.issue_own(&line.spot, own, now));
+        if issued {
+            match self.last[command as usize].get_mut(usize::from(node)) {
+                Some(last) => *last = now,
+                None => self.first(command, node, now),
+            }
+        }
+        issued
+    }
+
+    /// After so many cycles a command may be issued again to a node, and whether anywhere else not before either.
+    #[inline]
+    pub(super) fn period(&self, command: Command, node: Node) -> Option<(u64, bool)> {
+        let Line { period, anywhere, .. } = self.tables.lines[usize::from(node)][command as usize];
+        (period > 0).then_some((period.into(), anywhere))
+    }
+
+    /// What [`Self::issue_own`] has issued to these nodes, the last time to each, is told to all other commands.
+    pub(super) fn settle(&mut self, command: Command, mut nodes: BankSet) {
+        while nodes != 0 {
+            let node = nodes.trailing_zeros();
+            nodes &= nodes - 1;
+            let last = self.last[command as usize].get(node as usize).copied();
+            self.issue(command, node as Node, last.unwrap_or_default());
+        }
     }
 
     /// Whether [`Self::issue_own`] is for this command: no set of banks holds it back.

@@ -4,7 +4,7 @@
 use crate::command::{Bus, Command};
 
 use super::super::rules::BankSet;
-use super::{Candidate, Channel, Config, Entry, Node, Source, Takes};
+use super::{Candidate, Channel, Config, Entry, Node, Source, Stretch, Takes};
 
 impl Channel {
     /// Whether nothing but PIM requests can be served, now or later in this cycle.
@@ -65,16 +65,20 @@ impl Channel {
         self.pim.next_change(&self.timers, now, true, self.next_refresh)
     }
 
-    /// The next command of all requests that may be served at `now` and later, where it is one, of the column bus, their
-    /// own and on an open row: see [`super::super::burst`].
+    /// The own command of the first request, where it goes over the column bus only and no other command may be issued
+    /// before a later cycle than `now`, and that cycle: see [`super::super::burst`].
     #[inline]
-    pub(in super::super) fn streams(&self, config: &Config, now: u64) -> Option<Command> {
+    pub(in super::super) fn streams(&mut self, config: &Config, now: u64) -> Option<(Command, u64)> {
         if now >= self.next_refresh || !self.only_pim() {
             return None;
         }
-        let (command, _) = self.pim.first_column(config)?;
-        let streams = config.needs_row(command) && self.timers.has_own(command) && self.pim.offers_only(command);
-        streams.then_some(command)
+        let (command, bank) = self.pim.first_column(config)?;
+        self.pim.follower(command)?;
+        if !self.timers.has_own(command) || self.timers.ready(command, bank) > now {
+            return None;
+        }
+        let others = self.pim.others_from(&self.timers, command, now)?;
+        Some((command, others.min(self.next_refresh)))
     }
 
     /// The row of the first request.
@@ -89,10 +93,17 @@ impl Channel {
         self.rows.with(row)
     }
 
-    /// The first cycle in which the channel as a whole allows a command.
+    /// The first cycle in which a request with this command, which that at the front has, may be served; a cycle before it
+    /// where that is another one.
     #[inline]
     pub(in super::super) fn allows(&self, command: Command) -> u64 {
-        self.timers.ready_at_channel(command)
+        let anywhere = self.timers.ready_at_channel(command);
+        let bank = self.pim.entry(self.pim.head_slot()).bank;
+        if self.timers.period(command, bank).is_some_and(|(_, anywhere)| anywhere) {
+            return anywhere;
+        }
+        let ready = self.timers.ready(command, bank);
+        if ready > anywhere && self.pim.has_elsewhere(command, bank) { anywhere } else { ready }
     }
 
     /// The next cycle in which anything can happen after requests of the queue of PIM requests were served until `now`.
@@ -106,31 +117,55 @@ impl Channel {
         self.next_refresh
     }
 
-    /// Serves the first of a stream of requests and tells its bank; `None`, and nothing is done, where it is not ready or
-    /// stands before a barrier or alone. [`Self::settle`] has to follow before anything but the stream is looked at.
+    /// Serves the first of a stream of requests and tells its bank; `None`, and nothing is done, where it is not ready, is
+    /// the last one or lets others go on. [`Self::settle`] has to follow before anything but the stream is looked at.
     #[inline]
     pub(in super::super) fn serve_first(&mut self, config: &Config, command: Command, now: u64) -> Option<Node> {
         let slot = self.pim.head_slot();
         let bank = self.pim.entry(slot).bank;
-        let follower = self.pim.follower()?;
-        if !self.timers.issue_own(command, bank, now) {
+        let follower = self.pim.follower(command)?;
+        if self.pim.frees_others(bank) || !self.timers.issue_own(command, bank, now) {
             return None;
         }
         if self.log.is_some() {
             let slot = slot as u8;
             self.note(config, now, Candidate { source: Source::Pim, slot, command: Some(command), bank, ready: true });
         }
-        self.pim.remove_first_hit(command, bank, follower);
+        self.pim.remove_first(command, bank, follower);
         Some(bank)
     }
 
-    /// Brings the books up to date after `count` commands of a stream, the last of them to each bank in these cycles.
-    pub(in super::super) fn settle(&mut self, command: Command, count: u64, last: impl Iterator<Item = (Node, u64)>) {
+    /// The requests at the front that can be served one by one with nothing between, while others like `entry` come; `None`
+    /// where none do or each is wanted.
+    #[inline]
+    pub(in super::super) fn run(&self, command: Command, bank: Node, entry: Option<&Entry>) -> Option<Stretch> {
+        if self.log.is_some() { None } else { self.pim.run(command, bank, entry) }
+    }
+
+    /// Takes a request in a stretch; [`Self::settle_stretch`] has to follow.
+    #[inline]
+    pub(in super::super) fn stretch(&mut self, stretch: &mut Stretch, entry: &Entry) {
+        self.pim.stretch(stretch, entry);
+    }
+
+    /// Brings the queue up to date after a stretch, the last of which was served at `now`.
+    pub(in super::super) fn settle_stretch(&mut self, (command, bank): (Command, Node), stretch: &Stretch, now: u64) {
+        self.pim.settle(command, stretch);
+        self.timers.issue_own(command, bank, now);
+    }
+
+    /// After so many cycles the requests of a run can follow each other, if a stretch of them goes to this bank.
+    #[inline]
+    pub(in super::super) fn period(&self, command: Command, bank: Node) -> Option<u64> {
+        let (period, anywhere) = self.timers.period(command, bank)?;
+        (anywhere || !self.pim.has_elsewhere(command, bank)).then_some(period)
+    }
+
+    /// Brings the books up to date after `count` commands of a stream to these banks.
+    pub(in super::super) fn settle(&mut self, command: Command, count: u64, banks: BankSet) {
         self.commands[command] += count;
         self.completed += count;
-        for (bank, cycle) in last {
-            self.timers.issue(command, bank, cycle);
-        }
+        self.timers.settle(command, banks);
     }
 
     /// Takes a request of the stream whose row is open.
@@ -139,17 +174,16 @@ impl Channel {
         self.pim.push_hit(config, entry, wide);
     }
 
-    /// Takes a request that can pass nothing: a barrier, or one behind a barrier that has its row. Whether it did.
+    /// Takes any other PIM request. The first cycle from `now` on in which it can be issued, as far as is known.
     #[inline(never)]
-    pub(in super::super) fn accept_behind(&mut self, config: &Config, mut entry: Entry) -> bool {
+    pub(in super::super) fn accept_other(&mut self, config: &Config, mut entry: Entry, now: u64) -> u64 {
         if let Some(own) = entry.own {
             entry.next = self.next(config, own, entry.bank, entry.row);
-            if !self.pim.has_barrier() || config.moves_rows(entry.next) {
-                return false;
-            }
+            self.pim.push_and_look(config, &self.timers, entry, now)
+        } else {
+            self.pim.push(config, entry);
+            u64::MAX
         }
-        self.pim.push(config, entry);
-        true
     }
 
     /// The row of the first request that needs one.
