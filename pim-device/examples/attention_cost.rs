@@ -1,7 +1,7 @@
 //! Runs attention on one channel of each class and prints its cycles, to be counted under callgrind:
 //! `valgrind --tool=callgrind --callgrind-out-file=/dev/null attention_cost TOKENS HEADS fast|single [DEVICE]`.
 
-use pim_device::{AttentionUnit, DeviceSpec, Engine, ExecutionMode, Learnt, attention};
+use pim_device::{AttentionUnit, DeviceSpec, ExecutionMode, Learnt, attention};
 
 fn main() {
     let argument = |n: usize| std::env::args().nth(n).unwrap_or_default();
@@ -16,7 +16,7 @@ fn main() {
     for count in classes.into_iter().filter(|&count| count > 0) {
         let units = vec![AttentionUnit { tokens, query_heads: 1 }; count as usize];
         let program = attention(&device, 128, &units);
-        let mut engine = Engine::new(&device).with_execution(mode).with_learnt(&learnt);
+        let mut engine = learnt.engine().with_execution(mode);
         match engine.run(&program, 0) {
             Ok(execution) => {
                 println!("{count} heads: {} cycles, {} commands", execution.end, execution.commands.total());

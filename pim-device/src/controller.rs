@@ -94,8 +94,17 @@ pub struct Record {
 impl Controller {
     /// An idle channel that stands for `copies`.
     pub fn new(device: Arc<DeviceSpec>, copies: u32) -> Self {
+        Self::from_engine(Engine::new(&device), device, copies)
+    }
+
+    /// The same, sharing what is learnt about loops with other channels of the device.
+    pub fn sharing(learnt: &Arc<Learnt>, device: Arc<DeviceSpec>, copies: u32) -> Self {
+        Self::from_engine(learnt.engine(), device, copies)
+    }
+
+    fn from_engine(engine: Engine, device: Arc<DeviceSpec>, copies: u32) -> Self {
         Self {
-            engine: Engine::new(&device),
+            engine,
             device,
             copies,
             access: Category::CommunicationHbm,
@@ -131,11 +140,6 @@ impl Controller {
     /// The same, executing programs as `mode` says.
     pub fn with_execution(self, mode: ExecutionMode) -> Self {
         Self { engine: self.engine.with_execution(mode), ..self }
-    }
-
-    /// The same, sharing what is learnt about loops with other channels of the device.
-    pub fn with_learnt(self, learnt: &Arc<Learnt>) -> Self {
-        Self { engine: self.engine.with_learnt(learnt), ..self }
     }
 
     /// The same, with another category for the spans of ordinary accesses than `communication.hbm`.

@@ -206,20 +206,23 @@ impl Program {
 
 /// Walks through a stream with how often each instruction is done.
 fn walk(stream: &[Instruction], mut visit: impl FnMut(usize, Instruction, u64, usize)) -> Result<(), usize> {
-    // (end of the loop, times of what is inside).
-    let mut loops: Vec<(usize, u64)> = Vec::new();
+    // (end of the loop, times of what is inside): the innermost one, and those around it.
+    let (mut end, mut times) = (stream.len(), 1_u64);
+    let mut around: Vec<(usize, u64)> = Vec::new();
     for (place, &instruction) in stream.iter().enumerate() {
-        while loops.last().is_some_and(|&(end, _)| end <= place) {
-            loops.pop();
+        while end <= place
+            && let Some(outer) = around.pop()
+        {
+            (end, times) = outer;
         }
-        let (end, times) = loops.last().copied().unwrap_or((stream.len(), 1));
-        visit(place, instruction, times, loops.len());
+        visit(place, instruction, times, around.len());
         if let Instruction::Loop { times: more, length } = instruction {
             let inner = place + 1 + length as usize;
             if inner > end {
                 return Err(place);
             }
-            loops.push((inner, times.saturating_mul(u64::from(more))));
+            around.push((end, times));
+            (end, times) = (inner, times.saturating_mul(u64::from(more)));
         }
     }
     Ok(())

@@ -159,9 +159,8 @@ impl Machine {
             let learnt = Learnt::new(&pim.device);
             for (index, class) in placement.classes.iter().enumerate() {
                 let key = simulation.reserve::<Controller>(class_name(index, class.channels));
-                let actor = Controller::new(pim.device.clone(), class.channels)
+                let actor = Controller::sharing(&learnt, pim.device.clone(), class.channels)
                     .with_execution(pim.execution)
-                    .with_learnt(&learnt)
                     .with_access(fabric.pim_category);
                 seats.push(Seat { key, actor });
             }

@@ -112,7 +112,7 @@ pub(super) enum OnSet {
 }
 
 /// One channel: what was issued so far, and what is due.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine {
     /// Configuration.
     pub(super) mode: ExecutionMode,
@@ -251,12 +251,6 @@ impl Engine {
     /// The same, executing programs as `mode` says.
     pub fn with_execution(self, mode: ExecutionMode) -> Self {
         Self { mode, ..self }
-    }
-
-    /// The same, sharing what is learnt about loops with other channels of the device.
-    pub fn with_learnt(self, learnt: &Arc<Learnt>) -> Self {
-        let learnt = learnt.is_for(&self.device).then(|| Arc::clone(learnt));
-        Self { learnt, ..self }
     }
 
     /// How many steps executing a program takes, refreshes left out: the work that it is for whoever runs it.

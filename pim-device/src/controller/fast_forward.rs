@@ -161,8 +161,16 @@ impl Body {
     }
 
     fn is(&self, code: &[Instruction]) -> bool {
+        use Instruction::{Close, Mac, Open};
         self.code.len() == code.len()
-            && self.code.iter().zip(code).all(|(known, instruction)| *known == Self::without_row(*instruction))
+            && self.code.iter().zip(code).all(|(known, other)| match (*known, *other) {
+                // Most are of these kinds, and programs are long.
+                (Open(a), Open(b)) | (Close(a), Close(b)) => a == b,
+                (Mac { set: a, sets: b, count: c, queries: d }, Mac { set, sets, count, queries }) => {
+                    (a, b, c, d) == (set, sets, count, queries)
+                }
+                (known, other) => known == Self::without_row(other),
+            })
     }
 
     fn of(code: &[Instruction]) -> Self {
@@ -178,7 +186,7 @@ impl Body {
 }
 
 /// State: bodies of loops, states seen and iterations from each.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Memo {
     bodies: Vec<Body>,
     numbers: BTreeMap<Arc<[i32]>, u32>,
@@ -198,24 +206,27 @@ pub(super) struct Memo {
     pub(super) fault: Option<Fault>,
 }
 
-/// What channels of one device have learnt about loops of programs. A channel takes it for the time of a program; where another
+/// What channels of one device have in common: the constraint table, resolved, and what they have learnt about loops of programs. A channel takes that for the time of a program; where another
 /// has it, on another thread, it begins anew. So there are as many as there are threads, and none waits for another's program.
 ///
 /// It shortens the work and changes no result.
 #[derive(Debug)]
 pub struct Learnt {
-    device: DeviceSpec,
+    idle: Engine,
     free: Mutex<Vec<Memo>>,
 }
 
 impl Learnt {
     /// Nothing yet, for channels of this device.
     pub fn new(device: &DeviceSpec) -> Arc<Self> {
-        Arc::new(Self { device: device.clone(), free: Mutex::default() })
+        Arc::new(Self { idle: Engine::new(device), free: Mutex::default() })
     }
 
-    pub(super) fn is_for(&self, device: &DeviceSpec) -> bool {
-        self.device == *device
+    /// An idle channel, as [`Engine::new`] gives it.
+    pub fn engine(self: &Arc<Self>) -> Engine {
+        let mut engine = self.idle.clone();
+        engine.learnt = Some(Arc::clone(self));
+        engine
     }
 
     fn free(&self) -> std::sync::MutexGuard<'_, Vec<Memo>> {
@@ -276,10 +287,12 @@ impl Memo {
         self.parts[depth..].fill_with(|| None);
     }
 
-    /// What has come since, for all recordings.
-    fn absorb(&mut self, watch: Watch) {
-        for recording in self.recordings.iter_mut().chain(&mut self.parts).flatten() {
-            recording.watch.absorb(watch);
+    /// What has come since, for all recordings of loops at this depth and around it.
+    fn absorb(&mut self, depth: usize, watch: Watch) {
+        for recordings in [&mut self.recordings, &mut self.parts] {
+            for recording in recordings[..=depth].iter_mut().flatten() {
+                recording.watch.absorb(watch);
+            }
         }
     }
 
@@ -370,7 +383,7 @@ impl Engine {
             self.memo.forget();
         }
         self.catch_up(rows.ready);
-        self.memo.absorb(std::mem::take(&mut self.watch));
+        self.memo.absorb(depth, std::mem::take(&mut self.watch));
         if self.describe(rows, moves, stop).is_none() {
             self.memo.parts[depth] = None;
             if position == 0 {
@@ -553,8 +566,10 @@ impl Engine {
             } else {
                 watch
             };
-            for recording in self.memo.recordings.iter_mut().chain(&mut self.memo.parts).flatten() {
-                recording.watch.absorb(watch);
+            for recordings in [&mut self.memo.recordings, &mut self.memo.parts] {
+                for recording in recordings[..rows.depth].iter_mut().flatten() {
+                    recording.watch.absorb(watch);
+                }
             }
             at.now += times * step.cycles;
             at.due += times * step.due;

@@ -1,5 +1,7 @@
 //! The constraint table, compiled: when a command may follow what was issued.
 
+use std::sync::Arc;
+
 use crate::command::{Address, Bus, Command};
 use crate::constraint::Constraint;
 use crate::device::DeviceSpec;
@@ -36,9 +38,10 @@ struct History {
 /// of a program go to few addresses; looking these up again for each costs more than the comparison itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Spot {
-    rules: Vec<(u32, i64)>,
+    // Shared by the channels of a device.
+    rules: Arc<[(u32, i64)]>,
     /// Places of windows of one.
-    notes: Vec<u32>,
+    notes: Arc<[u32]>,
     /// Longer windows: (newest place, window).
     shifts: Vec<(u32, u32)>,
 }
@@ -69,6 +72,8 @@ pub(crate) struct Readiness {
     last: Vec<i64>,
     /// Configuration: the places that resolved commands note, in order.
     noted_places: Vec<u32>,
+    /// Configuration: the longest rule that counts from each of these.
+    noted_reach: Vec<i64>,
     /// Configuration: the same of resolved commands to one bank, without those; and by place, whether it is one of these.
     bank_places: Vec<u32>,
     of_banks: Vec<bool>,
@@ -141,6 +146,7 @@ impl Readiness {
             reach,
             organisation,
             noted_places: Vec::new(),
+            noted_reach: Vec::new(),
             bank_places: Vec::new(),
             other: NEVER,
             banks: NEVER,
@@ -210,25 +216,27 @@ impl Readiness {
     }
 
     fn resolve(&self, command: Command, nodes: Nodes) -> Spot {
-        let mut spot = Spot { rules: Vec::new(), notes: Vec::new(), shifts: Vec::new() };
-        for rule in &self.rules[command.index()] {
+        let (rules, noted) = (&self.rules[command.index()], &self.noted[command.index()]);
+        let rules = rules.iter().map(|rule| {
             let history = usize::from(rule.history);
-            spot.rules.push((self.newest(history, nodes) + self.histories[history].window - 1, rule.cycles));
-        }
-        for &history in &self.noted[command.index()] {
+            (self.newest(history, nodes) + self.histories[history].window - 1, rule.cycles)
+        });
+        let (mut single, mut shifts) = (Vec::with_capacity(noted.len()), Vec::new());
+        for &history in noted {
             let newest = self.newest(usize::from(history), nodes);
             match self.histories[usize::from(history)].window {
-                1 => spot.notes.push(newest),
-                window => spot.shifts.push((newest, window)),
+                1 => single.push(newest),
+                window => shifts.push((newest, window)),
             }
         }
-        spot
+        Spot { rules: rules.collect(), notes: single.into(), shifts }
     }
 
     /// All commands that are resolved have been.
     pub(crate) fn resolved(&mut self) {
         self.noted_places.sort_unstable();
         self.noted_places.dedup();
+        self.noted_reach = self.noted_places.iter().map(|&place| self.reach[place as usize]).collect();
     }
 
     /// [`Self::ready`] for a resolved command.
@@ -241,7 +249,7 @@ impl Readiness {
     /// [`Self::note`] for a resolved command.
     #[inline]
     pub(crate) fn note_at(&mut self, spot: &Spot, cycle: i64) {
-        for &place in &spot.notes {
+        for &place in &*spot.notes {
             self.last[place as usize] = cycle;
         }
         for &(newest, window) in &spot.shifts {
@@ -284,7 +292,9 @@ impl Readiness {
         let uniform = pairs().all(|(from, to)| demands(from, to).max(1) == gap);
         let alone = spots.iter().all(|spot| spot.shifts.is_empty());
         let far = spots.iter().enumerate().all(|(to, spot)| {
-            (1..=spots.len()).zip(1_i64..).all(|(back, gaps)| {
+            let longest = spot.rules.iter().map(|&(_, cycles)| cycles).max().unwrap_or(0);
+            let mut near = (1..=spots.len()).zip(1_i64..).take_while(|(_, gaps)| gap * gaps < longest);
+            near.all(|(back, gaps)| {
                 let from = &spots[(to + spots.len() - back % spots.len()) % spots.len()];
                 demands(from, spot) <= gap * gaps
             })
@@ -296,7 +306,7 @@ impl Readiness {
     pub(crate) fn reaches(&self, spots: &[Spot]) -> Option<Reaches> {
         let mut reaches = Reaches::default();
         for spot in spots {
-            for rule in &spot.rules {
+            for rule in &*spot.rules {
                 let &(place, cycles) = rule;
                 let before = self.histories.iter().rfind(|history| history.base <= place)?;
                 if spot.notes.contains(&place) {
@@ -329,7 +339,7 @@ impl Readiness {
             if !spot.shifts.is_empty() {
                 return None;
             }
-            for &place in &spot.notes {
+            for &place in &*spot.notes {
                 if places.iter().all(|&(known, _)| known != place) {
                     places.push((place, behind));
                 }
@@ -350,7 +360,13 @@ impl Readiness {
     /// that may be more than resolved commands have noted.
     pub(crate) fn live(&self, floor: i64, mut visit: impl FnMut(u32, i64)) -> bool {
         let banks = if self.banks + self.longest > floor { self.bank_places.as_slice() } else { &[] };
-        for &place in self.noted_places.iter().chain(banks) {
+        for (&place, reach) in self.noted_places.iter().zip(&self.noted_reach) {
+            let last = self.last[place as usize];
+            if last + reach > floor {
+                visit(place, last);
+            }
+        }
+        for &place in banks {
             let last = self.last[place as usize];
             if last + self.reach[place as usize] > floor {
                 visit(place, last);
@@ -362,8 +378,10 @@ impl Readiness {
     /// Forgets what resolved commands have noted, then takes what [`Self::live`] has visited.
     pub(crate) fn restore(&mut self, live: impl Iterator<Item = (u32, i64)>) {
         let banks = if self.banks == NEVER { &[] } else { self.bank_places.as_slice() };
-        for &place in self.noted_places.iter().chain(banks) {
-            self.last[place as usize] = NEVER;
+        for places in [self.noted_places.as_slice(), banks] {
+            for &place in places {
+                self.last[place as usize] = NEVER;
+            }
         }
         self.banks = NEVER;
         for (place, cycle) in live {

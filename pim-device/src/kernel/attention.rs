@@ -165,6 +165,10 @@ pub fn attention_of_parts(device: &DeviceSpec, head_dim: u32, parts: &[Attention
         if let Some(before) = before {
             context(&mut rows, before);
         }
+        if i == 1 {
+            // Heads have about as much code each, however long they are.
+            rows.code.reserve(rows.code.len() * (heads.len() - 1));
+        }
         if let Some(next) = heads.get(i + 1) {
             moves.query(next);
         }

@@ -89,13 +89,8 @@ fn compare_shared(seed: u64) -> Result<(), [Vec<Result<Execution, ProgramError>>
     let turns: Vec<(usize, usize, u64)> =
         (0..8).map(|_| (draw.below(3) as usize, draw.below(3) as usize, u64::from(draw.below(400_000)))).collect();
     let run = |mode, learnt: Option<&std::sync::Arc<Learnt>>| -> Vec<Result<Execution, ProgramError>> {
-        let mut engines = [(); 3].map(|()| {
-            let engine = Engine::new(&device).with_execution(mode);
-            match learnt {
-                Some(learnt) => engine.with_learnt(learnt),
-                None => engine,
-            }
-        });
+        let mut engines =
+            [(); 3].map(|()| learnt.map_or_else(|| Engine::new(&device), Learnt::engine).with_execution(mode));
         turns.iter().map(|&(channel, program, arrival)| engines[channel].run(&programs[program], arrival)).collect()
     };
     let learnt = Learnt::new(&device);
@@ -116,7 +111,7 @@ fn channels_know_the_places_of_which_others_have_learnt() {
     let program = Program::new(&device, code, Vec::new()).unwrap();
     let learnt = Learnt::new(&device);
     let [first, second] = [(); 2].map(|()| {
-        let mut engine = Engine::new(&device).with_learnt(&learnt);
+        let mut engine = learnt.engine();
         let execution = engine.run(&program, 0).unwrap();
         (execution, engine.readiness.bank_places().to_vec())
     });
