@@ -410,8 +410,9 @@ impl Engine {
             self.memo.drop_recordings(depth);
             return;
         };
-        let (frame, before, position) = (now, frame, rows.place - now.first);
-        if frame != before {
+        let (before, frame, position) = ((frame, position), now, rows.place - now.first);
+        if (frame, position) != before {
+            // Of an iteration only what was executed is kept as a whole.
             self.memo.recordings[depth] = None;
         }
         let parts = self.memo.parts(frame).is_some();
@@ -543,9 +544,9 @@ impl Engine {
             }
             let drift = step.due - step.cycles;
             if drift < 0 {
-                times = times.min((phase - step.low) / -drift + 1);
+                times = times.min((phase.saturating_sub(step.low) / -drift).saturating_add(1));
             } else if drift > 0 {
-                times = times.min((step.high - phase) / drift + 1);
+                times = times.min((step.high.saturating_sub(phase) / drift).saturating_add(1));
             }
             if times <= 0 {
                 break;
@@ -567,7 +568,7 @@ impl Engine {
                 watch
             };
             for recordings in [&mut self.memo.recordings, &mut self.memo.parts] {
-                for recording in recordings[..rows.depth].iter_mut().flatten() {
+                for recording in recordings[..rows.depth - 1].iter_mut().flatten() {
                     recording.watch.absorb(watch);
                 }
             }
