@@ -206,8 +206,9 @@ pub(super) struct Memo {
     pub(super) fault: Option<Fault>,
 }
 
-/// What channels of one device have in common: the constraint table, resolved, and what they have learnt about loops of programs. A channel takes that for the time of a program; where another
-/// has it, on another thread, it begins anew. So there are as many as there are threads, and none waits for another's program.
+/// What channels of one device have in common: the constraint table, resolved, and what they have learnt about loops of programs.
+/// A channel takes the latter for the time of a program; where another has it, on another thread, it begins anew. So there are
+/// as many as there are threads, and none waits for another's program.
 ///
 /// It shortens the work and changes no result.
 #[derive(Debug)]
