@@ -57,6 +57,17 @@ pub(super) struct Pick {
     pub(super) command: Command,
 }
 
+/// What becomes of a request that is offered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Received {
+    /// It goes with a write that waits.
+    Joins(Offered),
+    /// Its queue has a place.
+    Place { bank: usize },
+    /// Its queue is full. When there is a place it still goes with no write that waits: those only become fewer.
+    Refused { bank: usize },
+}
+
 /// When an owner was offered, and below that when its bank was activated: the order in which owners are served.
 type Age = u128;
 
@@ -275,19 +286,14 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         }
     }
 
-    /// Takes a request between two ticks.
+    /// What becomes of a request that is offered between two ticks. Where it goes into its queue, [`Self::queue_up`] has to
+    /// follow.
     #[inline(always)]
-    pub(super) fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
+    pub(super) fn receive(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Received, DramError> {
         self.check(request)?;
         let address = request.address;
-        let queue_number = request.access as usize;
-        let full = self.queues[queue_number].len >= self.queues[queue_number].capacity;
-        let writes = &self.queues[WRITE];
-        if full && writes.len == 0 {
-            self.refused = queue_number;
-            return Ok(Offered::Refused);
-        }
         let bank = self.organisation.node(Level::Bank, address) as usize;
+        let writes = &self.queues[WRITE];
         if writes.waiting.contains(bank) && writes.holds(&self.entries, bank, address.row, request.column) {
             // The data is in the write queue, whether or not there would be a place.
             let (done, offered) = match request.access {
@@ -295,12 +301,21 @@ impl<S: BankSet, T: Offset> Core<S, T> {
                 Access::Write => (self.now, Offered::Coalesced),
             };
             observer.completed(&Completion { request: *request, arrived: self.now, done });
-            return Ok(offered);
+            return Ok(Received::Joins(offered));
         }
-        if full {
-            self.refused = queue_number;
-            return Ok(Offered::Refused);
+        let queue = &self.queues[request.access as usize];
+        if queue.len >= queue.capacity {
+            self.refused = request.access as usize;
+            return Ok(Received::Refused { bank });
         }
+        Ok(Received::Place { bank })
+    }
+
+    /// Puts a request into its queue, which has a place.
+    #[inline(always)]
+    pub(super) fn queue_up(&mut self, request: &Request, bank: usize) {
+        let address = request.address;
+        let queue_number = request.access as usize;
         let queue = &mut self.queues[queue_number];
         self.refused = NO_QUEUE;
         let key = self.entries.add(request, bank, self.now);
@@ -316,7 +331,6 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             News::Miss => self.ask(PRE, bank),
         }
         self.outstanding += 1;
-        Ok(Offered::Queued)
     }
 
     /// A bank may go on with a command of a kind that it could not use before.

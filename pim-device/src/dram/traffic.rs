@@ -214,18 +214,13 @@ impl Generator {
 
 /// A channel between two ticks.
 pub trait Channel {
-    /// Takes a request or not.
+    /// Takes a request, and runs until a place is free before, where there is none. Says whether there was none.
     ///
     /// # Errors
-    /// [`DramError::Address`] where the address is not in the channel.
-    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError>;
+    /// [`DramError::Address`] where the address is not in the channel, [`DramError::Stuck`] where a place is never free.
+    fn put(&mut self, request: &Request, observer: &mut impl Observer) -> Result<bool, DramError>;
     /// Runs one tick.
     fn tick(&mut self, observer: &mut impl Observer);
-    /// Runs until a place is free for what was refused.
-    ///
-    /// # Errors
-    /// [`DramError::Stuck`] where none ever is.
-    fn wait(&mut self, observer: &mut impl Observer) -> Result<(), DramError>;
     /// Runs until it is known when every request is done.
     ///
     /// # Errors
@@ -238,15 +233,11 @@ pub trait Channel {
 impl Channel for DramChannel {
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "a call and its copies are a fifth of what an offer takes (callgrind)")]
-    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
-        Self::offer(self, request, observer)
+    fn put(&mut self, request: &Request, observer: &mut impl Observer) -> Result<bool, DramError> {
+        Self::put(self, request, observer)
     }
     fn tick(&mut self, observer: &mut impl Observer) {
         self.advance(self.now() + 1, observer);
-    }
-    fn wait(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
-        self.advance_to_place(observer);
-        Ok(())
     }
     fn drain(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
         Self::drain(self, observer);
@@ -260,14 +251,16 @@ impl Channel for DramChannel {
 impl Channel for BankQueueChannel {
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "as above")]
-    fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
-        Self::offer(self, request, observer)
+    fn put(&mut self, request: &Request, observer: &mut impl Observer) -> Result<bool, DramError> {
+        let mut waited = false;
+        while self.offer(request, observer)? == Offered::Refused {
+            self.advance_to_place(observer)?;
+            waited = true;
+        }
+        Ok(waited)
     }
     fn tick(&mut self, observer: &mut impl Observer) {
         self.advance(self.now() + 1, observer);
-    }
-    fn wait(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
-        self.advance_to_place(observer)
     }
     fn drain(&mut self, observer: &mut impl Observer) -> Result<(), DramError> {
         self.drain_reads(observer)
@@ -339,11 +332,8 @@ pub fn drive(
     let (mut sent, mut offers) = (0, 0);
     while sent < requests {
         let request = generator.generate();
-        while channel.offer(&request, &mut observer)? == Offered::Refused {
-            channel.wait(&mut observer)?;
-            offers = 0;
-        }
-        (sent, offers) = (sent + 1, offers + 1);
+        let waited = channel.put(&request, &mut observer)?;
+        (sent, offers) = (sent + 1, if waited { 1 } else { offers + 1 });
         if offers == OFFERS && sent < requests {
             channel.tick(&mut observer);
             offers = 0;
