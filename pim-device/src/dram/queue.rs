@@ -12,11 +12,11 @@ pub(super) type Key = u64;
 pub(super) const NONE: Key = Key::MAX;
 
 /// More slots than any controller has: 128 banks of 4,096 commands and two queues of as many.
-const SLOT_BITS: u32 = 20;
+pub(super) const SLOT_BITS: u32 = 20;
 
 /// The slot of a request.
 #[inline]
-const fn slot_of(key: Key) -> usize {
+pub(super) const fn slot_of(key: Key) -> usize {
     (key % (1 << SLOT_BITS)) as usize
 }
 
@@ -63,12 +63,6 @@ impl Entries {
     #[inline]
     pub(super) fn get(&self, key: Key) -> &Entry {
         &self.slots[slot_of(key)]
-    }
-
-    /// Has a request followed by another in its list.
-    #[inline]
-    pub(super) fn link(&mut self, key: Key, next: Key) {
-        self.slots[slot_of(key)].next = next;
     }
 }
 

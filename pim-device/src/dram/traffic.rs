@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::bank_queue::BankQueueChannel;
 use super::channel::DramChannel;
 use super::config::DramError;
-use super::request::{Access, Completion, Observer, Offered, Request, Target};
+use super::request::{Access, Completion, Observer, Request, Target};
 use crate::command::{Address, Command, CommandCounts};
 use crate::organisation::Organisation;
 
@@ -252,12 +252,7 @@ impl Channel for BankQueueChannel {
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "as above")]
     fn put(&mut self, request: &Request, observer: &mut impl Observer) -> Result<bool, DramError> {
-        let mut waited = false;
-        while self.offer(request, observer)? == Offered::Refused {
-            self.advance_to_place(observer)?;
-            waited = true;
-        }
-        Ok(waited)
+        Self::put(self, request, observer)
     }
     fn tick(&mut self, observer: &mut impl Observer) {
         self.advance(self.now() + 1, observer);
