@@ -66,14 +66,6 @@ struct Lane {
 const EMPTY: Lane =
     Lane { first: NONE, last: NONE, len: 0, row: CLOSED, row_hits: [0; 2], hits: 0, last_waiting: [NONE; 2] };
 
-/// An access that a bank's queue would send: the request, and the one before it in the queue.
-#[derive(Clone, Copy, Debug)]
-struct Choice {
-    key: Key,
-    before: Key,
-    access: usize,
-}
-
 /// State and configuration of a channel.
 #[derive(Clone, Debug)]
 pub(super) struct Inner<S, T> {
@@ -84,8 +76,8 @@ pub(super) struct Inner<S, T> {
     patience: Tick,
     /// The last pseudo-channel, rank, bank group and bank, a byte each.
     last_parts: u32,
-    /// With fewer writes than these they are not drained.
-    few_writes: u32,
+    /// From so many writes on they are drained: while no command waits, and otherwise.
+    drain_from: [u32; 2],
     /// The rank, and every bank.
     rank: Place,
     places: Vec<Place>,
@@ -121,6 +113,8 @@ pub(super) struct Inner<S, T> {
     reads: usize,
     /// Writes that still go before reads.
     draining: u32,
+    /// Whether a transaction may have a place in its bank's queue.
+    may_move: bool,
     /// The banks whose turn comes before the others'.
     later: S,
     refreshing: bool,
@@ -144,6 +138,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         let organisation = &config.organisation;
         let banks = organisation.nodes(Level::Bank);
         let refresh_interval = config.timing.get(P::Refi).into();
+        let all = config.transactions;
         Self {
             config: config.clone(),
             read_latency: READ_LATENCY.cycles(|parameter| config.timing.get(parameter)).into(),
@@ -155,7 +150,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
                 (organisation.bank_groups - 1) as u8,
                 (organisation.banks - 1) as u8,
             ]),
-            few_writes: config.transactions.min(config.idle_writes.saturating_add(1)) as u32,
+            drain_from: [all.min(config.idle_writes.saturating_add(1)), all].map(|writes| writes as u32),
             rank: rules.node(Level::Rank, 0),
             places: (0..banks).map(|bank| rules.node(Level::Bank, bank)).collect(),
             after: std::array::from_fn(|bank| S::range(bank + 1..banks as usize)),
@@ -177,6 +172,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             followers: Vec::new(),
             reads: 0,
             draining: 0,
+            may_move: false,
             later: S::range(1..banks as usize),
             refreshing: false,
             next_refresh: refresh_interval,
@@ -258,6 +254,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         }
         *last = key;
         self.transactions[kind] += 1;
+        self.may_move = true;
         Offered::Queued
     }
 
@@ -313,7 +310,8 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     #[inline(always)]
     pub(super) fn run(&mut self, limit: Tick, until: Until, observer: &mut impl Observer) -> Result<(), DramError> {
         self.freed = false;
-        let (mut left, mut end) = (self.reads, self.now.saturating_add(self.patience));
+        let (mut left, mut end) = (self.reads, self.patience_from(until));
+        let mut stop = self.stop(limit, end);
         loop {
             let over = match until {
                 Until::Limit => self.now >= limit,
@@ -323,39 +321,68 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             if over {
                 return Ok(());
             }
-            self.step(limit, observer);
             if until == Until::Done && self.reads != left {
-                (left, end) = (self.reads, self.now.saturating_add(self.patience));
-            } else if self.now > end && until != Until::Limit {
-                return Err(self.stuck());
+                (left, end) = (self.reads, self.patience_from(until));
+                stop = self.stop(limit, end);
+            }
+            let tick = if self.may_move { self.now } else { self.from.max(self.now) };
+            if tick >= stop {
+                self.pause(limit, end, observer)?;
+                stop = self.stop(limit, end);
+                continue;
+            }
+            self.now = tick + 1;
+            if self.from <= tick {
+                self.serve(tick, observer);
+            }
+            if self.may_move {
+                self.may_move = self.transfer(tick);
             }
         }
     }
 
-    /// Runs the next tick in which something can happen, or goes to `limit`.
+    /// The last tick to which a run waits for something that does not come.
     #[inline(always)]
-    fn step(&mut self, limit: Tick, observer: &mut impl Observer) {
+    fn patience_from(&self, until: Until) -> Tick {
+        if until == Until::Limit { Tick::MAX } else { self.now.saturating_add(self.patience) }
+    }
+
+    /// The tick in which something else happens than that requests are served: always, while a refresh waits.
+    #[inline(always)]
+    fn stop(&self, limit: Tick, end: Tick) -> Tick {
+        if self.refreshing { 0 } else { self.next_refresh.min(limit).min(end.saturating_add(1)) }
+    }
+
+    /// Goes to `limit`, or to a tick with a refresh and runs that.
+    #[cold]
+    fn pause(&mut self, limit: Tick, end: Tick, observer: &mut impl Observer) -> Result<(), DramError> {
+        if !self.may_move && !self.refreshing {
+            self.now = self.from.min(self.next_refresh).min(limit).max(self.now);
+        }
         let tick = self.now;
+        if tick > end {
+            return Err(self.stuck());
+        }
+        if tick >= limit {
+            return Ok(());
+        }
         if tick >= self.next_refresh {
             self.refreshing = true;
             self.next_refresh += self.refresh_interval;
         }
-        let (mut busy, mut wake) = (false, Tick::MAX);
-        if self.refreshing {
-            (busy, wake) = self.refresh(tick, observer);
-        } else if self.from <= tick {
-            busy = self.serve(tick, observer);
+        let wake = self.refresh(tick, observer);
+        if self.may_move {
+            self.may_move = self.transfer(tick);
+            self.now = tick + 1;
+        } else {
+            self.now = wake.min(self.next_refresh).min(limit).max(tick + 1);
         }
-        busy |= self.transfer(tick);
-        if !self.refreshing {
-            wake = self.from;
-        }
-        self.now = if busy { tick + 1 } else { wake.max(tick + 1).min(self.next_refresh).min(limit) };
+        Ok(())
     }
 
     /// Issues what can be in a tick: one command, or one on each bus.
     #[inline(always)]
-    fn serve(&mut self, tick: Tick, observer: &mut impl Observer) -> bool {
+    fn serve(&mut self, tick: Tick, observer: &mut impl Observer) {
         if tick > self.ready.horizon() {
             self.ready.rebase(tick);
         }
@@ -365,12 +392,11 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
                 *due |= woken & *wants;
             }
         }
-        let Some(bus) = self.turn(None, tick, observer) else { return false };
+        let Some(bus) = self.turn(None, tick, observer) else { return };
         self.from = self.first_possible();
         if self.config.two_buses && self.from <= tick {
             self.second(bus, tick, observer);
         }
-        true
     }
 
     /// The second command of a tick, where it goes on the other bus.
@@ -399,10 +425,10 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         if first == T::NEVER { waiting } else { waiting.min(self.ready.tick(first)) }
     }
 
-    /// A refresh is due: precharges whatever can be, then refreshes. Says whether something was issued, and when
-    /// something can be.
+    /// A refresh is due: precharges whatever can be, then refreshes. Says when something can be issued, if nothing
+    /// was.
     #[cold]
-    fn refresh(&mut self, tick: Tick, observer: &mut impl Observer) -> (bool, Tick) {
+    fn refresh(&mut self, tick: Tick, observer: &mut impl Observer) -> Tick {
         if tick > self.ready.horizon() {
             self.ready.rebase(tick);
         }
@@ -414,23 +440,23 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
                 self.ready.issue(PRE, bank, tick);
                 observer.issued(tick, Pre, Target::Refresh(&self.places[bank]));
                 self.close(bank, tick);
-                return (true, tick);
+                return tick;
             }
             wake = wake.min(ready);
             open = open.without_first();
         }
         if !self.open.is_empty() {
-            return (false, wake);
+            return wake;
         }
         let ready = self.ready.ready(REF, 0);
         if ready > tick {
-            return (false, ready);
+            return ready;
         }
         self.ready.refresh(tick);
         observer.issued(tick, RefAb, Target::Refresh(&self.rank));
         self.refreshing = false;
         self.from = tick;
-        (true, tick)
+        tick
     }
 
     /// Notes that a bank could use a command.
@@ -467,18 +493,16 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         self.due[command].remove(bank);
     }
 
-    /// The banks that could use a command and are allowed to by the rank. Lowers `next` to when others may be.
+    /// Whether the rank allows a command.
     #[inline(always)]
-    fn allowed(&self, command: usize, now: T, next: &mut T) -> S {
-        let due = self.due[command];
-        let free = self.ready.of_rank(command);
-        if free <= now {
-            return due;
-        }
-        if !due.is_empty() {
-            *next = free.min(*next);
-        }
-        S::EMPTY
+    fn is_allowed(&self, command: usize, now: T) -> bool {
+        self.ready.of_rank(command) <= now
+    }
+
+    /// The banks that are due for a command that the rank allows.
+    #[inline(always)]
+    fn allowed(&self, command: usize, now: T) -> S {
+        if self.is_allowed(command, now) { self.due[command] } else { S::EMPTY }
     }
 
     /// Whether a bank that is due for a command is ready. Where it is not it goes into the calendar.
@@ -496,62 +520,72 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     /// Says which bus it needs.
     #[inline(always)]
     fn turn(&mut self, taken: Option<Bus>, tick: Tick, observer: &mut impl Observer) -> Option<Bus> {
-        let (now, mut next) = (self.ready.offset(tick), T::NEVER);
-        let allowed = [
-            self.allowed(ACT, now, &mut next),
-            self.allowed(PRE, now, &mut next),
-            self.allowed(RD, now, &mut next),
-            self.allowed(WR, now, &mut next),
-        ];
-        let mut banks = allowed[ACT] | allowed[PRE] | allowed[RD] | allowed[WR];
+        let now = self.ready.offset(tick);
+        let mut banks = self.allowed(ACT, now) | self.allowed(PRE, now) | self.allowed(RD, now) | self.allowed(WR, now);
         while !banks.is_empty() {
             // Those after the last one first, then from the beginning.
             let later = banks & self.later;
             let bank = if later.is_empty() { banks.first() } else { later.first() };
-            let row = if allowed[ACT].contains(bank) {
-                self.is_ready(ACT, bank, now).then_some(ACT)
-            } else if allowed[PRE].contains(bank) {
-                self.is_ready(PRE, bank, now).then_some(PRE)
-            } else {
-                None
-            };
-            if let Some(command) = row {
+            banks.remove(bank);
+            // A bank that wants an activation wants nothing else.
+            if self.due[ACT].contains(bank) {
+                if self.is_ready(ACT, bank, now) {
+                    self.later = self.after[bank % CAPACITY];
+                    if taken == Some(Bus::Row) {
+                        self.from = tick;
+                        return None;
+                    }
+                    self.activate(bank, tick, observer);
+                    return Some(Bus::Row);
+                }
+                continue;
+            }
+            if self.can_go(PRE, bank, now) {
                 self.later = self.after[bank % CAPACITY];
                 if taken == Some(Bus::Row) {
                     self.from = tick;
                     return None;
                 }
-                if command == ACT {
-                    self.activate(bank, tick, observer);
-                } else {
-                    self.precharge(bank, tick, observer);
-                }
+                self.precharge(bank, tick, observer);
                 return Some(Bus::Row);
             }
-            let access = [
-                allowed[RD].contains(bank) && self.is_ready(RD, bank, now),
-                allowed[WR].contains(bank) && self.is_ready(WR, bank, now),
-            ];
+            let access = [self.can_go(RD, bank, now), self.can_go(WR, bank, now)];
             if (access[0] | access[1])
-                && let Some(choice) = self.first_access(bank, access)
+                && let Some((key, before)) = self.first_access(bank, access)
             {
                 self.later = self.after[bank % CAPACITY];
                 if taken == Some(Bus::Column) {
                     self.from = tick;
                     return None;
                 }
-                self.access(bank, &choice, tick, observer);
+                self.access(bank, (key, before), tick, observer);
                 return Some(Bus::Column);
             }
-            banks.remove(bank);
         }
-        self.from = self.next_of(next);
+        self.from = self.next_possible(now);
         None
     }
 
-    /// The first hit of a bank's queue, of the kinds that can go.
+    /// A tick before which nothing that cannot go at `now` can.
     #[inline(always)]
-    fn first_access(&self, bank: usize, can_go: [bool; 2]) -> Option<Choice> {
+    fn next_possible(&self, now: T) -> Tick {
+        let mut next = T::NEVER;
+        for (command, due) in self.due.iter().enumerate() {
+            let floor = self.ready.of_rank(command);
+            next = next.min(if due.is_empty() || floor <= now { T::NEVER } else { floor });
+        }
+        self.next_of(next)
+    }
+
+    /// Whether a bank is due for a command and can go.
+    #[inline(always)]
+    fn can_go(&mut self, command: usize, bank: usize, now: T) -> bool {
+        self.due[command].contains(bank) && self.is_allowed(command, now) && self.is_ready(command, bank, now)
+    }
+
+    /// The first hit of a bank's queue, of the kinds that can go, and the one before it in the queue.
+    #[inline(always)]
+    fn first_access(&self, bank: usize, can_go: [bool; 2]) -> Option<(Key, Key)> {
         let lane = &self.lanes[bank % CAPACITY];
         let (mut key, mut before) = (lane.first, NONE);
         while key != NONE {
@@ -563,7 +597,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
                     && lane.row_hits[READ] > 0
                     && self.finds_before(key, Access::Read, bank, request);
                 if !after_read {
-                    return Some(Choice { key, before, access: kind as usize });
+                    return Some((key, before));
                 }
             }
             (before, key) = (key, entry.next);
@@ -573,7 +607,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     }
 
     /// Opens the row of a bank's first request.
-    #[inline(always)]
+    #[inline(never)]
     fn activate(&mut self, bank: usize, tick: Tick, observer: &mut impl Observer) {
         self.ready.issue(ACT, bank, tick);
         let lane = &mut self.lanes[bank % CAPACITY];
@@ -604,7 +638,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     }
 
     /// Closes a bank for its first request.
-    #[inline(always)]
+    #[inline(never)]
     fn precharge(&mut self, bank: usize, tick: Tick, observer: &mut impl Observer) {
         self.ready.issue(PRE, bank, tick);
         let entry = self.entries.get(self.lanes[bank % CAPACITY].first);
@@ -629,13 +663,13 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     }
 
     /// Issues an access and ends it.
-    #[inline(always)]
-    fn access(&mut self, bank: usize, choice: &Choice, tick: Tick, observer: &mut impl Observer) {
-        let Choice { key, before, access } = *choice;
-        self.ready.issue(RD + access, bank, tick);
+    #[inline(never)]
+    fn access(&mut self, bank: usize, (key, before): (Key, Key), tick: Tick, observer: &mut impl Observer) {
         let entry = self.entries.get(key);
         let (request, arrived, next) = (entry.request, entry.arrived, entry.next);
+        let access = request.access as usize;
         observer.issued(tick, [Rd, Wr][access], Target::Request(&request));
+        self.ready.issue(RD + access, bank, tick);
         self.granules.remove(entry.granule);
         self.rows.remove(entry.row);
         self.entries.release(key);
@@ -652,6 +686,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         lane.hits += 1;
         lane.row_hits[access] -= 1;
         self.full.remove(bank);
+        self.may_move = true;
         self.queued -= 1;
         let Lane { first, len, row, row_hits, hits, .. } = *lane;
         if row_hits[access] == 0 {
@@ -690,23 +725,19 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         });
     }
 
-    /// Decides whether the writes are drained.
-    #[inline(always)]
-    fn decide(&mut self) {
-        let writes = self.transactions[WRITE];
-        if writes >= self.few_writes
-            && self.draining == 0
-            && (writes as usize >= self.config.transactions || self.queued == 0)
-        {
-            self.draining = writes;
-        }
-    }
-
-    /// Moves one transaction into its bank's queue: the first for whose bank there is a place.
+    /// Moves one transaction into its bank's queue. Says whether in the next tick there may be another one.
     #[inline(always)]
     fn transfer(&mut self, tick: Tick) -> bool {
-        self.decide();
-        let kind = usize::from(self.draining > 0);
+        let writes = self.transactions[WRITE];
+        if self.draining == 0 && writes >= self.drain_from[usize::from(self.queued > 0)] {
+            self.draining = writes;
+        }
+        if self.draining > 0 { self.transfer_one(WRITE, tick) } else { self.transfer_one(READ, tick) }
+    }
+
+    /// Moves the first transaction of a kind for whose bank there is a place.
+    #[inline(always)]
+    fn transfer_one(&mut self, kind: usize, tick: Tick) -> bool {
         let key = oldest(&self.first[kind], self.waiting[kind].without(self.full));
         if key == NONE {
             return false;
