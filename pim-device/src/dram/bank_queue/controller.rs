@@ -244,7 +244,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         self.granules.add(buckets.granule);
         let kind = request.access as usize;
         self.reads += usize::from(kind == READ);
-        let key = self.entries.add(request, bank, &buckets, arrived);
+        let key = self.entries.add(request, bank, buckets, arrived);
         let last = &mut self.lanes[bank % CAPACITY].last_waiting[kind];
         if self.waiting[kind].contains(bank) {
             self.entries.link(*last, key);
@@ -666,13 +666,21 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     #[inline(never)]
     fn access(&mut self, bank: usize, (key, before): (Key, Key), tick: Tick, observer: &mut impl Observer) {
         let entry = self.entries.get(key);
-        let (request, arrived, next) = (entry.request, entry.arrived, entry.next);
-        let access = request.access as usize;
-        observer.issued(tick, [Rd, Wr][access], Target::Request(&request));
-        self.ready.issue(RD + access, bank, tick);
+        let (access, next) = (entry.request.access as usize, entry.next);
+        observer.issued(tick, [Rd, Wr][access], Target::Request(&entry.request));
         self.granules.remove(entry.granule);
         self.rows.remove(entry.row);
+        if access == READ {
+            let done = tick + self.read_latency;
+            self.reads -= 1;
+            observer.completed(&Completion { request: entry.request, arrived: entry.arrived, done });
+            if !self.followers.is_empty() {
+                let request = entry.request;
+                self.answer_followers(bank, &request, done, observer);
+            }
+        }
         self.entries.release(key);
+        self.ready.issue(RD + access, bank, tick);
         let lane = &mut self.lanes[bank % CAPACITY];
         if before == NONE {
             lane.first = next;
@@ -700,14 +708,6 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         };
         if close {
             self.want(PRE, bank, tick);
-        }
-        if access == READ {
-            let done = tick + self.read_latency;
-            self.reads -= 1;
-            observer.completed(&Completion { request, arrived, done });
-            if !self.followers.is_empty() {
-                self.answer_followers(bank, &request, done, observer);
-            }
         }
     }
 

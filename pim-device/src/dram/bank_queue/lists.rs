@@ -37,12 +37,12 @@ impl Entries {
 
     /// A slot for a request. There is one: queues refuse before slots run out.
     #[inline(always)]
-    pub(super) fn add(&mut self, request: &Request, bank: usize, buckets: &Buckets, arrived: Tick) -> Key {
+    pub(super) fn add(&mut self, request: &Request, bank: usize, buckets: Buckets, arrived: Tick) -> Key {
         let key = self.order | self.free;
         let entry = &mut self.slots[slot_of(key)];
         self.order += 1 << SLOT_BITS;
         self.free = entry.next;
-        let Buckets { granule, row } = *buckets;
+        let Buckets { granule, row } = buckets;
         *entry = Entry { request: *request, arrived, next: NONE, bank: bank as u16, granule, row };
         key
     }

@@ -246,9 +246,9 @@ mod tests {
                 ready.refresh(tick);
                 asked.issue(SENT[REF], &rank, tick);
             }
-            for command in 0..COMMANDS {
+            for (command, sent) in SENT[..COMMANDS].iter().enumerate() {
                 for bank in 0..(bank_groups * banks) as usize {
-                    let expected = asked.ready_at(SENT[command], &table.node(Level::Bank, bank as u32));
+                    let expected = asked.ready_at(*sent, &table.node(Level::Bank, bank as u32));
                     assert_eq!(ready.ready(command, bank).max(tick), expected.max(tick), "{command} {bank} {tick}");
                 }
             }
