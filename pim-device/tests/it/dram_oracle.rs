@@ -1,12 +1,12 @@
 //! A second memory controller: every tick, plain lists, the table read line by line. Does the one that jumps from
 //! command to command do the same, and does it show when a rule is broken?
 
+mod bank_queues;
 mod controller;
 
 use controller::{Broken, Log, Oracle};
 use pim_device::dram::{
-    Access, BankQueueChannel, BankQueueConfig, ChannelConfig, Completion, DramChannel, Observer, Offered, Queues,
-    Refresh, Request, Target,
+    Access, ChannelConfig, Completion, DramChannel, Observer, Offered, Queues, Refresh, Request, Target,
 };
 use pim_device::timing::standard::{STANDARDS, Standard};
 use pim_device::{Address, Command, Level, Parameter};
@@ -255,83 +255,4 @@ fn is_every_broken_rule_seen() {
     }
     check_seen(Broken::OneRefreshPerChannel, &["HBM2", "HBM3", "DDR4"], Refresh::AllBank);
     check_seen(Broken::RefreshBeforeActive, &["HBM2", "DDR4", "LPDDR5"], Refresh::AllBank);
-}
-
-/// A channel with a queue for each bank, of a few rows and columns so that reads and writes meet.
-fn bank_queues(dice: &mut Dice) -> BankQueueConfig {
-    use Parameter as P;
-    let mut config = ChannelConfig::preset("DDR4", "DDR4_8Gb_x8", "DDR4_2400R").unwrap();
-    (config.organisation.rows, config.organisation.columns) = (dice.between(1, 4), dice.between(1, 4));
-    for parameter in [P::Cl, P::Cwl, P::Bl, P::RcdRd, P::RcdWr, P::Rp, P::Ras, P::Rc, P::Wr, P::Rtp, P::CcdS, P::CcdL] {
-        config.timing = config.timing.with(parameter, dice.between(2, 40));
-    }
-    for parameter in [P::RrdS, P::RrdL, P::WtrS, P::WtrL, P::Rtw, P::Faw] {
-        config.timing = config.timing.with(parameter, dice.between(2, 60));
-    }
-    config.timing = config.timing.with(P::Rfc, dice.between(5, 40)).with(P::Refi, dice.between(600, 3_000));
-    BankQueueConfig {
-        organisation: config.organisation,
-        timing: config.timing,
-        two_buses: dice.chance(50),
-        transactions: dice.between(8, 32) as usize,
-        commands: dice.between(1, 8) as usize,
-        most_hits: 4,
-        idle_writes: 4,
-    }
-}
-
-/// The controller that jumps from one tick to the next that counts does what it does when it is asked for every tick.
-#[test]
-fn do_queues_of_banks_do_the_same_tick_by_tick() {
-    for seed in 0..300 {
-        let mut dice = Dice(seed);
-        let config = bank_queues(&mut dice);
-        let drawn = ChannelConfig::preset("DDR4", "DDR4_8Gb_x8", "DDR4_2400R").unwrap();
-        let drawn = ChannelConfig { organisation: config.organisation, ..drawn };
-        let (writes, spread) = (dice.below(101), dice.below(101));
-        let mut jumping = BankQueueChannel::new(&config).unwrap();
-        let mut walking = jumping.clone();
-        let listener = || Listener { banks: Some(config.organisation), ..Listener::default() };
-        let (mut jumped, mut walked) = (listener(), listener());
-        for tag in 0..300 {
-            let asked = request(&drawn, &mut dice, writes, spread, tag);
-            let offered = jumping.offer(&asked, &mut jumped).unwrap();
-            assert_eq!(walking.offer(&asked, &mut walked).unwrap(), offered);
-            let until = jumping.now() + if dice.chance(20) { dice.below(60) } else { dice.below(4) };
-            jumping.advance(until, &mut jumped);
-            while walking.now() < until {
-                walking.advance(walking.now() + 1, &mut walked);
-            }
-        }
-        assert_eq!(jumped.log, walked.log, "seed {seed} {config:?}");
-        assert_eq!(jumped.done, walked.done, "seed {seed}");
-    }
-}
-
-/// A read of a granule waits; the writes are full, and the first of them, of the same granule, waits for the read. As in the
-/// simulator that this controller is the model of, neither ever goes; a run ends with an error.
-#[test]
-fn does_a_run_end_where_a_read_and_a_write_wait_for_each_other() {
-    let config = BankQueueConfig { transactions: 8, commands: 2, ..bank_queues(&mut Dice(1)) };
-    let mut channel = BankQueueChannel::new(&config).unwrap();
-    let mut listener = Listener { banks: Some(config.organisation), ..Listener::default() };
-    let at = |access, row, tag| Request { access, address: Address { row, ..Address::default() }, column: 0, tag };
-    // The third read waits, and all writes wait for it.
-    let mut asked: Vec<Request> = (0..3).map(|tag| at(Access::Read, tag as u32 % 2, tag)).collect();
-    asked[2].column = config.organisation.columns - 1;
-    let granule = asked[2];
-    for bank in 0..8 {
-        let write = Request { access: Access::Write, tag: 10 + bank, ..granule };
-        let address = Address { bank: (bank % 4) as u8, bank_group: (bank / 4) as u8, ..granule.address };
-        asked.push(Request { address, ..write });
-    }
-    for request in &asked {
-        assert_ne!(channel.offer(request, &mut listener).unwrap(), Offered::Refused, "{request:?}");
-    }
-    let stuck = channel.drain_reads(&mut listener).unwrap_err().to_string();
-    assert!(stuck.contains("requests wait, and none can go"), "{stuck}");
-    assert!(channel.now() < 60 * 3_000, "after some refresh intervals");
-    let refused = at(Access::Write, 1, 30);
-    assert_eq!(channel.offer(&refused, &mut listener).unwrap(), Offered::Refused);
-    assert!(channel.advance_to_place(&mut listener).is_err());
 }

@@ -290,18 +290,13 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             }
             waiting = entry.next;
         }
-        self.finds_before(NONE, access, bank, request)
-    }
-
-    /// Whether one of this kind to the same granule waits in the bank's command queue, before `key`.
-    fn finds_before(&self, key: Key, access: Access, bank: usize, request: &Request) -> bool {
-        let mut earlier = self.lanes[bank % CAPACITY].first;
-        while earlier != key {
-            let entry = self.entries.get(earlier);
+        let mut queued = self.lanes[bank % CAPACITY].first;
+        while queued != NONE {
+            let entry = self.entries.get(queued);
             if entry.request.access == access && is_same(&entry.request, request) {
                 return true;
             }
-            earlier = entry.next;
+            queued = entry.next;
         }
         false
     }
@@ -549,16 +544,14 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
                 self.precharge(bank, tick, observer);
                 return Some(Bus::Row);
             }
-            let access = [self.can_go(RD, bank, now), self.can_go(WR, bank, now)];
-            if (access[0] | access[1])
-                && let Some((key, before)) = self.first_access(bank, access)
-            {
+            let accesses = [self.can_go(RD, bank, now), self.can_go(WR, bank, now)];
+            if accesses[0] | accesses[1] {
                 self.later = self.after[bank % CAPACITY];
                 if taken == Some(Bus::Column) {
                     self.from = tick;
                     return None;
                 }
-                self.access(bank, (key, before), tick, observer);
+                self.access(bank, accesses, tick, observer);
                 return Some(Bus::Column);
             }
         }
@@ -584,25 +577,19 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     }
 
     /// The first hit of a bank's queue, of the kinds that can go, and the one before it in the queue.
+    ///
+    /// No write follows a read of the same granule there: it is not moved before the read is done.
     #[inline(always)]
     fn first_access(&self, bank: usize, can_go: [bool; 2]) -> Option<(Key, Key)> {
         let lane = &self.lanes[bank % CAPACITY];
         let (mut key, mut before) = (lane.first, NONE);
         while key != NONE {
             let entry = self.entries.get(key);
-            let (request, kind) = (&entry.request, entry.request.access);
-            if can_go[kind as usize] && request.address.row == lane.row {
-                // A write stays behind an earlier read of the same granule.
-                let after_read = kind == Access::Write
-                    && lane.row_hits[READ] > 0
-                    && self.finds_before(key, Access::Read, bank, request);
-                if !after_read {
-                    return Some((key, before));
-                }
+            if entry.request.address.row == lane.row && can_go[entry.request.access as usize] {
+                return Some((key, before));
             }
             (before, key) = (key, entry.next);
         }
-        // All writes that could go wait for reads.
         None
     }
 
@@ -662,9 +649,10 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         }
     }
 
-    /// Issues an access and ends it.
+    /// Issues the first access of the kinds that can go, of which there is one, and ends it.
     #[inline(never)]
-    fn access(&mut self, bank: usize, (key, before): (Key, Key), tick: Tick, observer: &mut impl Observer) {
+    fn access(&mut self, bank: usize, can_go: [bool; 2], tick: Tick, observer: &mut impl Observer) {
+        let Some((key, before)) = self.first_access(bank, can_go) else { return };
         let entry = self.entries.get(key);
         let (access, next) = (entry.request.access as usize, entry.next);
         observer.issued(tick, [Rd, Wr][access], Target::Request(&entry.request));
