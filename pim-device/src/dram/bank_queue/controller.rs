@@ -1,4 +1,7 @@
 //! The controller of a channel whose banks go into one set.
+//!
+//! A run, its looks and its transfers are one function, and what each command does is another. With all in one a random request
+//! took from 2 % less to 8 % more instructions (callgrind), as the compiler's registers fell out.
 
 use super::lists::{Buckets, Counts, Entries};
 use super::ready::Ready;
@@ -96,7 +99,7 @@ pub(super) struct Inner<S, T> {
     open: S,
     /// Banks whose command queues are full.
     full: S,
-    /// A tick before which no bank has a command that is ready, unless its queue changes.
+    /// A tick before which no command goes, unless a transaction is moved or a refresh ends.
     from: Tick,
     /// Commands in all queues.
     queued: u32,
@@ -454,9 +457,9 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         tick
     }
 
-    /// Notes that a bank could use a command.
+    /// Notes that a bank could use a command. Says before which tick it does not go.
     #[inline(always)]
-    fn want(&mut self, command: usize, bank: usize, tick: Tick) {
+    fn want(&mut self, command: usize, bank: usize, tick: Tick) -> Tick {
         self.wants[command].insert(bank);
         let ready = self.ready.tick(self.ready.of_bank(command, bank));
         if ready <= tick {
@@ -464,21 +467,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         } else {
             self.calendar.insert(bank, ready);
         }
-    }
-
-    /// Notes between two looks that a bank could use a command.
-    #[inline(always)]
-    fn want_at_last(&mut self, command: usize, bank: usize, tick: Tick) {
-        self.wants[command].insert(bank);
-        let ready = self.ready.of_bank(command, bank);
-        let ready_tick = self.ready.tick(ready);
-        if ready_tick <= tick {
-            self.due[command].insert(bank);
-            self.from = self.from.min(self.ready.tick(self.ready.of_rank(command)).max(tick));
-        } else {
-            self.calendar.insert(bank, ready_tick);
-            self.from = self.from.min(ready_tick);
-        }
+        ready.max(self.ready.tick(self.ready.of_rank(command)))
     }
 
     /// Notes that a bank can use a command no longer.
@@ -692,7 +681,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         let close = if row_hits == [0; 2] {
             len > 0
         } else {
-            hits as usize >= self.config.most_hits as usize && self.entries.get(first).request.address.row != row
+            hits >= self.config.most_hits && self.entries.get(first).request.address.row != row
         };
         if close {
             self.want(PRE, bank, tick);
@@ -768,11 +757,13 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             if lane.hits < self.config.most_hits {
                 self.forget(PRE, bank);
             }
-            self.want_at_last(RD + kind, bank, tick);
+            let first = self.want(RD + kind, bank, tick);
+            self.from = self.from.min(first);
         } else if alone {
             // Otherwise the first one says what is needed.
             let command = if lane.row == CLOSED { ACT } else { PRE };
-            self.want_at_last(command, bank, tick);
+            let first = self.want(command, bank, tick);
+            self.from = self.from.min(first);
         }
         true
     }
