@@ -1,5 +1,10 @@
 //! What the banks of a channel hold.
 
+#![allow(clippy::inline_always, reason = "asked for each command")]
+
+use std::ops::Range;
+
+use super::bank_set::{BankSet, CAPACITY};
 use super::rules::Place;
 use crate::organisation::{Level, Organisation};
 
@@ -79,9 +84,8 @@ impl Banks {
     }
 
     /// The banks at or below a place.
-    pub fn below(&self, place: &Place) -> std::ops::Range<usize> {
-        let each = self.organisation.nodes(Level::Bank) / self.organisation.nodes(place.level());
-        (place.node() * each) as usize..((place.node() + 1) * each) as usize
+    pub fn below(&self, place: &Place) -> Range<usize> {
+        below(&self.organisation, place)
     }
 
     /// Whether every bank at or below a place is closed.
@@ -95,4 +99,75 @@ impl Banks {
             self.close(bank);
         }
     }
+}
+
+/// The same for banks that go into one set.
+#[derive(Clone, Debug)]
+pub(super) struct OpenRows<S> {
+    rows: Box<[u32; CAPACITY]>,
+    closed: S,
+    organisation: Organisation,
+}
+
+impl<S: BankSet> OpenRows<S> {
+    /// All closed.
+    pub(super) fn new(organisation: &Organisation) -> Self {
+        let closed = S::range(0..organisation.nodes(Level::Bank) as usize);
+        Self { rows: Box::new([CLOSED; CAPACITY]), closed, organisation: *organisation }
+    }
+
+    /// The banks that hold nothing.
+    #[inline(always)]
+    pub(super) const fn closed(&self) -> S {
+        self.closed
+    }
+
+    /// The row that `bank` holds.
+    #[inline(always)]
+    pub(super) fn row(&self, bank: usize) -> Option<u32> {
+        let row = self.rows[bank % CAPACITY];
+        (row < ACTIVATING).then_some(row)
+    }
+
+    /// Whether half an activation of `bank` has been sent.
+    pub(super) fn is_activating(&self, bank: usize) -> bool {
+        self.rows[bank % CAPACITY] == ACTIVATING
+    }
+
+    /// The row is open from now on.
+    #[inline(always)]
+    pub(super) fn open(&mut self, bank: usize, row: u32) {
+        debug_assert!(row < ACTIVATING);
+        self.rows[bank % CAPACITY] = row;
+        self.closed.remove(bank);
+    }
+
+    /// Half an activation has been sent.
+    #[inline(always)]
+    pub(super) fn activating(&mut self, bank: usize) {
+        self.rows[bank % CAPACITY] = ACTIVATING;
+        self.closed.remove(bank);
+    }
+
+    /// The bank is closed from now on.
+    #[inline(always)]
+    pub(super) fn close(&mut self, bank: usize) {
+        self.rows[bank % CAPACITY] = CLOSED;
+        self.closed.insert(bank);
+    }
+
+    /// The banks at or below a place.
+    pub(super) fn below(&self, place: &Place) -> Range<usize> {
+        below(&self.organisation, place)
+    }
+
+    /// Whether every bank at or below a place is closed.
+    pub(super) fn all_closed(&self, place: &Place) -> bool {
+        S::range(self.below(place)).without(self.closed).is_empty()
+    }
+}
+
+fn below(organisation: &Organisation, place: &Place) -> Range<usize> {
+    let each = organisation.nodes(Level::Bank) / organisation.nodes(place.level());
+    (place.node() * each) as usize..((place.node() + 1) * each) as usize
 }

@@ -9,7 +9,7 @@ use super::core::{self, Core, Received};
 use super::request::{Observer, Offered, Request};
 use super::rules::RuleTable;
 use super::scheduler::{self, Double, HalfClock, Single, Split, Until};
-use super::times::Offset;
+use super::times::{ACT, Offset, PRE};
 use crate::command::Command;
 use crate::organisation::Level;
 
@@ -40,16 +40,17 @@ enum Size {
 impl<S: BankSet, T: Offset> Inner<S, T> {
     fn new(config: &ChannelConfig, rules: RuleTable) -> Self {
         let standard = config.standard;
+        let core = Core::new(config, rules);
         let kind = if standard.commands.contains(&Command::Act1) {
             Kind::Split(Split::new(config))
         } else if standard.two_buses && standard.ticks_per_clock > 1 {
-            Kind::HalfClock(HalfClock::new())
+            Kind::HalfClock(HalfClock::new(core.times.least(ACT, PRE)))
         } else if standard.two_buses {
             Kind::Double(Double)
         } else {
             Kind::Single(Single)
         };
-        Self { core: Core::new(config, rules), kind }
+        Self { core, kind }
     }
 
     #[inline(always)]
@@ -72,10 +73,21 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             Received::Refused { bank } => (bank, true),
         };
         if waits {
-            self.run(Tick::MAX - 1, Until::Place, observer);
+            self.run_to_place(observer);
         }
         self.core.queue_up(request, bank);
         Ok(waits)
+    }
+
+    #[inline(always)]
+    fn run_to_place(&mut self, observer: &mut impl Observer) {
+        let core = &mut self.core;
+        match &mut self.kind {
+            Kind::Single(kind) => scheduler::run_to_place(kind, core, observer),
+            Kind::Double(kind) => scheduler::run_to_place(kind, core, observer),
+            Kind::HalfClock(kind) => scheduler::run_to_place(kind, core, observer),
+            Kind::Split(kind) => scheduler::run_to_place(kind, core, observer),
+        }
     }
 
     fn run(&mut self, limit: Tick, until: Until, observer: &mut impl Observer) {

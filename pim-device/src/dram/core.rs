@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 
 use super::Tick;
-use super::bank::{BankState, Banks};
+use super::bank::OpenRows;
 use super::bank_set::{BankSet, CAPACITY};
 use super::config::{ChannelConfig, DramError, Refresh};
 use super::edges::Edges;
-use super::queue::{Entries, Entry, Key, NONE, News, Queue};
+use super::queue::{Entries, Entry, Key, NONE, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
 use super::rules::{Place, RuleTable};
 use super::scheduler::Until;
@@ -70,19 +70,6 @@ pub(super) enum Received {
 
 /// When an owner was offered, and below that when its bank was activated: the order in which owners are served.
 type Age = u128;
-
-/// What is known of the owners' accesses at a tick.
-#[derive(Clone, Copy, Debug)]
-struct Accesses<T> {
-    /// When those are ready that are not.
-    next: T,
-    /// How many are ready.
-    ready: u32,
-    /// Of these the oldest, its bank and its queue.
-    oldest: Age,
-    bank: usize,
-    queue: usize,
-}
 
 /// The request for which a bank was activated.
 #[derive(Clone, Copy, Debug)]
@@ -149,13 +136,13 @@ pub(super) struct Core<S, T> {
     /// The last pseudo-channel, rank, bank group and bank, a byte each.
     last_parts: u32,
     write_high: u32,
-    write_low: u32,
+    /// With so few reads, or writes, another queue may be served from then on.
+    few: [u32; 2],
     // State.
     pub(super) times: Times<S, T>,
-    pub(super) banks: Banks,
+    pub(super) banks: OpenRows<S>,
     pub(super) entries: Entries,
     pub(super) queues: [Queue<S>; 2],
-    closed: S,
     /// By activation and precharge the banks that were ready, but for their rank, when last looked at. A bank that wants the
     /// command is here or in the calendar.
     due: [S; 2],
@@ -167,8 +154,9 @@ pub(super) struct Core<S, T> {
     /// Of these the ones that were opened long enough ago; the others are opening.
     opened: [S; 2],
     opening: [Opening; 2],
-    /// From an activation to a read, and to a write.
+    /// From an activation, or its first half, to a read, and to a write; and from its second half.
     opens_in: [Tick; 2],
+    opens_soon: [Tick; 2],
     /// Banks that wait for their own refresh: nothing new is begun in them.
     refreshing: S,
     write_mode: bool,
@@ -179,6 +167,8 @@ pub(super) struct Core<S, T> {
     from: [Tick; KINDS],
     pub(super) refreshes: VecDeque<RefreshRequest>,
     next_refresh: Tick,
+    /// How far one can go before refreshes are pushed or ticks are counted from another base.
+    horizon: Tick,
     next_bank: u32,
     /// The last tick that is over.
     pub(super) now: Tick,
@@ -228,7 +218,8 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             Tick::from(shared) + Tick::from(shared && between)
         };
         let times = Times::new(rules, slots);
-        let opens_in = [RD, WR].map(|command| times.least(if split { ACT2 } else { ACT }, command));
+        let opens_in = [RD, WR].map(|command| times.least(ACT, command));
+        let opens_soon = if split { [RD, WR].map(|command| times.least(ACT2, command)) } else { [0; 2] };
         let queues = &config.queues;
         let capacity = (queues.read + queues.write + banks) as usize;
         Self {
@@ -243,12 +234,11 @@ impl<S: BankSet, T: Offset> Core<S, T> {
                     .map(|count| (count - 1) as u8),
             ),
             write_high: queues.write_high,
-            write_low: queues.write_low,
+            few: [0, queues.write_low],
             times,
-            banks: Banks::new(&organisation),
+            banks: OpenRows::new(&organisation),
             entries: Entries::new(capacity),
             queues: [Queue::new(queues.read), Queue::new(queues.write)],
-            closed: S::range(0..banks as usize),
             due: [S::range(0..banks as usize), S::EMPTY],
             calendars: [Calendar::new(), Calendar::new()],
             owners: Box::new([Owner::NOBODY; CAPACITY]),
@@ -256,12 +246,14 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             opened: [S::EMPTY; 2],
             opening: [Opening::new(), Opening::new()],
             opens_in,
+            opens_soon,
             refreshing: S::EMPTY,
             write_mode: false,
             changed: true,
             from: [0; KINDS],
             refreshes: VecDeque::new(),
             next_refresh: refresh_interval,
+            horizon: 0,
             next_bank: 0,
             now: 0,
             last_answer: 0,
@@ -319,16 +311,20 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         let queue = &mut self.queues[queue_number];
         self.refused = NO_QUEUE;
         let key = self.entries.add(request, bank, self.now);
-        let new = queue.push(&mut self.entries, key, bank, address.row, self.banks.open_row(bank));
-        let len = queue.len;
+        let alone = queue.push(&mut self.entries, key, bank);
         // A read can end that writes are served, and a write begin it.
-        self.changed |= if queue_number == READ { self.write_mode } else { len >= self.write_high };
-        match new {
-            News::None => {}
-            News::Waits => self.ask(ACT, bank),
-            News::Hit => self.may_go(HITS, RD + request.access as usize, bank),
-            News::Miss if self.owned().contains(bank) => {}
-            News::Miss => self.ask(PRE, bank),
+        self.changed |= if queue_number == READ { self.write_mode } else { queue.len >= self.write_high };
+        let row = self.banks.row(bank);
+        if row.is_none() {
+            if alone {
+                self.ask(ACT, bank);
+            }
+        } else if row == Some(address.row) {
+            if queue.came(key, bank, true) {
+                self.may_go(HITS, RD + request.access as usize, bank);
+            }
+        } else if queue.came(key, bank, false) && !self.owned().contains(bank) {
+            self.ask(PRE, bank);
         }
         self.outstanding += 1;
     }
@@ -358,7 +354,10 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         while !banks.is_empty() {
             let lanes = &*self.queues[queue].lanes;
             let requests = if command == ACT { &lanes.first } else { &lanes.miss };
-            let (mut oldest, mut bank, mut rest) = (NONE, 0, banks);
+            let mut bank = banks.first();
+            let mut oldest = requests[bank % CAPACITY];
+            let mut rest = banks.without_first();
+            let alone = rest.is_empty();
             while !rest.is_empty() {
                 let of = rest.first();
                 rest = rest.without_first();
@@ -367,13 +366,12 @@ impl<S: BankSet, T: Offset> Core<S, T> {
                     (oldest, bank) = (request, of);
                 }
             }
-            banks.remove(bank);
             if self.times.of_bank(command, bank) <= now {
-                let next =
-                    if banks.is_empty() { self.times.tick(next).min(self.calendars[command].next()) } else { tick };
+                let next = if alone { self.times.tick(next).min(self.calendars[command].next()) } else { tick };
                 return Scan { oldest, bank: bank as u16, next };
             }
             // Another command has come in between.
+            banks.remove(bank);
             self.due[command].remove(bank);
             self.wait(command, bank);
         }
@@ -428,7 +426,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         self.changed = false;
         let (reads, writes) = (self.queues[READ].len, self.queues[WRITE].len);
         let on = if self.write_mode {
-            writes > self.write_low || reads == 0
+            writes > self.few[WRITE] || reads == 0
         } else {
             writes >= self.write_high || reads == 0
         };
@@ -466,6 +464,14 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     /// Pushes the refreshes of the next tick; says how far one can go from there.
     #[inline]
     pub(super) fn horizon(&mut self) -> Tick {
+        if self.now >= self.horizon {
+            self.look_ahead();
+        }
+        self.horizon
+    }
+
+    #[inline(never)]
+    fn look_ahead(&mut self) {
         let tick = self.now + 1;
         if tick >= self.next_refresh {
             self.push_refreshes();
@@ -473,10 +479,9 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         if tick > self.times.horizon() {
             self.times.rebase(tick);
         }
-        self.times.horizon().min(self.next_refresh - 1)
+        self.horizon = self.times.horizon().min(self.next_refresh - 1);
     }
 
-    #[cold]
     fn push_refreshes(&mut self) {
         self.next_refresh += self.refresh_interval;
         self.from = [0; KINDS];
@@ -504,10 +509,10 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         self.from[kind] <= tick
     }
 
-    /// Goes to the first tick from `tick` on that has to be looked at, or to `horizon` where that is before. The queues are
-    /// looked at in between.
+    /// Goes to the first tick from `tick` on that has to be looked at and gives it, or goes to `horizon` where that is before.
+    /// The queues are looked at in between.
     #[inline(always)]
-    pub(super) fn first(&mut self, tick: Tick, horizon: Tick, edges: &impl Edges<S>) -> Tick {
+    pub(super) fn first(&mut self, tick: Tick, horizon: Tick, edges: &impl Edges<S>) -> Option<Tick> {
         let mut first = tick;
         if tick <= horizon {
             first = edges.first(&self.from, tick);
@@ -515,8 +520,12 @@ impl<S: BankSet, T: Offset> Core<S, T> {
                 first = tick;
             }
         }
-        self.now = first.min(horizon);
-        first
+        if first > horizon {
+            self.now = horizon;
+            return None;
+        }
+        self.now = first;
+        Some(first)
     }
 
     /// The queue that is served; none while an all-bank refresh waits.
@@ -525,10 +534,15 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         if self.refresh_waits() { None } else { Some(self.mode()) }
     }
 
-    /// The first tick after `tick` that has to be looked at, where nothing was found in it and refresh goes at `refresh` at
-    /// the earliest.
+    /// A tick after `tick`, and not after the next one that has to be looked at, where nothing was found in it and refresh
+    /// goes at `refresh` at the earliest.
     #[inline(always)]
     pub(super) fn after(&self, tick: Tick, edges: &impl Edges<S>, refresh: Tick) -> Tick {
+        if self.refreshes.is_empty() { tick + 1 } else { self.after_refresh(tick, edges, refresh) }
+    }
+
+    #[inline(never)]
+    fn after_refresh(&self, tick: Tick, edges: &impl Edges<S>, refresh: Tick) -> Tick {
         let first = if self.refresh_waits() {
             edges.rising(self.from[OWNERS].max(tick + 1))
         } else {
@@ -549,36 +563,37 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         if !self.may(OWNERS, tick) {
             return None;
         }
-        let now = self.times.offset(tick);
-        let mut found = Accesses { next: T::NEVER, ready: 0, oldest: Age::MAX, bank: 0, queue: READ };
-        self.add_opened(READ, tick, now, &mut found);
-        self.add_opened(WRITE, tick, now, &mut found);
-        let Accesses { next, ready, bank, queue, .. } = found;
-        let next = if ready > 1 { tick } else { self.times.tick(next) };
-        self.from[OWNERS] = next.min(self.opening[READ].next).min(self.opening[WRITE].next);
-        (ready > 0).then(|| Pick { key: self.owners[bank % CAPACITY].key, bank: bank as u16, command: COLUMN[queue] })
+        let (now, mut next) = (self.times.offset(tick), T::NEVER);
+        let reads = self.opened(READ, tick, now, &mut next);
+        let writes = self.opened(WRITE, tick, now, &mut next);
+        let all = reads | writes;
+        let next = self.times.tick(next).min(self.opening[READ].next).min(self.opening[WRITE].next);
+        if all.is_empty() {
+            self.from[OWNERS] = next;
+            return None;
+        }
+        let mut bank = all.first();
+        let mut rest = all.without_first();
+        self.from[OWNERS] = if rest.is_empty() { next } else { tick };
+        while !rest.is_empty() {
+            let other = rest.first();
+            rest = rest.without_first();
+            if self.owners[other % CAPACITY].age < self.owners[bank % CAPACITY].age {
+                bank = other;
+            }
+        }
+        let queue = usize::from(writes.contains(bank));
+        Some(Pick { key: self.owners[bank % CAPACITY].key, bank: bank as u16, command: COLUMN[queue] })
     }
 
-    /// Adds the owners of one kind.
+    /// The owners of one kind that are ready. Lowers `next` to when others are whose rows are open.
     #[inline(always)]
-    fn add_opened(&mut self, queue: usize, tick: Tick, now: T, found: &mut Accesses<T>) {
+    fn opened(&mut self, queue: usize, tick: Tick, now: T, next: &mut T) -> S {
         while self.opening[queue].next <= tick {
             let bank = self.opening[queue].pop();
             self.opened[queue].insert(bank);
         }
-        let banks = self.opened[queue];
-        if banks.is_empty() {
-            return;
-        }
-        let Accesses { next, ready, oldest, .. } = found;
-        self.times.each_ready(RD + queue, banks, now, next, |bank| {
-            *ready += 1;
-            let age = self.owners[bank % CAPACITY].age;
-            if age < *oldest {
-                *oldest = age;
-                (found.bank, found.queue) = (bank, queue);
-            }
-        });
+        self.times.which_ready(RD + queue, self.opened[queue], now, next)
     }
 
     /// The oldest hit of a queue that is ready.
@@ -599,7 +614,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         if !self.may(ACTIVATIONS, tick) {
             return Scan::NOTHING;
         }
-        let banks = (self.queues[queue].waiting & self.closed).without(self.refreshing);
+        let banks = (self.queues[queue].waiting & self.banks.closed()).without(self.refreshing);
         let scan = self.oldest(ACT, banks, queue, tick);
         self.from[ACTIVATIONS] = scan.next;
         scan
@@ -648,7 +663,13 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     ) -> Option<(Command, usize)> {
         let first = if act { self.activations(queue, tick) } else { Scan::NOTHING };
         let miss = self.precharges(queue, tick, edges);
-        self.issue_older(queue, first, miss, tick, observer)
+        let issued = self.issue_older(queue, first, miss, tick, observer);
+        match issued {
+            Some((Command::Act, _)) => self.from[PRECHARGES] = self.from[PRECHARGES].max(self.times.floor(PRE)),
+            Some(_) => self.from[ACTIVATIONS] = self.from[ACTIVATIONS].max(self.times.floor(ACT)),
+            None => {}
+        }
+        issued
     }
 
     /// What goes of an activation and a precharge.
@@ -743,10 +764,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             return Some((edges.rising(time), refresh.command));
         }
         let below = self.banks.below(place);
-        if below
-            .clone()
-            .any(|bank| self.owners[bank % CAPACITY].key != NONE || self.banks.state(bank) == BankState::Activating)
-        {
+        if below.clone().any(|bank| self.owners[bank % CAPACITY].key != NONE || self.banks.is_activating(bank)) {
             return None;
         }
         let (command, time) = if below.len() == 1 {
@@ -813,7 +831,6 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     #[inline(always)]
     fn close(&mut self, bank: usize) {
         self.banks.close(bank);
-        self.closed.insert(bank);
         for queue in [READ, WRITE] {
             self.queues[queue].closed(bank);
         }
@@ -854,32 +871,41 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         self.send(tick, (ACT, Command::Act1), (bank, key), observer);
         self.from[ACTIVATIONS] = self.from[ACTIVATIONS].max(self.times.floor(ACT));
         self.banks.activating(bank);
-        self.closed.remove(bank);
         key
     }
 
-    /// The second half: the row is open, and the request owns the bank.
+    /// The second half of an activation that began at `begun`: the row is open, and the request owns the bank.
     #[inline(always)]
-    pub(super) fn activated(&mut self, key: Key, tick: Tick, observer: &mut impl Observer) {
+    pub(super) fn activated(&mut self, key: Key, begun: Tick, tick: Tick, observer: &mut impl Observer) {
         let bank = self.entries.get(key).bank.into();
-        self.open((ACT2, Command::Act2), (bank, key), tick, observer);
+        self.open((ACT2, Command::Act2), (bank, key), (begun, tick), observer);
     }
 
     /// Opens the row of a request; the request becomes the owner of its bank.
     #[inline(always)]
-    fn open(&mut self, command: (usize, Command), (bank, key): (usize, Key), tick: Tick, observer: &mut impl Observer) {
+    fn open(
+        &mut self,
+        command: (usize, Command),
+        (bank, key): (usize, Key),
+        (begun, tick): (Tick, Tick),
+        observer: &mut impl Observer,
+    ) {
         let entry = self.send(tick, command, (bank, key), observer);
-        let (row, access) = (entry.request.address.row, entry.request.access as usize);
+        let (row, bucket, access) = (entry.request.address.row, entry.bucket, entry.request.access as usize);
         let age = Age::from(entry.arrived) << 64 | Age::from(tick);
         self.owners[bank % CAPACITY] = Owner { key, age };
         self.owned[access].insert(bank);
-        let opens = tick + self.opens_in[access];
+        let mut opens = begun + self.opens_in[access];
+        if command.0 == ACT2 {
+            opens = opens.max(tick + self.opens_soon[access]);
+        }
         self.opening[access].push(bank, opens);
-        self.from[OWNERS] = self.from[OWNERS].min(opens.max(self.times.bank_ready(RD + access, bank)));
+        self.from[OWNERS] = self.from[OWNERS].min(opens);
         self.banks.open(bank, row);
-        self.closed.remove(bank);
         for queue in [READ, WRITE] {
-            if self.queues[queue].waiting.contains(bank) && self.queues[queue].opened(&self.entries, bank, row) {
+            if self.queues[queue].waiting.contains(bank)
+                && self.queues[queue].opened(&self.entries, bank, (row, bucket))
+            {
                 self.may_go(HITS, RD + queue, bank);
             }
         }
@@ -888,7 +914,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     /// Takes the request out of its queue that activates a closed bank.
     #[inline(always)]
     fn take_first(&mut self, queue: usize, bank: usize) -> Key {
-        let key = self.queues[queue].take_first(&mut self.entries, bank);
+        let key = self.queues[queue].take_first(&self.entries, bank);
         self.taken(queue);
         key
     }
@@ -897,8 +923,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     #[inline(always)]
     fn taken(&mut self, queue: usize) {
         self.stop |= self.watched == queue;
-        let enough = if queue == READ { 0 } else { self.write_low };
-        self.changed |= self.queues[queue].len <= enough;
+        self.changed |= self.queues[queue].len <= self.few[queue];
     }
 
     /// Issues the access of a bank's owner and ends it.
@@ -910,7 +935,6 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         self.owned[queue].remove(bank);
         self.opened[queue].remove(bank);
         self.serve(queue, (bank, pick.key), tick, observer);
-        self.from[OWNERS] = self.from[OWNERS].max(self.times.floor(RD).min(self.times.floor(WR)));
         self.due[PRE].remove(bank);
         if (self.queues[READ].misses | self.queues[WRITE].misses).contains(bank) {
             let ready = self.wait(PRE, bank);
@@ -945,7 +969,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
     #[inline(always)]
     fn activate(&mut self, queue: usize, bank: usize, tick: Tick, observer: &mut impl Observer) {
         let key = self.take_first(queue, bank);
-        self.open((ACT, Command::Act), (bank, key), tick, observer);
+        self.open((ACT, Command::Act), (bank, key), (tick, tick), observer);
         self.from[ACTIVATIONS] = self.from[ACTIVATIONS].max(self.times.floor(ACT));
     }
 

@@ -1,5 +1,7 @@
 //! Requests that wait: lists by bank, each in the order of arrival.
 
+#![allow(clippy::inline_always, reason = "asked for each request")]
+
 use super::Tick;
 use super::bank_set::{BankSet, CAPACITY};
 use super::request::{Access, Request};
@@ -26,38 +28,47 @@ pub(super) struct Entry {
     pub(super) request: Request,
     /// The tick after which it was offered.
     pub(super) arrived: Tick,
-    /// The next of its bank in its queue.
+    /// The next of its bank in its queue; of a free slot the next free one.
     pub(super) next: Key,
     pub(super) bank: u16,
+    /// The bucket of its row.
+    pub(super) bucket: u16,
 }
 
 /// State: every request of the controller, in slots that keep their number.
 #[derive(Clone, Debug)]
 pub(super) struct Entries {
     slots: Vec<Entry>,
-    free: Vec<u32>,
+    /// The first free slot.
+    free: Key,
     sequence: u64,
 }
 
 impl Entries {
     pub(super) fn new(capacity: usize) -> Self {
         let empty = Request { access: Access::Read, address: crate::command::Address::default(), column: 0, tag: 0 };
-        let empty = Entry { request: empty, arrived: 0, next: NONE, bank: 0 };
-        Self { slots: vec![empty; capacity], free: (0..capacity as u32).rev().collect(), sequence: 0 }
+        let empty = |next| Entry { request: empty, arrived: 0, next, bank: 0, bucket: 0 };
+        // The last one is followed by itself. It is never asked for: queues refuse before slots run out.
+        Self { slots: (1..=capacity as Key).map(empty).chain([empty(capacity as Key)]).collect(), free: 0, sequence: 0 }
     }
 
     /// A slot for a request. There is one: queues refuse before slots run out.
     #[inline]
     pub(super) fn add(&mut self, request: &Request, bank: usize, arrived: Tick) -> Key {
-        let slot = self.free.pop().unwrap_or(0);
+        let bucket = bucket(bank, request.address.row) as u16;
+        let slot = self.free;
+        let entry = &mut self.slots[slot_of(slot)];
+        self.free = entry.next;
         self.sequence += 1;
-        self.slots[slot as usize] = Entry { request: *request, arrived, next: NONE, bank: bank as u16 };
-        self.sequence << SLOT_BITS | u64::from(slot)
+        *entry = Entry { request: *request, arrived, next: NONE, bank: bank as u16, bucket };
+        self.sequence << SLOT_BITS | slot
     }
 
     #[inline]
     pub(super) fn release(&mut self, key: Key) {
-        self.free.push(slot_of(key) as u32);
+        let slot = slot_of(key);
+        self.slots[slot].next = self.free;
+        self.free = slot as Key;
     }
 
     #[inline]
@@ -98,18 +109,6 @@ pub(super) fn oldest<S: BankSet>(requests: &[Key; CAPACITY], mut banks: S) -> Ke
     oldest
 }
 
-/// What a bank has got with a request that it had not before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    None,
-    /// A request, while it is closed.
-    Waits,
-    /// A hit.
-    Hit,
-    /// A miss.
-    Miss,
-}
-
 /// State: requests of one kind that wait.
 #[derive(Clone, Debug)]
 pub(super) struct Queue<S> {
@@ -140,9 +139,10 @@ impl<S: BankSet> Queue<S> {
         }
     }
 
-    /// Adds a request; `open` is the row that its bank holds.
-    #[inline]
-    pub(super) fn push(&mut self, entries: &mut Entries, key: Key, bank: usize, row: u32, open: Option<u32>) -> News {
+    /// Adds a request; says whether it is the only one of its bank. What it is to a bank that is open is for
+    /// [`Self::came`].
+    #[inline(always)]
+    pub(super) fn push(&mut self, entries: &mut Entries, key: Key, bank: usize) -> bool {
         let lanes = &mut *self.lanes;
         let lane = bank % CAPACITY;
         let alone = lanes.first[lane] == NONE;
@@ -154,32 +154,31 @@ impl<S: BankSet> Queue<S> {
         }
         lanes.last[lane] = key;
         self.len += 1;
-        self.rows[bucket(bank, row)] += 1;
-        match open {
-            None if alone => return News::Waits,
-            Some(open) if row == open && !self.hits.contains(bank) => {
-                lanes.hit[lane] = key;
-                self.hits.insert(bank);
-                return News::Hit;
-            }
-            Some(open) if row != open && !self.misses.contains(bank) => {
-                lanes.miss[lane] = key;
-                self.misses.insert(bank);
-                return News::Miss;
-            }
-            _ => {}
+        self.rows[usize::from(entries.get(key).bucket) % BUCKETS] += 1;
+        alone
+    }
+
+    /// A request has come to a bank that is open, a hit or a miss. Says whether the bank had none before.
+    #[inline(always)]
+    pub(super) fn came(&mut self, key: Key, bank: usize, is_hit: bool) -> bool {
+        let lanes = &mut *self.lanes;
+        let (banks, oldest) =
+            if is_hit { (&mut self.hits, &mut lanes.hit) } else { (&mut self.misses, &mut lanes.miss) };
+        let new = !banks.contains(bank);
+        if new {
+            banks.insert(bank);
+            oldest[bank % CAPACITY] = key;
         }
-        News::None
+        new
     }
 
     /// Takes a request out. What it was to its bank (hit or miss) is put right by [`Self::take_hit`] or
     /// [`Self::opened`].
     #[inline]
     fn unlink(&mut self, entries: &mut Entries, bank: usize, key: Key) {
-        let Entry { request, next, .. } = entries.get(key);
-        let next = *next;
+        let Entry { next, bucket, .. } = *entries.get(key);
         self.len -= 1;
-        self.rows[bucket(bank, request.address.row)] -= 1;
+        self.rows[usize::from(bucket) % BUCKETS] -= 1;
         let lanes = &mut *self.lanes;
         let lane = bank % CAPACITY;
         if lanes.first[lane] == key {
@@ -205,9 +204,9 @@ impl<S: BankSet> Queue<S> {
         let lane = bank % CAPACITY;
         let key = self.lanes.hit[lane];
         let entry = entries.get(key);
-        let (row, mut next) = (entry.request.address.row, entry.next);
+        let (row, mut next, bucket) = (entry.request.address.row, entry.next, usize::from(entry.bucket));
         self.unlink(entries, bank, key);
-        if self.rows[bucket(bank, row)] == 0 {
+        if self.rows[bucket % BUCKETS] == 0 {
             next = NONE;
         }
         while next != NONE && entries.get(next).request.address.row != row {
@@ -222,19 +221,26 @@ impl<S: BankSet> Queue<S> {
 
     /// Takes the oldest request of a bank out.
     #[inline]
-    pub(super) fn take_first(&mut self, entries: &mut Entries, bank: usize) -> Key {
-        let key = self.lanes.first[bank % CAPACITY];
-        self.unlink(entries, bank, key);
+    pub(super) fn take_first(&mut self, entries: &Entries, bank: usize) -> Key {
+        let lane = bank % CAPACITY;
+        let key = self.lanes.first[lane];
+        let Entry { next, bucket, .. } = *entries.get(key);
+        self.len -= 1;
+        self.rows[usize::from(bucket) % BUCKETS] -= 1;
+        self.lanes.first[lane] = next;
+        if next == NONE {
+            self.waiting.remove(bank);
+        }
         key
     }
 
     /// A row has been opened in a bank of [`Self::waiting`] that was closed. Says whether there is a hit.
     #[inline]
-    pub(super) fn opened(&mut self, entries: &Entries, bank: usize, row: u32) -> bool {
+    pub(super) fn opened(&mut self, entries: &Entries, bank: usize, (row, bucket): (u32, u16)) -> bool {
         let lanes = &mut *self.lanes;
         let lane = bank % CAPACITY;
         let mut key = lanes.first[lane];
-        if self.rows[bucket(bank, row)] == 0 {
+        if self.rows[usize::from(bucket) % BUCKETS] == 0 {
             lanes.miss[lane] = key;
             self.misses.insert(bank);
             return false;

@@ -51,6 +51,21 @@ pub(super) fn run<S: BankSet, T: Offset>(
     }
 }
 
+/// Runs until a place is free after a refusal: so there is always something to do.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a call takes as much as what it does (callgrind)")]
+pub(super) fn run_to_place<S: BankSet, T: Offset>(
+    scheduler: &mut impl Scheduler<S, T>,
+    core: &mut Core<S, T>,
+    observer: &mut impl Observer,
+) {
+    core.begin(Until::Place);
+    while !core.stop {
+        let horizon = core.horizon();
+        scheduler.run(core, horizon, observer);
+    }
+}
+
 /// When to stop before the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {

@@ -9,13 +9,14 @@
 
 #![allow(clippy::inline_always, reason = "asked for each kind of command at every look")]
 
+use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::ops::Range;
 
 use super::Tick;
 use super::bank_set::{BankSet, CAPACITY};
 use super::queue::{Key, NONE};
-use super::rules::{Effects, Place, RuleTable, WindowRule};
+use super::rules::{self, Place, RuleTable, WindowRule};
 use super::state::TimingState;
 use crate::command::Command;
 use crate::organisation::{Level, Organisation};
@@ -36,12 +37,14 @@ const SENT: usize = 8;
 const LANES: usize = 8;
 /// Rows of so many banks for one command.
 const ROWS: usize = CAPACITY / LANES;
-/// Behind the rows of banks there is one for each rank: by command what holds at all its banks.
+/// Behind the rows of banks there are those of ranks, two in a row: by command what holds at all banks of the rank.
 const RANKS: usize = COMMANDS * ROWS;
 /// And one for the channel.
-const CHANNEL: usize = RANKS + CAPACITY;
+const CHANNEL: usize = RANKS + CAPACITY * COMMANDS / LANES;
 /// All rows, filled up to a power of two.
-const ALL: usize = (CHANNEL + 1).next_power_of_two();
+const ALL: usize = (CHANNEL + 2).next_power_of_two();
+/// Nobody looks at this one.
+const SPARE: usize = ALL - 1;
 
 /// A tick, counted from a base.
 pub(super) trait Offset: Copy + Debug + Ord {
@@ -123,34 +126,167 @@ struct Window<T> {
     /// Which of the windows and nodes it is.
     memory: usize,
     latency: T,
-    raises: Box<[Raise<T>]>,
+    /// The tick that is raised, for it is nearly always one.
+    tick: u16,
+    more: Option<Box<More<T>>>,
 }
 
-/// State: when each of the last commands of a window at a node stops counting.
+/// What else a window raises, and further windows.
 #[derive(Clone, Debug)]
-struct Memory<T> {
-    ends: Vec<T>,
-    oldest: usize,
+struct More<T> {
+    raises: Vec<Raise<T>>,
+    window: Option<Window<T>>,
 }
 
-impl<T: Offset> Memory<T> {
-    /// Notes when a command stops counting; says when the oldest of the window does.
-    #[inline]
-    fn slide(&mut self, end: T) -> T {
-        let Self { ends, oldest } = self;
-        if let Some(place) = ends.get_mut(*oldest) {
-            *place = end;
+impl<T: Offset> Window<T> {
+    fn new(memory: usize, latency: T, mut raises: Vec<Raise<T>>, further: Option<Self>) -> Self {
+        let mut tick = (SPARE * LANES) as u16;
+        if let [Raise { row, latencies }] = raises.as_slice()
+            && latencies.iter().filter(|latency| **latency == T::ZERO).count() == 1
+            && let Some(lane) = latencies.iter().position(|latency| *latency == T::ZERO)
+        {
+            tick = row * LANES as u16 + lane as u16;
+            raises.clear();
         }
-        *oldest = if *oldest + 1 < ends.len() { *oldest + 1 } else { 0 };
-        ends.get(*oldest).copied().unwrap_or(end)
+        let more = !raises.is_empty() || further.is_some();
+        Self { memory, latency, tick, more: more.then(|| Box::new(More { raises, window: further })) }
+    }
+
+    /// Notes a command at `now`, and raises what waits for the oldest of the window.
+    #[inline(always)]
+    fn slide(&self, now: T, ready: &mut [T; ALL * LANES], memories: &mut [Memory<T>]) {
+        let free = memories[self.memory].slide(now.plus(self.latency));
+        let tick = &mut ready[usize::from(self.tick) % (ALL * LANES)];
+        *tick = (*tick).max(free);
+        if let Some(more) = &self.more {
+            more.slide((now, free), ready, memories);
+        }
     }
 }
 
-/// What a command at a bank does.
-#[derive(Clone, Debug, Default)]
-struct Effect<T> {
-    raises: Box<[Raise<T>]>,
-    windows: Box<[Window<T>]>,
+impl<T: Offset> More<T> {
+    #[inline(never)]
+    fn slide(&self, (now, free): (T, T), ready: &mut [T; ALL * LANES], memories: &mut [Memory<T>]) {
+        raise_more(&self.raises, free, ready);
+        if let Some(window) = &self.window {
+            window.slide(now, ready, memories);
+        }
+    }
+}
+
+/// Commands of a window that are kept in a row.
+const FEW: usize = 4;
+
+/// State: when each of the last commands of a window at a node stops counting, the oldest first.
+#[derive(Clone, Debug)]
+struct Memory<T> {
+    /// Commands before those in the row.
+    older: VecDeque<T>,
+    last: [T; FEW],
+    /// Where the oldest in the row is.
+    first: usize,
+}
+
+impl<T: Offset> Memory<T> {
+    fn new(window: usize) -> Self {
+        Self {
+            older: vec![T::ZERO; window.saturating_sub(FEW)].into(),
+            last: [T::ZERO; FEW],
+            first: FEW.saturating_sub(window),
+        }
+    }
+
+    /// Notes when a command stops counting; says when the oldest of the window does.
+    #[inline(always)]
+    fn slide(&mut self, end: T) -> T {
+        let [oldest, second, third, fourth] = self.last;
+        self.last = [second, third, fourth, end];
+        if self.older.is_empty() { self.last[self.first % FEW] } else { self.slide_older(oldest) }
+    }
+
+    #[inline(never)]
+    fn slide_older(&mut self, next: T) -> T {
+        self.older.pop_front();
+        self.older.push_back(next);
+        self.older.front().copied().unwrap_or(next)
+    }
+
+    fn rebase(&mut self, later: Tick) {
+        for end in self.older.iter_mut().chain(&mut self.last) {
+            *end = end.rebased(later);
+        }
+    }
+}
+
+/// What a command at a bank does. Nearly all of it is in up to `N` rows, of which `M` are raised one after the other without
+/// asking how many there are; where there are fewer, the others are raised by nothing.
+#[derive(Clone, Debug)]
+struct Effect<T, const M: usize, const N: usize> {
+    /// Rows to raise.
+    count: usize,
+    rows: [u16; N],
+    latencies: [Lanes<T>; N],
+    more: Box<[Raise<T>]>,
+    window: Option<Window<T>>,
+}
+
+impl<T: Offset, const M: usize, const N: usize> Effect<T, M, N> {
+    fn new(raises: &[Raise<T>], window: Option<Window<T>>) -> Self {
+        let (first, more) = raises.split_at(raises.len().min(N));
+        Self {
+            count: raises.len(),
+            rows: std::array::from_fn(|at| first.get(at).map_or(0, |raise| raise.row)),
+            latencies: std::array::from_fn(|at| first.get(at).map_or([T::NOTHING; LANES], |raise| raise.latencies)),
+            more: more.into(),
+            window,
+        }
+    }
+}
+
+/// The effects of a command at every bank.
+type Effects<T, const M: usize, const N: usize> = Box<[Effect<T, M, N>; CAPACITY]>;
+
+/// No effects at any bank.
+fn nothing<T: Offset, const M: usize, const N: usize>() -> [Effect<T, M, N>; CAPACITY] {
+    std::array::from_fn(|_| Effect::new(&[], None))
+}
+
+/// Raises what a command raises.
+#[inline(always)]
+fn raise_all<T: Offset, const M: usize, const N: usize>(
+    effects: &Effects<T, M, N>,
+    bank: usize,
+    now: T,
+    ready: &mut [T; ALL * LANES],
+    memories: &mut [Memory<T>],
+) {
+    let effect = &effects[bank % CAPACITY];
+    let rows = ready.as_chunks_mut::<LANES>().0;
+    let mut raise_one = |at: usize| raise(&mut rows[usize::from(effect.rows[at]) % ALL], now, &effect.latencies[at]);
+    for at in 0..M {
+        raise_one(at);
+    }
+    if effect.count > M {
+        for at in M..N {
+            if effect.count > at {
+                raise_one(at);
+            }
+        }
+        if effect.count > N {
+            raise_more(&effect.more, now, ready);
+        }
+    }
+    if let Some(window) = &effect.window {
+        window.slide(now, ready, memories);
+    }
+}
+
+#[inline(never)]
+fn raise_more<T: Offset>(raises: &[Raise<T>], now: T, ready: &mut [T; ALL * LANES]) {
+    let rows = ready.as_chunks_mut::<LANES>().0;
+    for of in raises {
+        raise(&mut rows[usize::from(of.row) % ALL], now, &of.latencies);
+    }
 }
 
 /// How it is noted what commands at banks forbid to those that only refresh sends.
@@ -162,6 +298,17 @@ enum Noted {
     Later,
     /// With each command: refresh bank by bank asks all the time, and windows have to see every command.
     AtOnce,
+}
+
+/// Which ticks hold for more than a bank and its group.
+#[derive(Clone, Debug)]
+enum Gates<S> {
+    /// One for all banks.
+    Channel,
+    /// Two ranks, with the banks of the first.
+    Two { first: S },
+    /// The banks of each rank.
+    Many(Box<[S]>),
 }
 
 /// What [`Times::scan`] has found among some banks.
@@ -188,8 +335,14 @@ pub(super) struct Times<S, T> {
     places: Vec<Place>,
     commands: [Command; COMMANDS],
     sent: [Command; SENT - 1],
-    /// By command and bank.
-    effects: Box<[Effect<T>; SENT * CAPACITY]>,
+    /// How many of them there are: the last ones only where activations are in halves.
+    sends: usize,
+    /// Of an activation, a precharge, a read and a write, and of the other commands that are sent.
+    activation: Effects<T, 4, 6>,
+    precharge: Effects<T, 1, 2>,
+    read: Effects<T, 3, 5>,
+    write: Effects<T, 4, 4>,
+    further: [Effects<T, 0, 0>; SENT - COMMANDS],
     /// By command and bank what moves in `others`, see [`Noted::AtOnce`]; `None` where that is more than moves.
     others_moves: Vec<Option<Vec<(u32, u32)>>>,
     /// By command the least ticks to the next one of the four at the same bank.
@@ -198,24 +351,23 @@ pub(super) struct Times<S, T> {
     /// say so.
     slots: [[Tick; COMMANDS]; SENT],
     one_rank: bool,
-    /// By command whether a rank may forbid what the channel allows.
-    gated: [bool; COMMANDS],
-    /// By bank where the row of its rank begins, and the banks of its rank.
+    gates: Gates<S>,
+    /// By bank where the ticks of its rank begin.
     rank_rows: Box<[u16; CAPACITY]>,
-    ranks: Box<[S; CAPACITY]>,
     // State.
     base: Tick,
-    /// Rows by command and bank, then by rank and command, and what holds at all ranks; the only rank is in that place. The
-    /// ticks of a bank, of its rank and of the channel have to be reached.
+    /// Rows by command and bank, then of two ranks each by command, and last of the channel: what holds at all ranks, which
+    /// theirs contain. The only rank is in that place. The ticks of a bank and of its rank have to be reached.
     ready: Box<[T; ALL * LANES]>,
     /// By number of the memory of [`WindowRule`]s.
     memories: Vec<Memory<T>>,
     /// All other commands: precharge of all banks, refresh.
     others: TimingState,
     noted: Noted,
-    /// By command and bank the last tick, and by command the banks for which it has not been worked out.
+    /// By command and bank the last tick that has not been worked out (ticks begin at 1), and the banks that have any, or may
+    /// get one without an activation: those that were activated and not precharged since.
     last: Box<[Tick; SENT * CAPACITY]>,
-    later: [S; SENT],
+    later: S,
 }
 
 impl<S: BankSet, T: Offset> Times<S, T> {
@@ -228,7 +380,7 @@ impl<S: BankSet, T: Offset> Times<S, T> {
         let sent = [activate, Command::Pre, Command::Rd, Command::Wr, Command::Act2, Command::CasRd, Command::CasWr];
         let banks = organisation.nodes(Level::Bank);
         let others = table.without_following(&commands);
-        let follows = |effects: &Effects| !(effects.own.is_empty() && effects.siblings.is_empty());
+        let follows = |effects: &rules::Effects| !(effects.own.is_empty() && effects.siblings.is_empty());
         let noted = if table.has(Command::RefPb) || others.effects.iter().any(|effects| !effects.windows.is_empty()) {
             Noted::AtOnce
         } else if others.effects.iter().any(follows) {
@@ -242,16 +394,15 @@ impl<S: BankSet, T: Offset> Times<S, T> {
         });
         let per_rank = banks / rank_count(&organisation);
         let one_rank = per_rank == banks;
-        let (mut rank_rows, mut ranks) = ([0; CAPACITY], [S::EMPTY; CAPACITY]);
+        let mut rank_rows = [0; CAPACITY];
         for bank in 0..banks {
             let rank = bank / per_rank;
-            rank_rows[bank as usize] = (rank_row(rank as usize, one_rank) * LANES) as u16;
-            ranks[bank as usize] = S::range((rank * per_rank) as usize..((rank + 1) * per_rank) as usize);
+            rank_rows[bank as usize] = rank_ticks(rank as usize, one_rank) as u16;
         }
-        let mut memories = vec![Memory { ends: Vec::new(), oldest: 0 }; table.history as usize];
+        let mut memories = vec![Memory::new(0); table.history as usize];
         for rule in table.effects.iter().flat_map(|effects| &effects.windows) {
             for node in 0..organisation.nodes(Level::ALL[usize::from(rule.level)]) {
-                memories[memory_of(rule, node)].ends = vec![T::ZERO; rule.window.into()];
+                memories[memory_of(rule, node)] = Memory::new(rule.window.into());
             }
         }
         let mut times = Self {
@@ -259,38 +410,41 @@ impl<S: BankSet, T: Offset> Times<S, T> {
             places: (0..banks).map(|bank| table.node(Level::Bank, bank)).collect(),
             commands,
             sent,
-            effects: Box::new(std::array::from_fn(|_| Effect { raises: Box::default(), windows: Box::default() })),
+            sends: if table.has(Command::Act2) { sent.len() } else { COMMANDS },
+            activation: nothing().into(),
+            precharge: nothing().into(),
+            read: nothing().into(),
+            write: nothing().into(),
+            further: std::array::from_fn(|_| nothing().into()),
             others_moves: vec![None; SENT * CAPACITY],
             least: [[Tick::MAX; COMMANDS]; SENT],
             slots,
             one_rank,
-            gated: [false; COMMANDS],
+            gates: match banks / per_rank {
+                1 => Gates::Channel,
+                2 => Gates::Two { first: S::range(0..per_rank as usize) },
+                ranks => Gates::Many(
+                    (0..ranks)
+                        .map(|rank| S::range((rank * per_rank) as usize..((rank + 1) * per_rank) as usize))
+                        .collect(),
+                ),
+            },
             rank_rows: Box::new(rank_rows),
-            ranks: Box::new(ranks),
             base: 0,
             ready: Box::new([T::ZERO; ALL * LANES]),
             memories,
             others: TimingState::new(others),
             noted,
             last: Box::new([0; SENT * CAPACITY]),
-            later: [S::EMPTY; SENT],
+            later: S::EMPTY,
             table,
         };
         for (number, command) in sent.into_iter().enumerate() {
             if times.table.has(command) {
+                let effects = times.table.effects[times.table.id(command)].clone();
                 for bank in 0..banks as usize {
-                    times.look_up(number, command, bank);
+                    times.look_up(number, &effects, bank);
                 }
-            }
-        }
-        let raises = times
-            .effects
-            .iter()
-            .flat_map(|effect| effect.raises.iter().chain(effect.windows.iter().flat_map(|window| &window.raises)));
-        let ranks = RANKS..CHANNEL;
-        for raise in raises.filter(|raise| ranks.contains(&raise.row.into())) {
-            for (gated, latency) in times.gated.iter_mut().zip(&raise.latencies) {
-                *gated |= *latency != T::NOTHING;
             }
         }
         times
@@ -308,14 +462,14 @@ impl<S: BankSet, T: Offset> Times<S, T> {
     }
 
     /// Notes what a command at a bank does.
-    fn look_up(&mut self, number: usize, command: Command, bank: usize) {
+    fn look_up(&mut self, number: usize, effects: &rules::Effects, bank: usize) {
         let place = self.places[bank];
-        let effects = self.table.effects[self.table.id(command)].clone();
-        let mut latencies = [[T::NOTHING; CAPACITY]; COMMANDS];
+        let (mut latencies, mut moved) = ([[T::NOTHING; CAPACITY]; COMMANDS], [false; COMMANDS]);
         let mut add = |level: u8, node: u32, following: u8, latency: u32| {
             if let Some(following) = self.number(following) {
                 let latency = Tick::from(latency);
                 if latency > self.slots[number][following] {
+                    moved[following] = true;
                     for of in &mut latencies[following][self.banks(level, node)] {
                         *of = (*of).max(T::of(latency));
                     }
@@ -334,25 +488,37 @@ impl<S: BankSet, T: Offset> Times<S, T> {
         for (least, latencies) in self.least[number].iter_mut().zip(&latencies) {
             *least = latencies[bank].max(T::ZERO).ticks().min(*least);
         }
-        let raises = self.raises(&mut latencies);
-        let mut windows = Vec::new();
+        let raises = self.raises(&mut latencies, moved);
+        let mut window = None;
         for rule in &effects.windows {
             let node = self.table.above(&place, rule.level);
             if let Some(following) = self.number(rule.following) {
                 let mut ends = [[T::NOTHING; CAPACITY]; COMMANDS];
                 ends[following][self.banks(rule.level, node)].fill(T::ZERO);
                 let (memory, latency) = (memory_of(rule, node), T::of(rule.latency.into()));
-                windows.push(Window { memory, latency, raises: self.raises(&mut ends) });
+                window = Some(Window::new(
+                    memory,
+                    latency,
+                    self.raises(&mut ends, std::array::from_fn(|command| command == following)),
+                    window,
+                ));
             }
         }
-        let index = number * CAPACITY + bank;
-        self.effects[index] = Effect { raises, windows: windows.into() };
-        self.others_moves[index] = self.others.moves(command, &place);
+        match number {
+            ACT => self.activation[bank] = Effect::new(&raises, window),
+            PRE => self.precharge[bank] = Effect::new(&raises, window),
+            RD => self.read[bank] = Effect::new(&raises, window),
+            WR => self.write[bank] = Effect::new(&raises, window),
+            _ => self.further[number - COMMANDS][bank] = Effect::new(&raises, window),
+        }
+        if self.noted == Noted::AtOnce {
+            self.others_moves[number * CAPACITY + bank] = self.others.moves(self.sent[number], &place);
+        }
     }
 
-    /// The rows with these latencies by command and bank. What all banks of a rank have in common goes to the rank.
-    fn raises(&self, latencies: &mut [[T; CAPACITY]; COMMANDS]) -> Box<[Raise<T>]> {
-        let mut raises = Vec::new();
+    /// The rows with these latencies by command and bank, of the commands that have any. What all banks of a rank have in common goes to the rank.
+    fn raises(&self, latencies: &mut [[T; CAPACITY]; COMMANDS], moved: [bool; COMMANDS]) -> Vec<Raise<T>> {
+        let mut raises = Vec::with_capacity(LANES);
         let mut add = |row: usize, latencies: Lanes<T>| {
             if latencies != [T::NOTHING; LANES] {
                 raises.push(Raise { row: row as u16, latencies });
@@ -361,10 +527,10 @@ impl<S: BankSet, T: Offset> Times<S, T> {
         let count = self.places.len();
         let ranks = rank_count(&self.organisation) as usize;
         let least = |latencies: &[T]| latencies.iter().fold(T::NEVER, |least, latency| least.min(*latency));
-        let mut of_ranks = vec![[T::NOTHING; LANES]; ranks];
+        let mut of_ranks = vec![[T::NOTHING; COMMANDS]; ranks];
         let mut of_all = [T::NOTHING; LANES];
-        for (command, latencies) in latencies.iter_mut().enumerate() {
-            for (banks, of_rank) in latencies[..count].chunks_mut(count / ranks).zip(&mut of_ranks) {
+        for command in (0..COMMANDS).filter(|command| moved[*command]) {
+            for (banks, of_rank) in latencies[command][..count].chunks_mut(count / ranks).zip(&mut of_ranks) {
                 let least = least(banks);
                 of_rank[command] = least;
                 for latency in banks {
@@ -372,26 +538,24 @@ impl<S: BankSet, T: Offset> Times<S, T> {
                 }
             }
             of_all[command] = of_ranks.iter().map(|of_rank| of_rank[command]).min().unwrap_or(T::NOTHING);
-            if !self.one_rank {
-                for of_rank in &mut of_ranks {
-                    let latency = &mut of_rank[command];
-                    *latency = if *latency == of_all[command] { T::NOTHING } else { *latency };
+        }
+        add(CHANNEL, of_all);
+        if !self.one_rank {
+            for (pair, ranks) in of_ranks.chunks(LANES / COMMANDS).enumerate() {
+                let mut row = [T::NOTHING; LANES];
+                for (of, rank) in row.chunks_mut(COMMANDS).zip(ranks) {
+                    of.copy_from_slice(rank);
                 }
+                add(RANKS + pair, row);
             }
         }
-        if !self.one_rank {
-            add(CHANNEL, of_all);
-        }
-        for (rank, least) in of_ranks.into_iter().enumerate() {
-            add(rank_row(rank, self.one_rank), least);
-        }
-        for (command, latencies) in latencies.iter().enumerate() {
-            let rows = latencies[..count.next_multiple_of(LANES)].as_chunks().0;
+        for command in (0..COMMANDS).filter(|command| moved[*command]) {
+            let rows = latencies[command][..count.next_multiple_of(LANES)].as_chunks().0;
             for (row, latencies) in rows.iter().enumerate() {
                 add(command * ROWS + row, *latencies);
             }
         }
-        raises.into()
+        raises
     }
 
     /// The bank's place.
@@ -405,7 +569,7 @@ impl<S: BankSet, T: Offset> Times<S, T> {
         self.ready[(command * CAPACITY + bank % CAPACITY) % (ALL * LANES)]
     }
 
-    /// What a bank's rank allows; the only rank is the channel.
+    /// What a bank's rank, and the channel, allow.
     #[inline(always)]
     fn of_rank(&self, command: usize, bank: usize) -> T {
         self.ready[(usize::from(self.rank_rows[bank % CAPACITY]) + command) % (ALL * LANES)]
@@ -423,26 +587,43 @@ impl<S: BankSet, T: Offset> Times<S, T> {
         if banks.is_empty() {
             return banks;
         }
-        let all = self.of_channel(command);
-        if all > now {
-            *next = all.min(*next);
-            return S::EMPTY;
-        }
-        if !self.gated[command] {
-            return banks;
-        }
-        let (mut allowed, mut rest) = (banks, banks);
-        while !rest.is_empty() {
-            let bank = rest.first() % CAPACITY;
-            let rank = self.ranks[bank];
-            let wide = self.of_rank(command, bank);
-            if wide > now {
-                *next = wide.min(*next);
-                allowed = allowed.without(rank);
+        match &self.gates {
+            Gates::Channel => {
+                let opens = self.of_channel(command);
+                if opens > now {
+                    *next = opens.min(*next);
+                    return S::EMPTY;
+                }
+                banks
             }
-            rest = rest.without(rank);
+            Gates::Two { first } => {
+                let opens = [0, 1].map(|rank| self.ready[RANKS * LANES + rank * COMMANDS + command % COMMANDS]);
+                if opens[0].max(opens[1]) <= now {
+                    return banks;
+                }
+                let mut allowed = banks;
+                for (opens, of) in opens.into_iter().zip([*first, !*first]) {
+                    if opens > now {
+                        if !(banks & of).is_empty() {
+                            *next = opens.min(*next);
+                        }
+                        allowed = allowed.without(of);
+                    }
+                }
+                allowed
+            }
+            Gates::Many(ranks) => {
+                let mut allowed = banks;
+                for (rank, of) in ranks.iter().enumerate().filter(|(_, of)| !(banks & **of).is_empty()) {
+                    let opens = self.ready[(RANKS * LANES + rank * COMMANDS + command) % (ALL * LANES)];
+                    if opens > now {
+                        *next = opens.min(*next);
+                        allowed = allowed.without(*of);
+                    }
+                }
+                allowed
+            }
         }
-        allowed
     }
 
     /// What no bank is ready before.
@@ -454,11 +635,7 @@ impl<S: BankSet, T: Offset> Times<S, T> {
     /// When a bank is ready for one of the four commands.
     #[inline(always)]
     pub(super) fn ready(&self, command: usize, bank: usize) -> Tick {
-        let mut ready = self.of_bank(command, bank).max(self.of_channel(command));
-        if !self.one_rank {
-            ready = ready.max(self.of_rank(command, bank));
-        }
-        self.base + ready.ticks()
+        self.base + self.of_bank(command, bank).max(self.of_rank(command, bank)).ticks()
     }
 
     /// The tick before which no bank is ready for one of the four commands.
@@ -480,11 +657,21 @@ impl<S: BankSet, T: Offset> Times<S, T> {
 
     /// Works out what has been noted for later. Ticks of a node only rise, so the order of commands does not count.
     fn work_out(&mut self) {
-        for (number, (command, noted)) in self.sent.iter().zip(&mut self.later).enumerate() {
-            while !noted.is_empty() {
-                let bank = noted.first();
-                *noted = noted.without_first();
-                self.others.issue(*command, &self.places[bank], self.last[number * CAPACITY + bank]);
+        if self.noted != Noted::Later {
+            return;
+        }
+        let mut rest = self.later;
+        while !rest.is_empty() {
+            let bank = rest.first() % CAPACITY;
+            rest = rest.without_first();
+            if self.last[PRE * CAPACITY + bank] > self.last[ACT * CAPACITY + bank] {
+                self.later.remove(bank);
+            }
+            for (number, command) in self.sent.iter().enumerate().take(self.sends) {
+                let tick = std::mem::take(&mut self.last[number * CAPACITY + bank]);
+                if tick > 0 {
+                    self.others.issue(*command, &self.places[bank], tick);
+                }
             }
         }
     }
@@ -503,8 +690,8 @@ impl<S: BankSet, T: Offset> Times<S, T> {
         for ready in &mut *self.ready {
             *ready = ready.rebased(later);
         }
-        for end in self.memories.iter_mut().flat_map(|memory| &mut memory.ends) {
-            *end = end.rebased(later);
+        for memory in &mut self.memories {
+            memory.rebase(later);
         }
     }
 
@@ -520,57 +707,46 @@ impl<S: BankSet, T: Offset> Times<S, T> {
         if offset == T::NEVER { Tick::MAX } else { self.base + offset.ticks() }
     }
 
-    /// Calls `found` for those of some banks that are ready for a command at `now`. Lowers `next` to when others are.
+    /// Those of some banks that are ready for a command at `now`. Lowers `next` to when others are.
     #[inline(always)]
-    pub(super) fn each_ready(&self, command: usize, banks: S, now: T, next: &mut T, mut found: impl FnMut(usize)) {
-        let mut ask = |mut banks: S, next: &mut T| {
-            while !banks.is_empty() {
-                let bank = banks.first();
-                banks = banks.without_first();
-                let ready = self.of_bank(command, bank);
-                if ready > now {
-                    *next = ready.min(*next);
-                } else {
-                    found(bank);
-                }
-            }
-        };
-        let all = self.of_channel(command);
-        if all > now && !banks.is_empty() {
-            *next = all.min(*next);
-            return;
-        }
-        let mut rest = banks;
+    pub(super) fn which_ready(&self, command: usize, banks: S, now: T, next: &mut T) -> S {
+        let mut which = self.allowed(command, banks, now, next);
+        let mut rest = which;
         while !rest.is_empty() {
-            if self.one_rank {
-                ask(rest, next);
-                break;
-            }
             let bank = rest.first();
-            let rank = self.ranks[bank % CAPACITY];
-            let wide = self.of_rank(command, bank);
-            if wide > now {
-                *next = wide.min(*next);
-            } else {
-                ask(rest & rank, next);
+            rest = rest.without_first();
+            let ready = self.of_bank(command, bank);
+            if ready > now {
+                *next = ready.min(*next);
+                which.remove(bank);
             }
-            rest = rest.without(rank);
         }
+        which
     }
 
     /// The oldest of the requests of those of some banks that are ready for a command at `tick`.
     #[inline(always)]
     pub(super) fn scan(&self, command: usize, banks: S, requests: &[Key; CAPACITY], tick: Tick) -> Scan {
-        let (mut oldest, mut bank, mut next, mut ready) = (NONE, 0, T::NEVER, 0);
-        self.each_ready(command, banks, self.offset(tick), &mut next, |of| {
-            ready += 1;
-            let request = requests[of % CAPACITY];
-            if request < oldest {
-                (oldest, bank) = (request, of);
+        let mut next = T::NEVER;
+        let mut rest = self.which_ready(command, banks, self.offset(tick), &mut next);
+        if rest.is_empty() {
+            return Scan { next: self.tick(next), ..Scan::NOTHING };
+        }
+        let bank = rest.first();
+        rest = rest.without_first();
+        let mut scan = Scan { oldest: requests[bank % CAPACITY], bank: bank as u16, next: tick };
+        if rest.is_empty() {
+            scan.next = self.tick(next);
+        }
+        while !rest.is_empty() {
+            let bank = rest.first();
+            rest = rest.without_first();
+            let request = requests[bank % CAPACITY];
+            if request < scan.oldest {
+                (scan.oldest, scan.bank) = (request, bank as u16);
             }
-        });
-        let next = if ready > 1 { tick } else { self.tick(next) };
-        Scan { oldest, bank: bank as u16, next }
+        }
+        scan
     }
 
     /// Notes that a command, one of the numbers above, is issued to a bank.
@@ -578,24 +754,20 @@ impl<S: BankSet, T: Offset> Times<S, T> {
     pub(super) fn issue(&mut self, number: usize, bank: usize, tick: Tick) {
         let now = self.offset(tick);
         let index = (number * CAPACITY + bank % CAPACITY) % (SENT * CAPACITY);
-        let effect = &self.effects[index];
-        let rows = self.ready.as_chunks_mut::<LANES>().0;
-        for of in &effect.raises {
-            raise(&mut rows[usize::from(of.row) % ALL], now, &of.latencies);
+        let (ready, memories) = (&mut self.ready, &mut self.memories);
+        match number {
+            ACT => raise_all(&self.activation, bank, now, ready, memories),
+            PRE => raise_all(&self.precharge, bank, now, ready, memories),
+            RD => raise_all(&self.read, bank, now, ready, memories),
+            WR => raise_all(&self.write, bank, now, ready, memories),
+            _ => raise_all(&self.further[number - COMMANDS], bank, now, ready, memories),
         }
-        for window in &effect.windows {
-            let free = self.memories[window.memory].slide(now.plus(window.latency));
-            for of in &window.raises {
-                raise(&mut rows[usize::from(of.row) % ALL], free, &of.latencies);
-            }
+        self.last[index] = tick;
+        if number == ACT {
+            self.later.insert(bank);
         }
-        match self.noted {
-            Noted::Never => {}
-            Noted::Later => {
-                self.last[index] = tick;
-                self.later[number % SENT].insert(bank);
-            }
-            Noted::AtOnce => self.issue_to_others(number, bank, tick),
+        if self.noted == Noted::AtOnce {
+            self.issue_to_others(number, bank, tick);
         }
     }
 
@@ -657,9 +829,9 @@ fn rank_count(organisation: &Organisation) -> u32 {
     organisation.nodes(level)
 }
 
-/// The row of a rank.
-fn rank_row(rank: usize, one_rank: bool) -> usize {
-    if one_rank { CHANNEL } else { RANKS + rank }
+/// Where the ticks of a rank begin. The only rank is the channel.
+fn rank_ticks(rank: usize, one_rank: bool) -> usize {
+    if one_rank { CHANNEL * LANES } else { RANKS * LANES + rank * COMMANDS }
 }
 
 #[cfg(test)]
@@ -718,6 +890,48 @@ mod tests {
                 check::<u128, i16>(&table, banks, seed as u64);
                 check::<u128, i64>(&table, banks, 100 + seed as u64);
             }
+        }
+    }
+
+    /// What refresh asks for is the same whether it was worked out at once or later: banks are activated, accessed and
+    /// precharged at random, and now and then somebody asks.
+    #[test]
+    fn is_what_refresh_asks_for_what_was_issued() {
+        for (seed, standard) in STANDARDS.iter().enumerate() {
+            let preset = &standard.organisations[0];
+            let timing = standard.timing(standard.timings[0].name, preset).unwrap();
+            let unused = [Command::RefPb, Command::RfmAb, Command::RfmPb];
+            let commands: Vec<Command> =
+                standard.commands.iter().copied().filter(|command| !unused.contains(command)).collect();
+            let table = RuleTable::of_standard(standard, &preset.organisation, &timing, &commands);
+            let mut asked = TimingState::new(table.clone());
+            let mut times = Times::<u128, i64>::new(table.clone(), |_, _| 0);
+            assert!(times.noted == Noted::Later, "{}", standard.name);
+            let banks = table.organisation().nodes(Level::Bank) as usize;
+            let mut open = vec![false; banks];
+            let (mut dice, mut tick, mut answers) = (seed as u64, 1, 0);
+            for _ in 0..4_000 {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                tick += dice >> 33 & 7;
+                let bank = (dice >> 36) as usize % banks.min(6);
+                let number = match (open[bank], dice >> 50 & 3) {
+                    (false, _) => ACT,
+                    (true, 0) => PRE,
+                    (true, access) => RD + (access & 1) as usize,
+                };
+                open[bank] = number != PRE;
+                times.issue(number, bank, tick);
+                asked.issue(times.sent[number], &times.places[bank], tick);
+                if dice >> 56 & 7 == 0 {
+                    answers += 1;
+                    for command in [Command::PreA, Command::RefAb] {
+                        let place = table.node(standard.refresh_level, 0);
+                        let ready = times.ready_for_other(command, &place);
+                        assert_eq!(ready.max(tick), asked.ready_at(command, &place).max(tick), "{command} {tick}");
+                    }
+                }
+            }
+            assert!(answers > 300);
         }
     }
 

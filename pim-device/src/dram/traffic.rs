@@ -100,8 +100,16 @@ pub struct Generator {
     /// State of splitmix64.
     state: u64,
     index: u64,
-    /// A remainder of powers of two is a mask: for pseudo-channels, bank groups, banks, ranks, rows, columns.
-    masks: Option<[u64; 6]>,
+    /// Remainders of powers of two are masks.
+    masks: Option<Masks>,
+}
+
+/// Of a random number: a byte each for pseudo-channels, bank groups, banks and ranks, then rows, columns, and a bit that says
+/// whether it is a write.
+#[derive(Clone, Copy, Debug)]
+struct Masks {
+    parts: u32,
+    all: u64,
 }
 
 /// Takes the next digit off a mixed-radix number.
@@ -116,7 +124,11 @@ impl Generator {
     pub fn new(dimensions: Dimensions, pattern: Pattern, seed: u64) -> Self {
         let Dimensions { pseudo_channels, ranks, bank_groups, banks, rows, columns } = dimensions;
         let counts = [pseudo_channels, bank_groups, banks, ranks, rows, columns];
-        let masks = counts.iter().all(|count| count.is_power_of_two()).then(|| counts.map(|count| count - 1));
+        let masks = counts.iter().all(|count| count.is_power_of_two()).then(|| {
+            let [parts @ .., rows, columns] = counts.map(|count| count - 1);
+            let parts = u32::from_le_bytes(parts.map(|part| part as u8));
+            Masks { parts, all: 1 << 63 | (columns & 0x7ff) << 52 | (rows & 0xf_ffff) << 32 }
+        });
         Self { dimensions, pattern, state: seed, index: 0, masks }
     }
 
@@ -133,33 +145,32 @@ impl Generator {
     #[allow(clippy::inline_always, reason = "a call and its copies are a third of what a request takes (callgrind)")]
     fn scattered(&mut self) -> Request {
         let u = self.random();
-        let digits = [u & 0xff, u >> 8 & 0xff, u >> 16 & 0xff, u >> 24 & 0xff, u >> 32 & 0xf_ffff, u >> 52 & 0x7ff];
-        let [pseudo_channel, bank_group, bank, rank, row, column] = if let Some(masks) = &self.masks {
-            std::array::from_fn(|at| digits[at] & masks[at])
-        } else {
-            self.remainders(&digits)
+        let (u, parts) = match self.masks {
+            Some(masks) => (u & masks.all, u as u32 & masks.parts),
+            None => self.remainders(u),
         };
-        let address = Address {
-            pseudo_channel: pseudo_channel as u8,
-            rank: rank as u8,
-            bank_group: bank_group as u8,
-            bank: bank as u8,
-            row: row as u32,
-        };
+        let [pseudo_channel, bank_group, bank, rank] = parts.to_le_bytes();
+        let (row, column) = ((u >> 32) as u32 & 0xf_ffff, (u >> 52) as u32 & 0x7ff);
+        let address = Address { pseudo_channel, rank, bank_group, bank, row };
         let write = self.pattern == Pattern::MixRandom && u >> 63 == 1;
         let access = if write { Access::Write } else { Access::Read };
-        Request { access, address, column: column as u32, tag: self.index }
+        Request { access, address, column, tag: self.index }
     }
 
+    /// A random number with the remainders of its digits, and the four that say which bank as one number.
     #[cold]
-    fn remainders(&self, digits: &[u64; 6]) -> [u64; 6] {
+    fn remainders(&self, u: u64) -> (u64, u32) {
         let Dimensions { pseudo_channels, ranks, bank_groups, banks, rows, columns } = self.dimensions;
-        let counts = [pseudo_channels, bank_groups, banks, ranks, rows, columns];
-        std::array::from_fn(|at| digits[at] % counts[at])
+        let digit = |at: u32, count: u64| (u >> (8 * at) & 0xff) % count;
+        let parts = [pseudo_channels, bank_groups, banks, ranks];
+        let parts = (0..).zip(parts).fold(0, |sum, (at, count)| sum | digit(at, count) << (8 * at));
+        let (row, column) = ((u >> 32 & 0xf_ffff) % rows, (u >> 52 & 0x7ff) % columns);
+        (u & 1 << 63 | column << 52 | row << 32, parts as u32)
     }
 
     /// The next request.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "a call and its copies are a third of what a request takes (callgrind)")]
     pub fn generate(&mut self) -> Request {
         let mut x = self.index;
         self.index += 1;

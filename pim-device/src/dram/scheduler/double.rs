@@ -45,10 +45,7 @@ pub(super) fn step<S: BankSet, T: Offset>(
 ) -> Option<RowCommand<S>> {
     let mut tick = core.now + 1;
     loop {
-        tick = core.first(tick, horizon, edges);
-        if tick > horizon {
-            return None;
-        }
+        tick = core.first(tick, horizon, edges)?;
         let rising = edges.rising(tick) == tick;
         let mut issued = rising;
         if rising {

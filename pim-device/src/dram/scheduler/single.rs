@@ -17,10 +17,8 @@ impl<S: BankSet, T: Offset> Scheduler<S, T> for Single {
     fn run(&mut self, core: &mut Core<S, T>, horizon: Tick, observer: &mut impl Observer) {
         let mut tick = core.now + 1;
         loop {
-            tick = core.first(tick, horizon, &EveryTick);
-            if tick > horizon {
-                return;
-            }
+            let Some(first) = core.first(tick, horizon, &EveryTick) else { return };
+            tick = first;
             let mut refresh = Tick::MAX;
             if let Some(active) = core.active(tick) {
                 core.serve_owner(&active, tick, observer);

@@ -33,6 +33,7 @@ pub(in crate::dram) struct Split {
 #[derive(Clone, Copy, Debug)]
 struct Half {
     key: Key,
+    begun: Tick,
     deadline: Tick,
 }
 
@@ -67,7 +68,7 @@ impl Split {
         observer: &mut impl Observer,
     ) {
         self.half = None;
-        core.activated(half.key, tick, observer);
+        core.activated(half.key, half.begun, tick, observer);
     }
 
     /// Issues an access.
@@ -126,7 +127,7 @@ impl Split {
             Command::Pre => core.precharge(pick.bank.into(), pick.key, tick, observer),
             Command::Act1 => {
                 let key = core.half_activate(queue, pick, tick, observer);
-                self.half = Some(Half { key, deadline: tick + self.act2_within });
+                self.half = Some(Half { key, begun: tick, deadline: tick + self.act2_within });
             }
             _ => self.begin_access(core, Announced { pick: *pick, queue: Some(queue) }, tick, observer),
         }
@@ -149,10 +150,8 @@ impl Split {
             return;
         }
         loop {
-            tick = core.first(tick, horizon, &EveryTick);
-            if tick > horizon {
-                return;
-            }
+            let Some(first) = core.first(tick, horizon, &EveryTick) else { return };
+            tick = first;
             if let Some(active) = core.active(tick) {
                 self.begin_access(core, Announced { pick: active, queue: None }, tick, observer);
                 return;
