@@ -103,7 +103,7 @@ fn comparison(systems: &[SystemReport]) -> Table {
         row(if kernels { "energy" } else { "energy per token step" }, &|s| {
             s.energy_per_step().map_or_else(|| "-".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
         });
-        energies(&mut row, systems);
+        energies(&mut row, systems, kernels);
     }
     if systems.iter().any(|system| system.memory.kv_tokens_that_fit > 0) {
         row("context that fits", &|s| s.memory.kv_tokens_that_fit.to_string());
@@ -128,11 +128,13 @@ fn comparison(systems: &[SystemReport]) -> Table {
 }
 
 /// The rows of the energy's parts, below that of a whole token step.
-fn energies(row: &mut dyn FnMut(&str, Shown<'_>), systems: &[SystemReport]) {
+fn energies(row: &mut dyn FnMut(&str, Shown<'_>), systems: &[SystemReport], kernels: bool) {
     if systems.iter().all(|system| energy::of_step(system).is_none()) {
         return;
     }
-    for (label, group) in ENERGY_GROUPS {
+    // All of a kernel's is PIM's.
+    let groups = if kernels { &[][..] } else { &ENERGY_GROUPS[..] };
+    for &(label, group) in groups {
         if systems.iter().any(|system| system.energy_share(group) > 0.0) {
             row(&format!("  {label}"), &|s| match energy::of_step(s) {
                 Some(_) if s.energy_share(group) > 0.0 => percent(s.energy_share(group)),
