@@ -59,7 +59,7 @@ pub fn systems(systems: &[SystemReport]) -> String {
 fn comparison(systems: &[SystemReport]) -> Table {
     let mut table = new_table();
     let partial = |system: &SystemReport| if system.stopped.is_some() { " (partial)" } else { "" };
-    let names = systems.iter().map(|system| right(shortened(&system.name, 44) + partial(system)));
+    let names = systems.iter().map(|system| breakable(&(shortened(&system.name, 44) + partial(system)), true));
     table.set_header(std::iter::once(Cell::new("")).chain(names));
     let mut row = |label: &str, value: &dyn Fn(&SystemReport) -> String| {
         table.add_row(std::iter::once(Cell::new(label)).chain(systems.iter().map(|system| right(value(system)))));
@@ -198,9 +198,9 @@ const MEMORIES: [(&str, MemoryOf); 3] =
 pub fn points(points: &[PointReport]) -> String {
     let mut table = new_table();
     let (columns, rows) = sweep::table(points);
-    // Keys may be broken at their underscores.
-    let head = |c: &Column| if c.text { Cell::new(&c.name).set_delimiter('_') } else { right(c.name.clone()) };
-    let cell = |(c, text): (&Column, String)| if c.text { Cell::new(shortened(&text, 50)) } else { right(text) };
+    let head = |c: &Column| breakable(&c.name, !c.text);
+    let cell =
+        |(c, text): (&Column, String)| if c.text { breakable(&shortened(&text, 50), false) } else { right(text) };
     table.set_header(columns.iter().map(head));
     for row in rows {
         table.add_row(columns.iter().zip(row).map(cell));
@@ -228,10 +228,41 @@ fn right(text: String) -> Cell {
     Cell::new_owned(text).set_alignment(CellAlignment::Right)
 }
 
+/// Where a text may be broken: a space without width, which is taken out of the table again.
+const BREAK: char = '\u{200b}';
+
+/// A cell that is broken at separators before it is broken in words. A blank goes to the side that does not show.
+fn breakable(text: &str, to_the_right: bool) -> Cell {
+    let mut broken = String::with_capacity(text.len() + 8);
+    let (mut before, mut rest) = (None::<char>, text.chars().peekable());
+    while let Some(c) = rest.next() {
+        let next = rest.peek();
+        if c == ' ' && to_the_right {
+            broken.push(BREAK);
+        }
+        broken.push(c);
+        let word = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric());
+        let after = match c {
+            ' ' => !to_the_right,
+            '/' | '_' => next.is_some(),
+            // Neither a sign nor a number is taken apart.
+            '-' => word(before.as_ref()) && word(next),
+            '.' | ',' => next.is_some_and(|next| next.is_alphabetic()),
+            _ => false,
+        };
+        if after {
+            broken.push(BREAK);
+        }
+        before = Some(c);
+    }
+    let cell = Cell::new_owned(broken).set_delimiter(BREAK);
+    if to_the_right { cell.set_alignment(CellAlignment::Right) } else { cell }
+}
+
 fn rendered(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
-        text.push_str(line.trim_end());
+        text.push_str(line.replace(BREAK, "").trim_end());
         text.push('\n');
     }
     text

@@ -19,11 +19,14 @@ use pim_device::kernel::attention::{AttentionPart, attention_of_parts, split};
 use pim_device::kernel::gemv::{Gemv, gemv};
 use pim_device::kernel::ordinary;
 use pim_device::{
-    AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, Issued, KernelDevice, Layout, Program, Served, Traffic, energy,
+    AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, Issued, KernelDevice, Layout, Program, Served, Traffic,
+    energy,
 };
 use reports::commands::{CommandRow, Commands};
 use reports::{Assumption, Memory, SystemInput, Use};
-use sim_core::{ActorId, Bytes, Cycles, End, Inspect, Plan, Progress, Rate, Signal, Simulation, SpanId, Tag, Time, Watch};
+use sim_core::{
+    ActorId, Bytes, Cycles, End, Inspect, Plan, Progress, Rate, Signal, Simulation, SpanId, Tag, Time, Watch,
+};
 
 use super::machine::{MOST_COMMANDS, class_name, place};
 use super::node::Node;
