@@ -234,7 +234,8 @@ const BREAK: char = '\u{200b}';
 /// A cell that is broken at separators before it is broken in words. A blank goes to the side that does not show.
 fn breakable(text: &str, to_the_right: bool) -> Cell {
     let mut broken = String::with_capacity(text.len() + 8);
-    let (mut before, mut rest) = (None::<char>, text.chars().peekable());
+    // The character before, and the one before that.
+    let (mut before, mut earlier, mut rest) = (None::<char>, None::<char>, text.chars().peekable());
     while let Some(c) = rest.next() {
         let next = rest.peek();
         if c == ' ' && to_the_right {
@@ -246,6 +247,7 @@ fn breakable(text: &str, to_the_right: bool) -> Cell {
             ' ' => !to_the_right,
             '/' | '_' => next.is_some(),
             // Neither a sign nor a number is taken apart.
+            '-' if before == Some('e') && earlier.is_some_and(|c| c.is_ascii_digit() || c == '.') => false,
             '-' => word(before.as_ref()) && word(next),
             '.' | ',' => next.is_some_and(|next| next.is_alphabetic()),
             _ => false,
@@ -253,7 +255,7 @@ fn breakable(text: &str, to_the_right: bool) -> Cell {
         if after {
             broken.push(BREAK);
         }
-        before = Some(c);
+        (earlier, before) = (before, Some(c));
     }
     let cell = Cell::new_owned(broken).set_delimiter(BREAK);
     if to_the_right { cell.set_alignment(CellAlignment::Right) } else { cell }
@@ -266,4 +268,23 @@ fn rendered(table: &Table) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_may_a_text_be_broken() {
+        for (text, left) in [
+            ("models/llama-2-7b.json", "models/|llama-|2-|7b.|json"),
+            ("1.25e-05", "1.25e-05"),
+            ("-3 of 4", "-3 |of |4"),
+            ("a_key, two", "a_|key, |two"),
+            ("m=16,k=512", "m=16,|k=512"),
+        ] {
+            assert_eq!(breakable(text, false).content().replace(BREAK, "|"), left);
+        }
+        assert_eq!(breakable("a b-c", true).content().replace(BREAK, "|"), "a| b-|c");
+    }
 }

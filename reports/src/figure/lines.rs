@@ -370,12 +370,8 @@ mod tests {
         let (second, third) = (of(1, 3), of(2, 3));
         assert_eq!((second.len(), third.len()), (16, 16));
         assert!(second.iter().chain(&third).all(|x| (8..24).contains(&(x % 24))) && second[0] == 8 && third[0] == 16);
-        let system = |name: &str, layers: u64| SystemReport {
-            name: name.to_owned(),
-            batch: layers as u32,
-            ..SystemReport::default()
-        };
-        let point = |x: u64, second: u64| PointReport {
+        let system = |name: &str, batch: u32| SystemReport { name: name.to_owned(), batch, ..SystemReport::default() };
+        let point = |x: u32, second: u32| PointReport {
             keys: vec![("x".to_owned(), x.into())],
             systems: vec![system("first", x), system("second", second)],
         };
