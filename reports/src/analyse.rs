@@ -43,7 +43,7 @@ pub struct SystemInput {
     pub meters: Vec<(String, Meter)>,
     /// What the memories hold.
     pub memory: Memory,
-    /// Parts of the energy of the whole run, in picojoules, without the total.
+    /// Parts of the energy of the whole run, in picojoules, without the total. Empty where it is not known.
     pub energy_pj: Vec<(String, f64)>,
     /// The same of attention alone, as [`crate::attention`] has its time; empty where part of the run's went elsewhere
     /// (prompts, a kernel, a run that was stopped).
@@ -209,10 +209,10 @@ pub struct SystemReport {
 }
 
 impl SystemReport {
-    /// Picojoules of a token step of the whole batch, as the latency is; `None` where part of the run's went into the prompts, or into
-    /// a token that was not finished.
+    /// Picojoules of a token step of the whole batch, as the latency is; `None` where it is not known, or part of the run's went into
+    /// the prompts, or into a token that was not finished.
     pub fn energy_per_step(&self) -> Option<f64> {
-        let total = self.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
+        let (_, total) = self.energy_pj.first()?;
         (self.stopped.is_none() && self.prefill.is_none()).then(|| total / f64::from(self.tokens.max(1)))
     }
 
@@ -357,10 +357,13 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
     let elapsed = input.stopped.unwrap_or_else(last);
     let utilisation = input.meters.iter().map(|(name, meter)| (name.clone(), meter.utilisation(elapsed)));
     let with_total = |parts: &[(String, f64)]| -> Vec<(String, f64)> {
+        // What is not known has no total either, and the sum of nothing would be -0.
+        if parts.is_empty() {
+            return Vec::new();
+        }
         let total = parts.iter().map(|(_, energy)| energy).sum();
         std::iter::once(("total".to_owned(), total)).chain(parts.iter().cloned()).collect()
     };
-    let of_attention = &input.attention_energy_pj;
     Ok(SystemReport {
         name: input.name.clone(),
         batch: input.batch,
@@ -380,7 +383,7 @@ pub fn analyse(input: &SystemInput) -> Result<SystemReport, ReportError> {
         actors: input.actors.clone(),
         memory: input.memory.clone(),
         energy_pj: with_total(&input.energy_pj),
-        attention_energy_pj: if of_attention.is_empty() { Vec::new() } else { with_total(of_attention) },
+        attention_energy_pj: with_total(&input.attention_energy_pj),
         pim_commands: input.pim_commands.clone(),
         accuracy: input.accuracy.clone(),
         utilisation: utilisation.collect(),

@@ -179,7 +179,9 @@ impl Page {
                 s.energy_per_step().map_or_else(|| "–".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
             };
             self.row("strong", if kernels { "energy" } else { "energy per token step" }, systems.iter().map(energy));
-            for (label, group) in ENERGY_GROUPS {
+            // All of a kernel's is PIM's.
+            let groups = if kernels { &[][..] } else { &ENERGY_GROUPS[..] };
+            for &(label, group) in groups {
                 if systems.iter().any(|s| s.energy_share(group) > 0.0) {
                     let share = |s: &SystemReport| match s.energy_share(group) {
                         share if share > 0.0 && s.stopped.is_none() => percent(share),
@@ -291,8 +293,8 @@ impl Page {
             }
         }
         let energy = |s: &SystemReport| {
-            let total = s.energy_pj.first().map_or(0.0, |(_, energy)| *energy);
-            format!("{} J", significant(total / 1e12))
+            let total = s.energy_pj.first();
+            total.map_or_else(|| "–".to_owned(), |(_, total)| format!("{} J", significant(total / 1e12)))
         };
         self.row("", "energy of the whole run", systems.iter().map(energy));
     }

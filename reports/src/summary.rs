@@ -107,7 +107,8 @@ pub fn system(report: &SystemReport) -> Value {
             "placement": memory.placement,
         },
         "pim_commands": commands(&report.pim_commands),
-        "energy_pj": sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b),
+        "energy_pj": (!report.energy_pj.is_empty())
+            .then(|| sums(report.energy_pj.iter().map(|(name, energy)| (name, *energy)), |a, b| a + b)),
         "utilisation": sums(report.utilisation.iter().map(|(name, part)| (name, *part)), f64::max),
         "notes": report.notes,
     });
@@ -362,7 +363,10 @@ fn read_system(at: &Place<'_>) -> Result<SystemReport, ReportError> {
             spilled: memory.get("spilled")?.whole()?,
             placement: memory.get("placement")?.list(|at| at.text())?,
         },
-        energy_pj: at.get("energy_pj")?.map(|at| at.float())?,
+        energy_pj: match at.get("energy_pj")? {
+            unknown if unknown.value.is_null() => Vec::new(),
+            parts => parts.map(|at| at.float())?,
+        },
         attention_energy_pj: match at.value.get("attention_energy_pj") {
             Some(_) => at.get("attention_energy_pj")?.map(|at| at.float())?,
             None => Vec::new(),

@@ -59,7 +59,7 @@ pub fn systems(systems: &[SystemReport]) -> String {
 fn comparison(systems: &[SystemReport]) -> Table {
     let mut table = new_table();
     let partial = |system: &SystemReport| if system.stopped.is_some() { " (partial)" } else { "" };
-    let names = systems.iter().map(|system| right(shortened(&system.name, 44) + partial(system)));
+    let names = systems.iter().map(|system| breakable(&(shortened(&system.name, 44) + partial(system)), true));
     table.set_header(std::iter::once(Cell::new("")).chain(names));
     let mut row = |label: &str, value: &dyn Fn(&SystemReport) -> String| {
         table.add_row(std::iter::once(Cell::new(label)).chain(systems.iter().map(|system| right(value(system)))));
@@ -103,7 +103,7 @@ fn comparison(systems: &[SystemReport]) -> Table {
         row(if kernels { "energy" } else { "energy per token step" }, &|s| {
             s.energy_per_step().map_or_else(|| "-".to_owned(), |energy| format!("{} mJ", significant(energy / 1e9)))
         });
-        energies(&mut row, systems);
+        energies(&mut row, systems, kernels);
     }
     if systems.iter().any(|system| system.memory.kv_tokens_that_fit > 0) {
         row("context that fits", &|s| s.memory.kv_tokens_that_fit.to_string());
@@ -128,11 +128,13 @@ fn comparison(systems: &[SystemReport]) -> Table {
 }
 
 /// The rows of the energy's parts, below that of a whole token step.
-fn energies(row: &mut dyn FnMut(&str, Shown<'_>), systems: &[SystemReport]) {
+fn energies(row: &mut dyn FnMut(&str, Shown<'_>), systems: &[SystemReport], kernels: bool) {
     if systems.iter().all(|system| energy::of_step(system).is_none()) {
         return;
     }
-    for (label, group) in ENERGY_GROUPS {
+    // All of a kernel's is PIM's.
+    let groups = if kernels { &[][..] } else { &ENERGY_GROUPS[..] };
+    for &(label, group) in groups {
         if systems.iter().any(|system| system.energy_share(group) > 0.0) {
             row(&format!("  {label}"), &|s| match energy::of_step(s) {
                 Some(_) if s.energy_share(group) > 0.0 => percent(s.energy_share(group)),
@@ -196,9 +198,9 @@ const MEMORIES: [(&str, MemoryOf); 3] =
 pub fn points(points: &[PointReport]) -> String {
     let mut table = new_table();
     let (columns, rows) = sweep::table(points);
-    // Keys may be broken at their underscores.
-    let head = |c: &Column| if c.text { Cell::new(&c.name).set_delimiter('_') } else { right(c.name.clone()) };
-    let cell = |(c, text): (&Column, String)| if c.text { Cell::new(shortened(&text, 50)) } else { right(text) };
+    let head = |c: &Column| breakable(&c.name, !c.text);
+    let cell =
+        |(c, text): (&Column, String)| if c.text { breakable(&shortened(&text, 50), false) } else { right(text) };
     table.set_header(columns.iter().map(head));
     for row in rows {
         table.add_row(columns.iter().zip(row).map(cell));
@@ -226,11 +228,63 @@ fn right(text: String) -> Cell {
     Cell::new_owned(text).set_alignment(CellAlignment::Right)
 }
 
+/// Where a text may be broken: a space without width, which is taken out of the table again.
+const BREAK: char = '\u{200b}';
+
+/// A cell that is broken at separators before it is broken in words. A blank goes to the side that does not show.
+fn breakable(text: &str, to_the_right: bool) -> Cell {
+    let mut broken = String::with_capacity(text.len() + 8);
+    // The character before, and the one before that.
+    let (mut before, mut earlier, mut rest) = (None::<char>, None::<char>, text.chars().peekable());
+    while let Some(c) = rest.next() {
+        let next = rest.peek();
+        if c == ' ' && to_the_right {
+            broken.push(BREAK);
+        }
+        broken.push(c);
+        let word = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric());
+        let after = match c {
+            ' ' => !to_the_right,
+            '/' | '_' => next.is_some(),
+            // Neither a sign nor a number is taken apart.
+            '-' if before == Some('e') && earlier.is_some_and(|c| c.is_ascii_digit() || c == '.') => false,
+            '-' => word(before.as_ref()) && word(next),
+            '.' | ',' => next.is_some_and(|next| next.is_alphabetic()),
+            _ => false,
+        };
+        if after {
+            broken.push(BREAK);
+        }
+        (earlier, before) = (before, Some(c));
+    }
+    let cell = Cell::new_owned(broken).set_delimiter(BREAK);
+    if to_the_right { cell.set_alignment(CellAlignment::Right) } else { cell }
+}
+
 fn rendered(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
-        text.push_str(line.trim_end());
+        text.push_str(line.replace(BREAK, "").trim_end());
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_may_a_text_be_broken() {
+        for (text, left) in [
+            ("models/llama-2-7b.json", "models/|llama-|2-|7b.|json"),
+            ("1.25e-05", "1.25e-05"),
+            ("-3 of 4", "-3 |of |4"),
+            ("a_key, two", "a_|key, |two"),
+            ("m=16,k=512", "m=16,|k=512"),
+        ] {
+            assert_eq!(breakable(text, false).content().replace(BREAK, "|"), left);
+        }
+        assert_eq!(breakable("a b-c", true).content().replace(BREAK, "|"), "a| b-|c");
+    }
 }

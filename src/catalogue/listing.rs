@@ -127,7 +127,12 @@ fn devices(kind: Kind) -> String {
     let headings = ["name", "also"].into_iter().chain(columns.iter().map(|(heading, _)| *heading));
     table.set_header(headings);
     for entry in Catalogue::embedded().of(kind) {
-        let name = if entry.simulated { entry.name.clone() } else { format!("{} (not simulated)", entry.name) };
+        let name = match (entry.simulated, &entry.why_not) {
+            (true, _) => entry.name.clone(),
+            // Devices that cannot be part of a system, but run kernels, say so.
+            (false, Some(_)) if kind == Kind::Pim => format!("{} (kernels only)", entry.name),
+            (false, _) => format!("{} (not simulated)", entry.name),
+        };
         let cells = columns.iter().map(|(_, key)| match entry.get(key) {
             // Remarks such as "per socket" would only widen the columns.
             Some(figure) => {

@@ -176,6 +176,10 @@ fn lists_print() {
     }
     insta::assert_snapshot!("list_pim_entry", list_entry("pim", "hbm3-pim-bank").unwrap());
     assert!(!list("scenarios").unwrap().is_empty());
+    // The list says `kernels only` of them.
+    for entry in Catalogue::embedded().of(Kind::Pim).filter(|entry| !entry.simulated) {
+        assert!(entry.why_not.as_ref().is_some_and(|why| why.contains("`pim-kernel`")), "{}", entry.name);
+    }
     assert!(list_entry("gpus", "b200").unwrap().contains("unverified"));
 }
 

@@ -20,10 +20,13 @@ use pim_device::kernel::gemv::{Gemv, gemv};
 use pim_device::kernel::ordinary;
 use pim_device::{
     AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, Issued, KernelDevice, Layout, Program, Served, Traffic,
+    energy,
 };
 use reports::commands::{CommandRow, Commands};
 use reports::{Assumption, Memory, SystemInput, Use};
-use sim_core::{ActorId, Bytes, Cycles, End, Plan, Progress, Rate, Signal, Simulation, SpanId, Tag, Time, Watch};
+use sim_core::{
+    ActorId, Bytes, Cycles, End, Inspect, Plan, Progress, Rate, Signal, Simulation, SpanId, Tag, Time, Watch,
+};
 
 use super::machine::{MOST_COMMANDS, class_name, place};
 use super::node::Node;
@@ -460,15 +463,23 @@ pub fn simulate(
         End::Done(_) => (None, simulation.meters()),
         End::Stopped { at, why } => (Some((at, why)), simulation.meters_at(at)),
     };
-    let energies = simulation.nodes().filter_map(|node| match node {
-        Node::Kernel(device) => device.energy(),
-        _ => None,
-    });
-    let energy_pj: Vec<(String, f64)> =
-        energies.reduce(|sum, more| sum + more).map(|sum| ("pim".to_owned(), sum)).into_iter().collect();
-    if energy_pj.is_empty() && stopped.is_none() {
-        notes.push(format!("no source says what a command of {} costs: its energy is not counted", system.entry.name));
-    }
+    let devices: Vec<&KernelDevice> = simulation
+        .nodes()
+        .filter_map(|node| match node {
+            Node::Kernel(device) => Some(device),
+            _ => None,
+        })
+        .collect();
+    let energy_pj = match &prepared {
+        Prepared::Hbm3 { device, classes, .. } => {
+            energy_of(device, u64::from(device.channels_per_stack() * system.stacks), classes, &devices)
+        }
+        Prepared::Hbm2 { .. } | Prepared::Aim { .. } => {
+            let name = &system.entry.name;
+            notes.push(format!("no source says what a command of {name} costs: its energy is not counted"));
+            Vec::new()
+        }
+    };
     let commands = simulation.nodes().find_map(|node| match node {
         Node::Kernel(device) => Some(device.command_counts()),
         _ => None,
@@ -523,8 +534,44 @@ pub fn simulate(
     Ok(Outcome { input, assumptions, stopped: stopped.map(|(_, why)| why) })
 }
 
+/// (part, picojoules) of all channels from the begin to the end of the last kernel that has ended: the same parts as in a system.
+/// None where no kernel has ended.
+///
+/// Rows are open while a channel's kernel runs (assumption, as in a system). Afterwards, and where it has none, a channel is idle.
+fn energy_of(device: &DeviceSpec, channels: u64, classes: &Classes, ran: &[&KernelDevice]) -> Vec<(String, f64)> {
+    let busy = |kernel: &KernelDevice| kernel.meter().map_or(Time::ZERO, |meter| meter.busy);
+    let end = ran.iter().map(|kernel| busy(kernel)).max().unwrap_or_default();
+    if end == Time::ZERO {
+        return Vec::new();
+    }
+    let mut parts = energy::Parts::default();
+    let mut without = channels;
+    for ((count, _), kernel) in classes.iter().zip(ran) {
+        let (count, busy) = (u64::from(*count), busy(kernel));
+        without = without.saturating_sub(count);
+        // One that was stopped counts for nothing.
+        if busy > Time::ZERO {
+            parts += energy::parts(device, kernel.command_counts());
+            parts.standby += energy::background(device, busy, Time::ZERO).times(count);
+            parts += energy::idle(device, end - busy).times(count);
+        }
+    }
+    parts += energy::idle(device, end).times(without);
+    parts.named().map(|(name, energy)| (format!("pim.{name}"), energy.pj())).into()
+}
+
 /// The figures of the catalogue that a kernel depends on.
-const FIGURES: &[&str] = &["buffer_rate", "softmax_passes", "power_limit", "multi_bank_activation", "gqa", "rules"];
+const FIGURES: &[&str] = &[
+    "buffer_rate",
+    "softmax_passes",
+    "power_limit",
+    "multi_bank_activation",
+    "gqa",
+    "rules",
+    "energy_refresh",
+    "standby_open",
+    "standby_closed",
+];
 
 /// Why there is one thread.
 const ONE_THREAD: &str = "a kernel is one event: channels that do the same are simulated once";

@@ -215,6 +215,43 @@ fn do_a_kernel_and_requests_wait_for_each_other() {
     assert!(run.system("kernel-first").report.energy_pj[0].1 > run.system("alone").report.energy_pj[0].1);
 }
 
+/// Energy of a kernel by part: standby and refresh are in it, and what is not known is no zero.
+#[test]
+fn what_does_a_kernel_take() {
+    let run = crate::common::shipped("pim-kernels");
+    for name in ["bank", "bank-group", "buffer"] {
+        let report = &run.system(name).report;
+        let of = |part: &str| report.energy_pj.iter().find(|(name, _)| name == part).unwrap().1;
+        let sum: f64 = report.energy_pj[1..].iter().map(|(_, energy)| energy).sum();
+        assert!((of("total") / sum - 1.0).abs() < 1e-12, "{name}");
+        // 16 channels of two ranks, whose rows are open all the time: 66 mW each. Each channel runs for as long as the kernel.
+        let standby = 16.0 * 2.0 * 66e-3 * report.latency().ps() as f64;
+        assert!((of("pim.standby") / standby - 1.0).abs() < 1e-6, "{name}: {} {standby}", of("pim.standby"));
+        // A refresh every 3.9 us: 81.9 nJ for each rank.
+        let least = (report.latency().ps() / 3_900_000).max(1) as f64 * 32.0 * 81.9e3;
+        assert!(of("pim.refresh") >= 0.9 * least, "{name}: {} {least}", of("pim.refresh"));
+        let groups = reports::energy::of_step(report).unwrap();
+        let idle = (of("pim.standby") + of("pim.refresh")) / of("total");
+        assert!((reports::energy::idle_share(&groups) - idle).abs() < 1e-12 && idle > 0.05, "{name}: {idle}");
+    }
+    for name in ["hbm2-pim", "aim"] {
+        let report = &run.system(name).report;
+        assert!(report.energy_pj.is_empty() && report.energy_per_step().is_none(), "{name}");
+        assert!(report.notes.iter().any(|note| note.contains("its energy is not counted")), "{name}");
+    }
+    let all = reports::summary::to_json(&run.report);
+    assert!(!all.contains("-0.0"));
+    let value: serde_json::Value = serde_json::from_str(&all).unwrap();
+    let of = |index: usize| &value["systems"][index]["energy_pj"];
+    assert!(of(0)["pim.standby"].as_f64().unwrap() > 0.0 && of(3).is_null() && of(4).is_null());
+    // The file is read back as it was.
+    let read = reports::summary::read(&all).unwrap();
+    assert_eq!(read.systems[3].energy_pj, run.report.systems[3].energy_pj);
+    let table = reports::table::table(&run.report);
+    let energy = table.lines().find(|line| line.starts_with(" energy")).unwrap();
+    assert!(energy.ends_with(" -"), "{energy}");
+}
+
 /// Commands of a kernel and of requests beside it, one by one: the same run, and each command has its place.
 #[test]
 fn are_the_commands_of_kernels_written() {

@@ -203,15 +203,25 @@ impl<'a> Chart<'a> {
         canvas.path(&[(left, bottom), (right, bottom)], INK, 1);
         let name = format!("{}{}", self.key.unwrap_or("point"), scale(self.logarithmic));
         canvas.text(&name, (i32::midpoint(left, right), bottom + 38), Anchor::Middle, Font::LABEL);
-        for (i, line) in self.series.iter().enumerate() {
-            let at = |&(x, system): &(usize, &SystemReport)| Some((left + self.x(x), up(value(system)?)));
-            let places: Vec<(i32, i32)> = line.points.iter().filter_map(at).collect();
+        let at = |&(x, system): &(usize, &SystemReport)| Some((left + self.x(x), up(value(system)?)));
+        let all: Vec<Vec<Place>> = self.series.iter().map(|line| line.points.iter().filter_map(at).collect()).collect();
+        for (i, places) in all.iter().enumerate() {
             let colour = LINES[i % LINES.len()];
-            if self.key.is_some() {
-                canvas.path(&places, colour, 2);
+            for ends in places.windows(2).filter(|_| self.key.is_some()) {
+                let (before, shared) = order(&all, i, |other| other.windows(2).any(|pair| near(pair, ends)));
+                match before {
+                    0 => canvas.path(ends, colour, 2),
+                    _ => dashes((ends[0], ends[1]), before, shared, |from, to| canvas.path(&[from, to], colour, 2)),
+                }
             }
+        }
+        // Markers in one place lie within each other, the first line's outside.
+        for (i, places) in all.iter().enumerate() {
             for place in places {
-                marker(canvas, place, i, colour);
+                let one = std::slice::from_ref(place);
+                let (before, shared) = order(&all, i, |other| other.windows(1).any(|known| near(known, one)));
+                let more = 3 * few(shared - 1 - before).min(3);
+                sized_marker(canvas, *place, i, LINES[i % LINES.len()], more);
             }
         }
     }
@@ -234,13 +244,51 @@ impl<'a> Chart<'a> {
     }
 }
 
-/// A shape per line, so that lines of one hue are told apart, and lines on top of each other are seen.
-pub(super) fn marker(canvas: &mut Canvas<'_>, (x, y): (i32, i32), line: usize, colour: Rgb) {
+/// A shape per line, so that lines of one hue are told apart.
+pub(super) fn marker(canvas: &mut Canvas<'_>, place: Place, line: usize, colour: Rgb) {
+    sized_marker(canvas, place, line, colour, 0);
+}
+
+/// The same, larger by so many pixels on each side.
+fn sized_marker(canvas: &mut Canvas<'_>, (x, y): Place, line: usize, colour: Rgb, more: i32) {
+    let (four, five, six) = (4 + more, 5 + more, 6 + more);
     match line / LINES.len() * 2 % 4 + line % 2 {
-        0 => canvas.circle((x, y), 4, colour),
-        1 => canvas.rectangle((x - 4, y - 4), (x + 4, y + 4), colour),
-        2 => canvas.polygon(&[(x, y - 6), (x + 5, y + 4), (x - 5, y + 4)], colour),
-        _ => canvas.polygon(&[(x, y - 6), (x + 6, y), (x, y + 6), (x - 6, y)], colour),
+        0 => canvas.circle((x, y), four.unsigned_abs(), colour),
+        1 => canvas.rectangle((x - four, y - four), (x + four, y + four), colour),
+        2 => canvas.polygon(&[(x, y - six), (x + five, y + four), (x - five, y + four)], colour),
+        _ => canvas.polygon(&[(x, y - six), (x + six, y), (x, y + six), (x - six, y)], colour),
+    }
+}
+
+/// Pixels from the left and from the top.
+type Place = (i32, i32);
+
+/// How many of the lines before line `i` have what it has, and how many of all lines, itself among them.
+fn order(all: &[Vec<Place>], i: usize, has: impl Fn(&[Place]) -> bool) -> (usize, usize) {
+    let count = |lines: &[Vec<Place>]| lines.iter().filter(|line| has(line)).count();
+    let before = count(&all[..i]);
+    (before, before + 1 + count(&all[i + 1..]))
+}
+
+/// Whether places are so near to each other that the line (two pixels wide) drawn last hides the other.
+fn near(a: &[Place], b: &[Place]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() <= 2)
+}
+
+/// The dashes of the line that comes after `before` others of the `shared` that lie between two places: each has its part of a period,
+/// and the first, which is drawn through, shows in the rest.
+fn dashes((from, to): (Place, Place), before: usize, shared: usize, mut dash: impl FnMut(Place, Place)) {
+    const DASH: f64 = 8.0;
+    let (dx, dy) = (f64::from(to.0 - from.0), f64::from(to.1 - from.1));
+    let length = dx.hypot(dy);
+    let at = |along: f64| {
+        let part = (along / length).min(1.0);
+        (from.0 + (dx * part).round() as i32, from.1 + (dy * part).round() as i32)
+    };
+    let (period, mut begin) = (DASH * f64::from(few(shared)), DASH * f64::from(few(before)));
+    while begin < length {
+        dash(at(begin), at(begin + DASH));
+        begin += period;
     }
 }
 
@@ -309,6 +357,33 @@ mod tests {
         let ordered = ["500 MB/s", "1 GB/s", "32 GB/s", "64 GB/s", "1 TB/s"].map(|text| quantity(text).unwrap());
         assert!(ordered.is_sorted(), "{ordered:?}");
         assert_eq!(quantity("fp16"), None);
+    }
+
+    #[test]
+    fn are_lines_on_top_of_each_other_seen() {
+        let of = |before, shared| {
+            let mut pixels = Vec::new();
+            dashes(((0, 0), (48, 0)), before, shared, |from, to| pixels.extend(from.0..to.0));
+            pixels
+        };
+        // Two of three lines are dashed: no pixel belongs to both, and a third is left for the first.
+        let (second, third) = (of(1, 3), of(2, 3));
+        assert_eq!((second.len(), third.len()), (16, 16));
+        assert!(second.iter().chain(&third).all(|x| (8..24).contains(&(x % 24))) && second[0] == 8 && third[0] == 16);
+        let system = |name: &str, batch: u32| SystemReport { name: name.to_owned(), batch, ..SystemReport::default() };
+        let point = |x: u32, second: u32| PointReport {
+            keys: vec![("x".to_owned(), x.into())],
+            systems: vec![system("first", x), system("second", second)],
+        };
+        let svg = |points: &[PointReport]| {
+            let value: ValueOf<'_> = &|system| Some(f64::from(system.batch));
+            svg(points, ("x.svg", "t"), &[("p", Axis::times(&[1.0, 4.0]), value)]).unwrap()
+        };
+        let lines = |svg: &str| svg.matches(&super::super::palette::hex(LINES[1])).count();
+        let (same, apart) = (svg(&[point(1, 1), point(4, 4)]), svg(&[point(1, 2), point(4, 3)]));
+        assert!(lines(&same) > lines(&apart) + 10, "{} {}", lines(&same), lines(&apart));
+        // The first line's markers stand out behind the second's.
+        assert_eq!((same.matches("r=\"7\"").count(), apart.matches("r=\"7\"").count()), (2, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::canvas::{Anchor, Canvas, Font, SMALL, cut, draw, few, text_width, tick_label, ticks};
 use super::lines::marker;
-use super::palette::{GRID, INK, LINES};
+use super::palette::{GRID, INK, LINES, PAPER};
 use crate::error::ReportError;
 
 /// A point.
@@ -83,6 +83,8 @@ struct Chart<'a> {
     families: Vec<&'a str>,
     /// The ends of the vertical axis: the powers of ten of two round errors.
     ends: (f64, f64),
+    /// The part of the vertical axis below its lower end, for what has no error; 0 where all have one.
+    below: f64,
     /// The step of the horizontal axis, and how many.
     across: (f64, i32),
 }
@@ -101,8 +103,10 @@ fn kind(point: &Dot) -> (&str, &[String]) {
     (&point.family, &point.kind)
 }
 
-/// Errors from here on stand on the vertical axis; smaller ones (FP16 stores what is FP16 already) on the frame.
+/// Errors from here on stand on the vertical axis; smaller ones (FP16 stores what is FP16 already) on the frame, apart from it.
 const LEAST: f64 = 1e-5;
+/// How far apart, as a part of the axis.
+const BREAK: f64 = 0.08;
 
 impl<'a> Chart<'a> {
     fn of(points: &'a [Dot]) -> Self {
@@ -114,13 +118,12 @@ impl<'a> Chart<'a> {
         }
         let errors = || points.iter().map(|point| point.error).filter(|error| *error >= LEAST && error.is_finite());
         let (least, most) = (errors().fold(1.0, f64::min), errors().fold(LEAST, f64::max));
-        // What has no error stands on the frame, and nothing else does.
-        let least = if points.iter().any(|point| point.error < LEAST) { least / 2.0 } else { least };
+        let below = if points.iter().any(|point| point.error < LEAST) { BREAK } else { 0.0 };
         let (low, high) = (round_below(least).log10(), -round_below(1.0 / most).log10());
         let high = high.max(low + 0.5);
         let across = points.iter().map(|point| point.across).filter(|across| across.is_finite());
         let across = across.fold(0.0, f64::max);
-        Self { points, families, ends: (low, high), across: ticks(if across > 0.0 { across } else { 1.0 }, 8) }
+        Self { points, families, ends: (low, high), below, across: ticks(if across > 0.0 { across } else { 1.0 }, 8) }
     }
 
     fn left() -> i32 {
@@ -137,7 +140,7 @@ impl<'a> Chart<'a> {
     /// How far up an error is, from 0 to 1.
     fn up(&self, error: f64) -> f64 {
         let (low, high) = self.ends;
-        (error.log10() - low) / (high - low)
+        self.below + (1.0 - self.below) * (error.log10() - low) / (high - low)
     }
 
     fn axes(&self, canvas: &mut Canvas<'_>, across: &str) {
@@ -152,12 +155,20 @@ impl<'a> Chart<'a> {
             for digit in DIGITS {
                 let error = digit * 10_f64.powi(decade);
                 let up = self.up(error);
-                if !(-1e-9..=1.0 + 1e-9).contains(&up) {
+                if !(self.below - 1e-9..=1.0 + 1e-9).contains(&up) {
                     continue;
                 }
                 let y = bottom - (up * f64::from(PLOT.1)).round() as i32;
                 canvas.path(&[(left, y), (left + PLOT.0, y)], GRID, 1);
                 canvas.text(&percent(error), (left - 6, y), Anchor::Right, Font::QUIET);
+            }
+        }
+        if self.below > 0.0 {
+            // A logarithmic axis has no zero: it stands below a break.
+            canvas.text("0 %", (left - 6, bottom), Anchor::Right, Font::QUIET);
+            let middle = bottom - (self.below / 2.0 * f64::from(PLOT.1)).round() as i32;
+            for y in [middle - 3, middle + 3] {
+                canvas.path(&[(left - 8, y + 4), (left + 8, y - 4)], INK, 1);
             }
         }
         for tick in 0..=self.across.1 {
@@ -199,6 +210,10 @@ impl<'a> Chart<'a> {
             let family = self.family(point);
             let (x, y) = self.place(point);
             marker(canvas, (x, y), family, LINES[family % LINES.len()]);
+            if point.error < LEAST {
+                // Hollow: its place is not one of the axis.
+                canvas.circle((x, y), 2, PAPER);
+            }
             let sides = [(12, -8), (12, 9), (-12, -8), (-12, 9), (0, -15), (0, 16), (24, 0), (-24, 0)];
             let free = |side: &&(i32, i32)| {
                 let at = (x + side.0, y + side.1);
@@ -273,6 +288,14 @@ mod tests {
         assert!(places[0].0 < places[1].0 && places[1].0 < places[2].0, "more to the right: {places:?}");
         assert!(places[0].1 < places[1].1 && places[1].1 < places[2].1, "less error lower: {places:?}");
         assert_eq!(places[2].1, TOP + PLOT.1, "no error on the frame");
+        // The least error that there is stands clear of it, and so do the lowest line and its label.
+        assert!(places[1].1 <= TOP + PLOT.1 - 30, "{places:?}");
+        let (with, without) = (svg(&dots), svg(&dots[..2]));
+        let hollow = |svg: &str| svg.matches("r=\"2\"").count();
+        assert_eq!((hollow(&with), hollow(&without)), (1, 0));
+        // In the list and on the axis.
+        let zeros = |svg: &str| svg.lines().filter(|line| line.trim() == "0 %").count();
+        assert_eq!((zeros(&with), zeros(&without)), (2, 0), "{with}");
     }
 
     #[test]
@@ -282,7 +305,7 @@ mod tests {
             let (low, high) = Chart::of(&dots).ends;
             [low, high].map(|end| (10_f64.powf(end) * 1e6).round() / 1e6)
         };
-        assert!(ends(&[0.0065, 1.52, 0.0]).iter().zip([0.002, 2.0]).all(|(a, b)| (a - b).abs() < 1e-9));
+        assert!(ends(&[0.0065, 1.52, 0.0]).iter().zip([0.005, 2.0]).all(|(a, b)| (a - b).abs() < 1e-9));
         assert!(ends(&[0.02, 0.5]).iter().zip([0.02, 0.5]).all(|(a, b)| (a - b).abs() < 1e-9));
     }
 

@@ -45,6 +45,27 @@ fn what_changes_over_a_sweep() {
 }
 
 #[test]
+fn are_cells_broken_at_separators() {
+    let long = |key: &str, value: &str| (format!("system.{key}"), json!(value));
+    let mut system =
+        analyse(&offload("gpu-offload-of-the-whole-cache", 1, 1, Category::CommunicationPcie, 100)).unwrap();
+    system.attention.layers = 1;
+    let point = PointReport {
+        keys: vec![
+            ("workload.model".to_owned(), json!("models/llama-2-7b.json")),
+            long("a_long_name_of_a_key", "nothing-but-words/and_separators.toml"),
+            long("other", "1.25e-05 and words, too"),
+            long("more", "hbm3-pim-bank/gpu-resident.parts"),
+        ],
+        systems: vec![system],
+    };
+    let run = RunReport { points: vec![point], ..RunReport::default() };
+    let text = table::table(&run);
+    assert!(!text.contains('\u{200b}') && text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
 fn does_a_run_of_nothing_say_so() {
     assert_eq!(table::table(&RunReport::default()), "no system to show\n");
 }
