@@ -7,7 +7,7 @@ use std::time::Instant;
 use reports::{RunReport, Why};
 
 use super::progress::{self, Line};
-use super::{Failure, interrupt, print};
+use super::{Failure, complain, interrupt, print};
 use crate::control::Brake;
 use crate::run::RunError;
 use crate::scenario::Scenario;
@@ -98,10 +98,10 @@ pub(super) fn sweep(arguments: &Arguments) -> Result<(), Failure> {
         )),
         Ended::Whole(_) | Ended::Shard(_) => Ok(()),
         Ended::Stopped(_, done, all) => {
-            eprintln!(
+            complain(format_args!(
                 "note: interrupted: {done} of {all} points are kept in {}; go on with --resume",
                 directory.display()
-            );
+            ));
             Err(Failure::Interrupted)
         }
     }

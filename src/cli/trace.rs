@@ -45,15 +45,15 @@ pub(super) fn trace(arguments: &Arguments) -> Result<(), Failure> {
             remedy: Some("run a scenario first: pimscope run scenarios/quickstart.toml".to_owned()),
         });
     }
-    let mut closed = false;
+    let mut unprinted = None;
     let shown = lines(SpanReader::open(&path)?, &filter, &mut |line| {
-        print(&format!("{line}\n")).map_err(|_| {
-            closed = true;
-            std::io::ErrorKind::BrokenPipe.into()
+        print(&format!("{line}\n")).map_err(|failure| {
+            unprinted = Some(failure);
+            std::io::ErrorKind::Other.into()
         })
     });
-    if closed {
-        return Err(Failure::Closed);
+    if let Some(failure) = unprinted {
+        return Err(failure);
     }
     if shown? == 0 {
         print("no span fits\n")?;
