@@ -30,6 +30,9 @@ enum Heard {
     Interrupt,
 }
 
+/// What came of printing.
+type Printed = Result<(), Failure>;
+
 /// Exit codes: 0 all bounds hold, 1 one does not, 2 bad input, 3 interrupted.
 pub(super) fn validate(arguments: &Arguments) -> ExitCode {
     match outcomes(arguments) {
@@ -47,7 +50,7 @@ pub(super) fn validate(arguments: &Arguments) -> ExitCode {
 }
 
 /// Whether every bound holds, and whether that was printed; nothing where the command was interrupted.
-fn outcomes(arguments: &Arguments) -> Result<Option<(bool, Result<(), Failure>)>, ValidateError> {
+fn outcomes(arguments: &Arguments) -> Result<Option<(bool, Printed)>, ValidateError> {
     let options = Options {
         reference: arguments.reference.clone(),
         quick: arguments.quick,

@@ -329,6 +329,22 @@ fn a_trace_of_a_file_that_is_cut_off() {
     assert!(error.contains(&format!("spans.csv:{line}")) && error.contains("cut off"), "{error}");
 }
 
+/// Time that no clock of the simulation has: refused at once, although a channel refreshes trillions of times in it.
+#[test]
+fn a_softmax_that_never_ends() {
+    for execution in ["fast", "commands"] {
+        let new = format!("stacks = 1, buffer_rate = \"1 B/s\", execution = \"{execution}\" }}");
+        scenario(
+            "stacks = 1 }",
+            &new,
+            &["bad.toml: system `attacc`", "overflows 64 bits of picoseconds", "raise a bandwidth"],
+        );
+    }
+    let text = SMALL.replacen("stacks = 1 }", "stacks = 1, buffer_rate = \"1 B/s\" }", 1);
+    let directory = directory(&[("bad.toml", text.as_bytes())]);
+    message(directory.path(), &["run", "bad.toml", "--trace-commands"], &["overflows 64 bits of picoseconds"]);
+}
+
 #[test]
 fn a_cache_that_does_not_fit_and_may_not_overflow() {
     let sets =
