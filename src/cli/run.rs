@@ -37,16 +37,16 @@ pub(super) struct Arguments {
     #[arg(long)]
     trace_commands: bool,
     /// Stop at this simulated time and write what there is, marked as partial: --until '1.5 ms'
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
     /// Stop after so many events of all systems together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     max_events: Option<String>,
     /// Stop after so much wall time: --max-wall '10 s'
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     max_wall: Option<String>,
     /// Simulate each system on up to N threads, with the same result; what cannot gain from it runs on one
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     threads: Option<String>,
     /// Print nothing but errors, and what a limit cut short
     #[arg(short, long)]

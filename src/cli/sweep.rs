@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Points that are run side by side [default: one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     jobs: Option<String>,
     /// Run part I of N only, on a machine of its own; `pimscope merge` puts the parts together: --shard 1/4
     #[arg(long, value_name = "I/N")]

@@ -20,10 +20,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PATTERN")]
     kind: Option<String>,
     /// Only spans that end at this simulated time or later: --from '1.5 ms'
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
     /// Only spans that start at this simulated time or earlier
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
     /// Only spans on the critical path of a token
     #[arg(long)]
