@@ -1,6 +1,6 @@
 //! The command line: arguments, logs, exit codes.
 //!
-//! Exit codes: 0 done, 1 a check failed (a broken law), 2 bad input (one message, nothing half written), 3 interrupted
+//! Exit codes: 0 done, 1 a check failed (a broken law) or what there was to say could not be printed, 2 bad input (one message, nothing half written), 3 interrupted
 //! (what was finished is kept).
 
 mod interrupt;
@@ -12,6 +12,7 @@ mod sweep;
 mod trace;
 mod validate;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -75,6 +76,9 @@ enum Failure {
     /// Stopped by Ctrl-C; what there is to say has been said.
     #[error("interrupted")]
     Interrupted,
+    /// Text could not be put out, where that is not because its reader has gone.
+    #[error("cannot write to standard output: {0}")]
+    Output(std::io::Error),
     /// The reader of our output has gone; not an error of anybody's.
     #[error("the output was closed")]
     Closed,
@@ -91,7 +95,7 @@ impl Failure {
         match self {
             Self::Run(error) if !error.is_input() => 1,
             Self::Sweep(error) if !error.is_input() => 1,
-            Self::Report(reports::ReportError::LawBroken { .. }) => 1,
+            Self::Report(reports::ReportError::LawBroken { .. }) | Self::Output(_) => 1,
             Self::Run(_) | Self::Sweep(_) | Self::Report(_) | Self::Input { .. } => 2,
             Self::Interrupted => INTERRUPTED,
             Self::Closed => 0,
@@ -119,9 +123,26 @@ fn unreadable(flag: &str, text: &str, why: &str) -> Failure {
 
 /// Prints to standard output; a closed pipe ends the command quietly.
 fn print(text: &str) -> Result<(), Failure> {
-    use std::io::Write;
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| Failure::Closed)
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(unprinted)
+}
+
+fn unprinted(error: std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::BrokenPipe { Failure::Closed } else { Failure::Output(error) }
+}
+
+/// A line on standard error. Where it cannot be written the exit code has to do.
+fn complain(text: impl std::fmt::Display) {
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Says why a command failed, and gives its exit code.
+fn failed(failure: Failure) -> ExitCode {
+    let code = failure.code();
+    if code != 0 && !matches!(failure, Failure::Interrupted) {
+        complain(format_args!("{:?}", miette::Report::new(failure)));
+    }
+    ExitCode::from(code)
 }
 
 /// Runs the command line and gives the exit code.
@@ -131,8 +152,12 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return match error.print() {
+                // The text that was asked for, and not a mistake of the arguments: that goes to standard error.
+                Err(unwritten) if code == 0 => failed(unprinted(unwritten)),
+                _ => ExitCode::from(code),
+            };
         }
     };
     let done = match arguments.command {
@@ -148,13 +173,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let code = failure.code();
-            if code != 0 && !matches!(failure, Failure::Interrupted) {
-                eprintln!("{:?}", miette::Report::new(failure));
-            }
-            ExitCode::from(code)
-        }
+        Err(failure) => failed(failure),
     }
 }
 

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
-use reports::csv::SpanWriter;
+use reports::csv::{SpanReader, SpanWriter};
 use reports::{ReportError, RunReport, Why};
 use serde_json::{Value, json};
 
@@ -380,13 +380,50 @@ fn reported(path: &Path) -> impl Fn(ReportError) -> SweepError + '_ {
     move |source| SweepError::Report { path: path.to_owned(), source: Box::new(source) }
 }
 
-/// Writes the files of the whole sweep from those of its points.
+/// Refuses a spans.csv that is not whole: the rows of all points become one file, and a row without its end would become
+/// one with the next. The summary does not count spans, but it knows the systems and how many tokens each generated.
+fn check_spans(path: &Path, summary: &RunReport) -> Result<(), SweepError> {
+    let broken = |what: String| SweepError::Other {
+        path: path.to_owned(),
+        what,
+        remedy: "remove the directory of this point and go on with --resume, or copy the shard again".to_owned(),
+    };
+    let reading = |source| SweepError::File { path: path.to_owned(), doing: "read", source };
+    let refused = |error| match error {
+        ReportError::SpanFile { line, what, .. } => broken(format!("line {line}: {what}")),
+        ReportError::File { source, .. } => reading(source),
+        other => reported(path)(other),
+    };
+    let mut tokens: BTreeMap<String, usize> = BTreeMap::new();
+    let mut rows = 0;
+    for row in SpanReader::open(path).map_err(refused)? {
+        let row = row.map_err(refused)?;
+        rows += 1;
+        *tokens.entry(row.system).or_default() += usize::from(row.kind == "token");
+    }
+    let mut last = [0];
+    let mut file = File::open(path).map_err(reading)?;
+    file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(reading)?;
+    if last != *b"\n" {
+        return Err(broken(format!("line {}: it has no end; the file is cut off", rows + 1)));
+    }
+    let systems = || summary.points.iter().flat_map(|point| &point.systems);
+    if let Some(name) = tokens.keys().find(|name| !systems().any(|system| system.name == **name)) {
+        return Err(broken(format!("it has spans of `{name}`, summary.json has not")));
+    }
+    for system in systems() {
+        // The prompts end with a token of their own.
+        let (name, wanted) = (&system.name, system.step_latency.len() + usize::from(system.prefill.is_some()));
+        let found = tokens.get(name).copied().unwrap_or(0);
+        if found != wanted {
+            return Err(broken(format!("it has {found} spans `token` of `{name}`, summary.json has {wanted} tokens")));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the files of the whole sweep from those of its points. These are checked before the directory is touched.
 fn join(head: &Head, points: &BTreeMap<usize, PathBuf>, directory: &Path) -> Result<RunReport, SweepError> {
-    let mut output = Output::prepare(directory).map_err(|source| SweepError::File {
-        path: directory.to_owned(),
-        doing: "write",
-        source,
-    })?;
     let mut run =
         RunReport { scenario: head.scenario.clone(), scenario_sha256: head.sha256.clone(), ..RunReport::default() };
     for (place, path) in points.values().enumerate() {
@@ -402,6 +439,7 @@ fn join(head: &Head, points: &BTreeMap<usize, PathBuf>, directory: &Path) -> Res
             let remedy = "remove the directory of this point and go on with --resume".to_owned();
             return Err(SweepError::Other { path: file, what, remedy });
         }
+        check_spans(&path.join("spans.csv"), &point)?;
         if place == 0 {
             run.seed = point.seed;
         }
@@ -412,6 +450,11 @@ fn join(head: &Head, points: &BTreeMap<usize, PathBuf>, directory: &Path) -> Res
         }
         run.points.extend(point.points);
     }
+    let mut output = Output::prepare(directory).map_err(|source| SweepError::File {
+        path: directory.to_owned(),
+        doing: "write",
+        source,
+    })?;
     let spans = output.create("spans.csv").and_then(|file| {
         let mut out = BufWriter::new(file);
         for (place, path) in points.values().enumerate() {

@@ -21,18 +21,33 @@ tensors!["kv_smollm2_L2048_2heads", "kv_smollm2_L512_2heads", "kv_smollm2_L512_s
 /// [`CodecError::Tensors`].
 pub fn find(written: &str) -> Result<KvTensors, CodecError> {
     let path = Path::new(written);
-    if !path.exists() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.strip_suffix(".safetensors").unwrap_or(&name);
-        if let Some((known, bytes)) = EMBEDDED_TENSORS.iter().find(|(known, _)| *known == name) {
-            return KvTensors::parse(known, bytes);
-        }
-        let known: Vec<&str> = EMBEDDED_TENSORS.iter().map(|(known, _)| *known).collect();
-        return Err(CodecError::Tensors {
-            file: written.to_owned(),
-            problem: "there is no such file".to_owned(),
-            remedy: format!("name a file of the safetensors format, or built-in tensors: {}", known.join(", ")),
-        });
+    if path.exists() {
+        return KvTensors::read(path);
     }
-    KvTensors::read(path)
+    let (known, bytes) = built_in(path).ok_or_else(|| missing(written))?;
+    KvTensors::parse(known, bytes)
+}
+
+/// Says that there are none of that name, without reading any.
+///
+/// # Errors
+/// [`CodecError::Tensors`].
+pub fn check(written: &str) -> Result<(), CodecError> {
+    let path = Path::new(written);
+    if path.exists() || built_in(path).is_some() { Ok(()) } else { Err(missing(written)) }
+}
+
+fn built_in(path: &Path) -> Option<&'static (&'static str, &'static [u8])> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".safetensors").unwrap_or(&name);
+    EMBEDDED_TENSORS.iter().find(|(known, _)| *known == name)
+}
+
+fn missing(written: &str) -> CodecError {
+    let known: Vec<&str> = EMBEDDED_TENSORS.iter().map(|(known, _)| *known).collect();
+    CodecError::Tensors {
+        file: written.to_owned(),
+        problem: "there is no such file".to_owned(),
+        remedy: format!("name a file of the safetensors format, or built-in tensors: {}", known.join(", ")),
+    }
 }

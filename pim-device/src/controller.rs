@@ -87,6 +87,8 @@ pub struct Record {
     pub commands: Vec<(SpanId, Issued)>,
     /// Configuration: how many are kept.
     most: usize,
+    /// State: how many of those that the engine recorded are not kept.
+    more: u64,
     /// How many more there were.
     pub left_out: u64,
 }
@@ -122,7 +124,7 @@ impl Controller {
     /// The same, which keeps the first `most` commands that one of its channels issues and counts the others. Execution
     /// is command by command then.
     pub fn with_record(mut self, most: usize) -> Self {
-        self.engine.record();
+        self.engine.record_most(most);
         self.record = Some(Record { most, ..Record::default() });
         self
     }
@@ -236,8 +238,10 @@ impl Controller {
         if let Some(record) = &mut self.record {
             let issued = self.engine.take_trace();
             let kept = issued.len().min(record.most.saturating_sub(record.commands.len()));
-            record.left_out += (issued.len() - kept) as u64;
+            record.more += (issued.len() - kept) as u64;
+            record.left_out = record.more + self.engine.left_out();
             record.commands.extend(issued.into_iter().take(kept).map(|issued| (span, issued)));
+            self.engine.record_most(record.most - record.commands.len());
         }
         let bytes_read = program.bytes_read();
         self.running = Some(Running { begun: now, duration, commands: execution.commands, bytes_read });

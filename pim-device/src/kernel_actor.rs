@@ -45,11 +45,13 @@ pub struct DeviceKernel {
     pub energy: Option<f64>,
     /// The commands of one of the channels, where they were asked for.
     pub issued: Vec<Issued>,
+    /// Commands that are not among them though they are kept: refreshes of long waits.
+    pub left_out: u64,
 }
 
 impl DeviceKernel {
-    /// Programs of an HBM3 device, one after the other, each in `copies` channels. Where commands are `kept` they are executed one
-    /// by one.
+    /// Programs of an HBM3 device, one after the other, each in `copies` channels. Where so many commands are `kept` all are executed
+    /// one by one.
     ///
     /// # Errors
     /// [`ProgramError`] for a program that is none.
@@ -57,12 +59,12 @@ impl DeviceKernel {
         device: &DeviceSpec,
         programs: &[&Program],
         copies: u32,
-        (mode, kept): (ExecutionMode, bool),
+        (mode, kept): (ExecutionMode, Option<usize>),
         (kind, tag): (&'static str, Tag),
     ) -> Result<Self, ProgramError> {
         let mut engine = Engine::new(device).with_execution(mode);
-        if kept {
-            engine.record();
+        if let Some(most) = kept {
+            engine.record_most(most);
         }
         let (mut end, mut switches, mut counts) = (0, 0, CommandCounts::default());
         let (mut bytes, mut operations) = (0, 0);
@@ -86,7 +88,8 @@ impl DeviceKernel {
             operations: operations * copies,
             energy: Some(energy::energy(device, &commands).pj()),
             commands,
-            issued: if kept { engine.take_trace() } else { Vec::new() },
+            left_out: engine.left_out(),
+            issued: if kept.is_some() { engine.take_trace() } else { Vec::new() },
         })
     }
 
@@ -106,6 +109,7 @@ impl DeviceKernel {
             commands: run.commands,
             energy: None,
             issued: Vec::new(),
+            left_out: 0,
         })
     }
 
@@ -137,6 +141,7 @@ impl DeviceKernel {
             commands: run.commands,
             energy: None,
             issued: Vec::new(),
+            left_out: 0,
         })
     }
 }

@@ -9,7 +9,7 @@ use reports::{RunReport, Why};
 use sim_core::Time;
 
 use super::progress::{self, Line};
-use super::{Failure, interrupt, print, time, unreadable};
+use super::{Failure, complain, interrupt, print, time, unreadable};
 use crate::control::{Brake, Control, Standing};
 use crate::run::{Outputs, RunError, run_to_files_within};
 use crate::scenario::{Loaded, Scenario};
@@ -37,16 +37,16 @@ pub(super) struct Arguments {
     #[arg(long)]
     trace_commands: bool,
     /// Stop at this simulated time and write what there is, marked as partial: --until '1.5 ms'
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
     /// Stop after so many events of all systems together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     max_events: Option<String>,
     /// Stop after so much wall time: --max-wall '10 s'
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     max_wall: Option<String>,
     /// Simulate each system on up to N threads, with the same result; what cannot gain from it runs on one
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     threads: Option<String>,
     /// Print nothing but errors, and what a limit cut short
     #[arg(short, long)]
@@ -96,7 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     if !not_run.is_empty() {
-        eprintln!("note: not run: {}", not_run.join(", "));
+        complain(format_args!("note: not run: {}", not_run.join(", ")));
     }
     if stopped == Some(Why::Interrupt) { Err(Failure::Interrupted) } else { Ok(()) }
 }
@@ -139,15 +139,17 @@ fn one(
     let (report, executed) = done?;
     if !quiet {
         for (why, systems) in one_thread(&executed) {
-            eprintln!("note: {} on one thread: {why}", systems.join(", "));
+            complain(format_args!("note: {} on one thread: {why}", systems.join(", ")));
         }
     }
     if traced && untraced(loaded) {
-        eprintln!("note: --trace-commands: kernels of hbm2-pim and gddr6-aim are not traced");
+        complain("note: --trace-commands: kernels of hbm2-pim and gddr6-aim are not traced");
     }
     for Executed { system, point, commands_left_out, .. } in executed.iter().filter(|e| e.commands_left_out > 0) {
         let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
-        eprintln!("note: commands.csv has no room for the last {commands_left_out} commands of {system}{at}");
+        complain(format_args!(
+            "note: commands.csv has no room for the last {commands_left_out} commands of {system}{at}"
+        ));
     }
     if let Some(stopped) = &report.stopped {
         let cause = match stopped.why {
@@ -155,7 +157,7 @@ fn one(
             limit => format!("stopped by --{}", limit.key()),
         };
         let (at, directory) = (stopped.at, outputs.directory.display());
-        eprintln!("note: {cause} at {at} of simulated time: the files in {directory} are partial");
+        complain(format_args!("note: {cause} at {at} of simulated time: the files in {directory} are partial"));
     }
     Ok(report)
 }

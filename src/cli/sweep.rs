@@ -7,7 +7,7 @@ use std::time::Instant;
 use reports::{RunReport, Why};
 
 use super::progress::{self, Line};
-use super::{Failure, interrupt, print};
+use super::{Failure, complain, interrupt, print};
 use crate::control::Brake;
 use crate::run::RunError;
 use crate::scenario::Scenario;
@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Points that are run side by side [default: one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     jobs: Option<String>,
     /// Run part I of N only, on a machine of its own; `pimscope merge` puts the parts together: --shard 1/4
     #[arg(long, value_name = "I/N")]
@@ -98,10 +98,10 @@ pub(super) fn sweep(arguments: &Arguments) -> Result<(), Failure> {
         )),
         Ended::Whole(_) | Ended::Shard(_) => Ok(()),
         Ended::Stopped(_, done, all) => {
-            eprintln!(
+            complain(format_args!(
                 "note: interrupted: {done} of {all} points are kept in {}; go on with --resume",
                 directory.display()
-            );
+            ));
             Err(Failure::Interrupted)
         }
     }

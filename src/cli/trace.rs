@@ -20,10 +20,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PATTERN")]
     kind: Option<String>,
     /// Only spans that end at this simulated time or later: --from '1.5 ms'
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
     /// Only spans that start at this simulated time or earlier
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
     /// Only spans on the critical path of a token
     #[arg(long)]
@@ -45,15 +45,15 @@ pub(super) fn trace(arguments: &Arguments) -> Result<(), Failure> {
             remedy: Some("run a scenario first: pimscope run scenarios/quickstart.toml".to_owned()),
         });
     }
-    let mut closed = false;
+    let mut unprinted = None;
     let shown = lines(SpanReader::open(&path)?, &filter, &mut |line| {
-        print(&format!("{line}\n")).map_err(|_| {
-            closed = true;
-            std::io::ErrorKind::BrokenPipe.into()
+        print(&format!("{line}\n")).map_err(|failure| {
+            unprinted = Some(failure);
+            std::io::ErrorKind::Other.into()
         })
     });
-    if closed {
-        return Err(Failure::Closed);
+    if let Some(failure) = unprinted {
+        return Err(failure);
     }
     if shown? == 0 {
         print("no span fits\n")?;

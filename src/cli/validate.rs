@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
-use super::{Failure, INTERRUPTED, interrupt, print};
+use super::{Failure, INTERRUPTED, complain, failed, interrupt, print};
 use crate::validate::{self, Options, Outcome, ValidateError, report};
 
 /// Arguments of `pimscope validate`.
@@ -30,22 +30,27 @@ enum Heard {
     Interrupt,
 }
 
+/// What came of printing.
+type Printed = Result<(), Failure>;
+
 /// Exit codes: 0 all bounds hold, 1 one does not, 2 bad input, 3 interrupted.
 pub(super) fn validate(arguments: &Arguments) -> ExitCode {
     match outcomes(arguments) {
-        Ok(Some(true)) => ExitCode::SUCCESS,
-        Ok(Some(false)) => ExitCode::from(1),
+        Ok(Some((_, Err(failure)))) if failure.code() != 0 => failed(failure),
+        // A reader that has gone does not change the result.
+        Ok(Some((true, _))) => ExitCode::SUCCESS,
+        Ok(Some((false, _))) => ExitCode::from(1),
         Ok(None) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             let code = if error.is_input() { 2 } else { 1 };
-            eprintln!("{:?}", miette::Report::new(error));
+            complain(format_args!("{:?}", miette::Report::new(error)));
             ExitCode::from(code)
         }
     }
 }
 
-/// Whether every bound holds; nothing where the command was interrupted.
-fn outcomes(arguments: &Arguments) -> Result<Option<bool>, ValidateError> {
+/// Whether every bound holds, and whether that was printed; nothing where the command was interrupted.
+fn outcomes(arguments: &Arguments) -> Result<Option<(bool, Printed)>, ValidateError> {
     let options = Options {
         reference: arguments.reference.clone(),
         quick: arguments.quick,
@@ -63,7 +68,7 @@ fn outcomes(arguments: &Arguments) -> Result<Option<bool>, ValidateError> {
     let outcomes = match hear.recv() {
         Ok(Heard::Done(outcomes)) => outcomes?,
         Ok(Heard::Interrupt) => {
-            eprintln!("note: interrupted: nothing was written");
+            complain("note: interrupted: nothing was written");
             return Ok(None);
         }
         Err(_) => Vec::new(),
@@ -74,12 +79,11 @@ fn outcomes(arguments: &Arguments) -> Result<Option<bool>, ValidateError> {
     if let Some(directory) = &arguments.out {
         report::write(directory, &outcomes)?;
     }
-    // A reader that has gone does not change the result.
-    let _: Result<(), Failure> = print(&report::text(&outcomes));
+    let mut printed = print(&report::text(&outcomes));
     if let Some(directory) = &arguments.out {
-        let _ = print(&format!("\nEvery case is in {}.\n", directory.display()));
+        printed = printed.and_then(|()| print(&format!("\nEvery case is in {}.\n", directory.display())));
     }
     // Everything was done by then, but whoever pressed Ctrl-C does not expect a success.
     let late = hear.try_iter().any(|heard| matches!(heard, Heard::Interrupt));
-    Ok((!late).then(|| outcomes.iter().all(|outcome| outcome.passed)))
+    Ok((!late).then(|| (outcomes.iter().all(|outcome| outcome.passed), printed)))
 }

@@ -238,7 +238,10 @@ pub enum QuantityError {
     },
     /// More than 64 bits of the base unit hold, or more digits than any quantity needs.
     #[error("the number is too large, or has more digits than can be kept exactly")]
-    TooLarge,
+    TooLarge {
+        /// What is wanted.
+        dimension: Dimension,
+    },
     /// Time or memory in less than the smallest step.
     #[error("finer than one {step}")]
     TooFine {
@@ -265,7 +268,19 @@ impl QuantityError {
             | Self::Negative { dimension } => {
                 format!("write for example \"{}\"; {}", dimension.example(), units_help(*dimension))
             }
-            Self::TooLarge => "use a larger unit, or fewer digits".to_owned(),
+            Self::TooLarge { dimension } => {
+                match UNITS.iter().filter(|unit| unit.dimension == *dimension).max_by_key(|unit| unit.times / unit.per)
+                {
+                    // Of the largest unit; a smaller one only takes more digits.
+                    Some(unit) => format!(
+                        "{} is at most {} {}; write fewer digits",
+                        dimension.phrase(),
+                        u128::from(u64::MAX) * u128::from(unit.per) / u128::from(unit.times),
+                        unit.name
+                    ),
+                    None => units_help(*dimension),
+                }
+            }
             Self::TooFine { step } => format!("round it to a whole {step}"),
             Self::NotAFraction => "write for example 0.8 or \"80 %\"".to_owned(),
         }
@@ -420,7 +435,7 @@ impl Decimal {
             digits = digits
                 .checked_mul(10)
                 .and_then(|digits| digits.checked_add(u128::from(byte.wrapping_sub(b'0'))))
-                .ok_or(QuantityError::TooLarge)?;
+                .ok_or(QuantityError::TooLarge { dimension })?;
         }
         if digits == 0 {
             // A zero is a zero whatever its exponent, and has no sign.
@@ -432,13 +447,14 @@ impl Decimal {
         // An exponent that does not fit in 32 bits is out of reach of every unit in either direction.
         let exponent: i32 =
             exponent.parse().unwrap_or(if exponent.starts_with('-') { i32::MIN / 2 } else { i32::MAX / 2 });
-        let places = i32::try_from(fraction.len()).map_err(|_| QuantityError::TooLarge)?;
+        let places = i32::try_from(fraction.len()).map_err(|_| QuantityError::TooLarge { dimension })?;
         Ok(Self { digits, exponent: exponent.saturating_sub(places) })
     }
 
     /// In whole base units of `unit`. Amounts must come out even; rates, which are measured, are rounded.
     fn in_units_of(self, unit: &Unit) -> Result<u64, QuantityError> {
-        let scaled = self.digits.checked_mul(u128::from(unit.times)).ok_or(QuantityError::TooLarge)?;
+        let too_large = QuantityError::TooLarge { dimension: unit.dimension };
+        let scaled = self.digits.checked_mul(u128::from(unit.times)).ok_or_else(|| too_large.clone())?;
         if scaled == 0 {
             return Ok(0);
         }
@@ -446,7 +462,7 @@ impl Decimal {
         let (whole, rest, divisor) = if self.exponent >= 0 {
             let grown = power(self.exponent.unsigned_abs())
                 .and_then(|power| scaled.checked_mul(power))
-                .ok_or(QuantityError::TooLarge)?;
+                .ok_or_else(|| too_large.clone())?;
             let divisor = u128::from(unit.per);
             (grown / divisor, grown % divisor, divisor)
         } else {
@@ -461,7 +477,7 @@ impl Decimal {
             Dimension::Bytes if rest != 0 => return Err(QuantityError::TooFine { step: "byte" }),
             _ => whole + u128::from(rest >= divisor - divisor / 2),
         };
-        u64::try_from(whole).map_err(|_| QuantityError::TooLarge)
+        u64::try_from(whole).map_err(|_| too_large)
     }
 
     fn fraction(self, unit: &str) -> Result<Quantity, QuantityError> {
@@ -547,6 +563,18 @@ mod tests {
         check("18446744073709551616 ps", Dimension::Time, too_large);
         check("18446744073709551615 ps", Dimension::Time, "18446744073709551615 ps");
         check("1e99999999999999999999 B", Dimension::Bytes, too_large);
+    }
+
+    #[test]
+    fn what_is_too_large_has_a_bound() {
+        let help = |text: &str, dimension| Quantity::parse(text, dimension).unwrap_err().help();
+        assert_eq!(help("99999999 s", Dimension::Time), "a time is at most 18446744 s; write fewer digits");
+        assert_eq!(Quantity::parse("18446744 s", Dimension::Time).unwrap().to_string(), "18446744000000000000 ps");
+        assert!(Quantity::parse("18446745 s", Dimension::Time).is_err());
+        let digits = "9".repeat(40);
+        let bandwidth = "a bandwidth is at most 16777215 TiB/s; write fewer digits";
+        assert_eq!(help(&format!("{digits} B/s"), Dimension::Bandwidth), bandwidth);
+        assert_eq!(help(&digits, Dimension::Fraction), "a plain number, or percent with `%`");
     }
 
     #[test]

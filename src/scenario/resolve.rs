@@ -65,15 +65,23 @@ pub(super) fn resolve(root: &Checked, stem: &str, models: &mut Models) -> Result
         dtype: model.word("dtype")?,
         workload,
         systems,
-        accuracy: root.section("accuracy").map(|section| AccuracyChoice {
-            tensors: section.text("tensors").unwrap_or_default().to_owned(),
-            context: section.maybe_integer("context").and_then(|tokens| usize::try_from(tokens).ok()),
-        }),
+        accuracy: root.section("accuracy").map(accuracy).transpose()?,
         sweep: Vec::new(),
         sha256: String::new(),
     };
     scenario.sha256 = digest(&canonical(&scenario));
     Ok(scenario)
+}
+
+fn accuracy(section: &Checked) -> Result<AccuracyChoice, Fault> {
+    let tensors = section.text("tensors").unwrap_or_default();
+    // Said here, where the place is known; what is in the file is said with its name.
+    crate::tensors::check(tensors)
+        .map_err(|error| contradiction(section, "tensors", error.to_string(), error.remedy()))?;
+    Ok(AccuracyChoice {
+        tensors: tensors.to_owned(),
+        context: section.maybe_integer("context").and_then(|tokens| usize::try_from(tokens).ok()),
+    })
 }
 
 pub(super) fn contradiction(section: &Checked, key: &str, message: String, remedy: String) -> Fault {

@@ -284,8 +284,10 @@ impl Prepared {
                     let programs = vec![program; usize::try_from(*times).unwrap_or(usize::MAX)];
                     let name = class_name(index, *count);
                     let kernel = match &system.traffic {
-                        None => DeviceKernel::hbm3(device, &programs, *count, (*mode, kept), named)
-                            .map_err(SystemError::kernel)?,
+                        None => {
+                            DeviceKernel::hbm3(device, &programs, *count, (*mode, kept.then_some(MOST_COMMANDS)), named)
+                                .map_err(SystemError::kernel)?
+                        }
                         Some(traffic) => {
                             let channels = u64::from(device.channels_per_stack() * system.stacks);
                             let traffic = traffic_of(traffic, channels, seed);
@@ -385,12 +387,12 @@ fn describe_traffic(channels: &str, beside: &Served, alone: &Served) -> String {
     )
 }
 
-/// The commands of the kernels up to `end`. Each is the one job of its actor.
-fn rows(device: &DeviceSpec, traced: Vec<(ActorId, Vec<Issued>)>, end: Time) -> Commands {
+/// The commands of the kernels up to `end`, with how many each has left out. Each is the one job of its actor.
+fn rows(device: &DeviceSpec, traced: Vec<(ActorId, Vec<Issued>, u64)>, end: Time) -> Commands {
     let mut all = Commands::default();
-    for (actor, issued) in traced {
+    for (actor, issued, left_out) in traced {
         let room = MOST_COMMANDS.saturating_sub(all.rows.len());
-        all.left_out += issued.len().saturating_sub(room) as u64;
+        all.left_out += left_out + issued.len().saturating_sub(room) as u64;
         let span = SpanId { actor, number: 0 };
         let rows = issued.into_iter().take(room).map(|issued| CommandRow {
             span,
@@ -442,10 +444,10 @@ pub fn simulate(
     let token = HostJob { kind: "token", tag: Tag { step: 1, layer: None }, duration: Time::ZERO };
     let token = driver.board_mut().add(token);
     let tasks = kernels.len() as u64 + 1;
-    let mut traced: Vec<(ActorId, Vec<Issued>)> = Vec::new();
+    let mut traced: Vec<(ActorId, Vec<Issued>, u64)> = Vec::new();
     for (name, peak, mut kernel) in kernels {
         let key = simulation.reserve::<KernelDevice>(name);
-        traced.push((key.id(), std::mem::take(&mut kernel.issued)));
+        traced.push((key.id(), std::mem::take(&mut kernel.issued), kernel.left_out));
         let mut device = KernelDevice::new(peak);
         let task = device.board_mut().add(kernel);
         device.board_mut().expect(task);

@@ -330,6 +330,51 @@ fn a_trace_of_a_file_that_is_cut_off() {
 }
 
 #[test]
+fn a_time_below_nothing() {
+    let negative = "a time cannot be negative";
+    for flag in ["--until", "--max-wall"] {
+        arguments(&["run", "good.toml", flag, "-1 ms"], &[&format!("{flag} -1 ms: {negative}"), "'1.5 ms'"]);
+    }
+    for flag in ["--from", "--to"] {
+        arguments(&["trace", ".", flag, "-1 ms"], &[&format!("{flag} -1 ms: {negative}")]);
+    }
+    for flag in ["--max-events", "--threads"] {
+        arguments(&["run", "good.toml", flag, "-1"], &[&format!("{flag} -1: a whole number from 1 to")]);
+    }
+    arguments(&["sweep", "good.toml", "--jobs", "-1"], &["--jobs -1: a whole number from 1 to"]);
+}
+
+#[test]
+fn a_time_without_an_end() {
+    let wanted = ["--set pim.flag=99999999 s", "a time is at most 18446744 s"];
+    arguments(&["run", "good.toml", "--set", "pim.flag=99999999 s"], &wanted);
+}
+
+#[test]
+fn tensors_that_are_not_there() {
+    let wanted = ["--set accuracy.tensors=nope: nope: there is no such file", "kv_smollm2_L2048_2heads"];
+    arguments(&["run", "good.toml", "--set", "accuracy.tensors=nope"], &wanted);
+    let new = "[accuracy]\n    tensors = \"nope\"\n    [workload]";
+    scenario("[workload]", new, &["bad.toml:6:15: nope: there is no such file"]);
+}
+
+/// Time that no clock of the simulation has: refused at once, although a channel refreshes trillions of times in it.
+#[test]
+fn a_softmax_that_never_ends() {
+    for execution in ["fast", "commands"] {
+        let new = format!("stacks = 1, buffer_rate = \"1 B/s\", execution = \"{execution}\" }}");
+        scenario(
+            "stacks = 1 }",
+            &new,
+            &["bad.toml: system `attacc`", "overflows 64 bits of picoseconds", "raise a bandwidth"],
+        );
+    }
+    let text = SMALL.replacen("stacks = 1 }", "stacks = 1, buffer_rate = \"1 B/s\" }", 1);
+    let directory = directory(&[("bad.toml", text.as_bytes())]);
+    message(directory.path(), &["run", "bad.toml", "--trace-commands"], &["overflows 64 bits of picoseconds"]);
+}
+
+#[test]
 fn a_cache_that_does_not_fit_and_may_not_overflow() {
     let sets =
         ["run", "good.toml", "--set", "kv.overflow=refuse", "--set", "gpu.mem_capacity=300 MiB", "--out", "a/b/c"];

@@ -17,6 +17,7 @@ mod prefill;
 mod quantize;
 mod quickstart;
 mod scenarios;
+mod streams;
 mod sweep;
 mod threads;
 mod trace;

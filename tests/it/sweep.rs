@@ -148,6 +148,50 @@ fn are_shards_together_the_whole_sweep() {
 }
 
 #[test]
+fn is_a_shard_refused_that_is_cut_off() {
+    for (loaded, system) in [(prefills(), "attacc"), (kernels(), "hbm2-pim")] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let shards = ["0", "1"].map(path);
+        for (part, shard) in shards.iter().enumerate() {
+            let choice = Choice { shard: (part, 2), ..WHOLE };
+            sweep(&loaded, shard, &choice, &Brake::default(), &|_, _| ()).unwrap();
+        }
+        let file = shards[0].join("points/00002/spans.csv");
+        let whole = fs::read_to_string(&file).unwrap();
+        let lines = whole.lines().count();
+        let begin = |line: usize| whole.match_indices('\n').nth(line - 2).unwrap().0 + 1;
+        let second = begin(2);
+        let cut = &whole[..begin(lines - 1)];
+        let found = cut.lines().filter(|row| row.contains(&format!(",{system},")) && row.contains(",token,")).count();
+        let other = whole.replacen(&format!(",{system},"), ",nobody,", 1);
+        let refused = |what: &str| format!("{}: {what}", file.display());
+        for (text, message) in [
+            // Cut off in the last row, before its end, in a row before, after the header, between two rows, in the header, at once.
+            (&whole[..begin(lines) + 9], refused(&format!("line {lines}: it has"))),
+            (&whole[..whole.len() - 1], refused(&format!("line {lines}: it has no end; the file is cut off"))),
+            (&whole[..begin(lines - 2) + 9], refused(&format!("line {}: it has", lines - 2))),
+            (&whole[..second], refused("it has 0 spans `token` of `")),
+            (cut, refused(&format!("it has {found} spans `token` of `{system}`"))),
+            (&whole[..second - 3], refused("line 1: the column `held_by` was expected, `held_` was found")),
+            ("", refused("line 1: the column `point` is missing")),
+            (&other, refused("it has spans of `nobody`, summary.json has not")),
+        ] {
+            fs::write(&file, text).unwrap();
+            let error = merge(&shards, &path("all")).unwrap_err();
+            assert!(error.is_input() && error.to_string().starts_with(&message), "{error}\n{message}");
+            assert!(!path("all").exists());
+        }
+        fs::remove_file(&file).unwrap();
+        let error = merge(&shards, &path("all")).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot read {}: ", file.display())) && !path("all").exists(), "{error}");
+        fs::write(&file, &whole).unwrap();
+        merge(&shards, &path("all")).unwrap();
+        check_same(&files(&path("all")), &by_run(&loaded));
+    }
+}
+
+#[test]
 fn are_the_points_kept_that_a_failing_one_does_not_concern() {
     // 400 sequences need 17.6 GiB of 16.
     let text = r#"

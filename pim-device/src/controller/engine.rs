@@ -174,6 +174,15 @@ pub struct Engine {
     pub(super) mode_switch: i64,
     /// Statistics: everything issued, where it is wanted.
     pub(super) trace: Option<Vec<Issued>>,
+    /// Configuration: how many of them are wanted.
+    most: usize,
+    /// Statistics: how many were issued that are not among them.
+    left_out: u64,
+}
+
+/// By cycle; of one cycle in the order row bus, column bus.
+fn in_order(trace: &mut [Issued]) {
+    trace.sort_by_key(|issued| (issued.cycle, issued.command.bus() == Bus::Column));
 }
 
 impl Engine {
@@ -245,6 +254,8 @@ impl Engine {
             counts: CommandCounts::default(),
             mode_switch: 0,
             trace: None,
+            most: usize::MAX,
+            left_out: 0,
         }
     }
 
@@ -268,10 +279,22 @@ impl Engine {
         self.trace.get_or_insert_default();
     }
 
+    /// The same where the first `most` of a program are enough. Only the refreshes of long waits are left out, so there may be
+    /// more; [`Self::left_out`] counts those that are missing.
+    pub fn record_most(&mut self, most: usize) {
+        self.record();
+        self.most = most;
+    }
+
+    /// Commands that were issued and not recorded.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
     /// The commands recorded so far, by cycle; commands of one cycle in the order row bus, column bus.
     pub fn take_trace(&mut self) -> Vec<Issued> {
         let mut trace = self.trace.replace(Vec::new()).unwrap_or_default();
-        trace.sort_by_key(|issued| (issued.cycle, issued.command.bus() == Bus::Column));
+        in_order(&mut trace);
         trace
     }
 
@@ -362,17 +385,52 @@ impl Engine {
         let cycle = end - 1;
         while self.due <= cycle && self.refresh_possible() <= cycle {
             let due = self.due;
-            let issued = self.refresh();
-            // Once a refresh is on time all later ones are: count them in one step, unless each is recorded.
-            if issued == due
-                && self.trace.is_none()
-                && self.due <= cycle
-                && self.refresh_interval > self.results_of(Command::RefAb)
-            {
-                let more = (cycle - self.due) / self.refresh_interval;
-                self.counts[Command::RefAb] += more.unsigned_abs();
-                self.due += more * self.refresh_interval;
+            if self.refresh() == due {
+                let more = self.on_time_until(cycle);
+                self.count_refreshes(more);
             }
+        }
+    }
+
+    /// How many refreshes follow up to `cycle` that need not be done one by one, where one was on time and nothing else is
+    /// issued: all later ones are on time, too, and the last leaves the state that all of them leave. That one is not among
+    /// them.
+    fn on_time_until(&self, cycle: i64) -> i64 {
+        if self.due > cycle || self.refresh_interval <= self.results_of(Command::RefAb) {
+            return 0;
+        }
+        (cycle - self.due) / self.refresh_interval
+    }
+
+    /// Counts refreshes instead of doing them. As many as are wanted of a trace are done: those that are not are behind them.
+    fn count_refreshes(&mut self, more: i64) {
+        let recorded = if self.trace.is_some() { more.min(i64::try_from(self.most).unwrap_or(i64::MAX)) } else { 0 };
+        for _ in 0..recorded {
+            self.refresh();
+        }
+        let counted = more - recorded;
+        self.counts[Command::RefAb] += counted.unsigned_abs();
+        self.due += counted * self.refresh_interval;
+        if let Some(trace) = &mut self.trace
+            && counted > 0
+        {
+            self.left_out += counted.unsigned_abs();
+            // Many long waits must not fill the memory.
+            if trace.len() / 2 > self.most {
+                in_order(trace);
+                self.left_out += (trace.len() - self.most) as u64;
+                trace.truncate(self.most);
+            }
+        }
+    }
+
+    /// Counts the refreshes of a long wait in one step, after one that was on time. No iteration with such a wait is kept;
+    /// shorter ones are done one by one, so that those iterations can be.
+    pub(super) fn pass_long_wait(&mut self, cycle: i64) {
+        let more = self.on_time_until(cycle);
+        if more > i64::from(POSTPONED) {
+            self.watch.spoil();
+            self.count_refreshes(more);
         }
     }
 
@@ -400,7 +458,10 @@ impl Engine {
                 break;
             }
             self.watch.due_until(now - 1);
-            self.refresh();
+            let due = self.due;
+            if self.refresh() == due {
+                self.pass_long_wait(now - 1);
+            }
         }
     }
 

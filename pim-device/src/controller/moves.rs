@@ -8,6 +8,13 @@ use crate::program::{Instruction, Token};
 use super::cursor::{Cursor, Stop};
 use super::engine::{Engine, Place};
 
+/// The end of what takes so many cycles, and one at least. Sums do not overflow: cycles that far on are beyond the time that a
+/// simulation has, which refuses them.
+fn after(start: i64, takes: u64) -> i64 {
+    const FAR: i64 = i64::MAX / 4;
+    start.saturating_add_unsigned(takes).min(FAR).max(start + 1)
+}
+
 impl Engine {
     /// Runs the move stream until it ends, waits, has posted what the row stream wants, or comes to `frontier`, from
     /// where on the row stream may still take slots.
@@ -42,8 +49,7 @@ impl Engine {
                     }
                     // The command waits in the BufferPE for the softmax before it.
                     let start = (cursor.ready - 1).max(self.buffer_free);
-                    let takes = self.device.softmax_cycles(elements).0;
-                    self.buffer_free = start + i64::try_from(takes).unwrap_or(i64::MAX / 4).max(1);
+                    self.buffer_free = after(start, self.device.softmax_cycles(elements).0);
                     cursor.result = self.buffer_free;
                 }
                 Instruction::Buffer { operations } => {
@@ -54,8 +60,7 @@ impl Engine {
                         return Ok(Stop::Frontier);
                     }
                     let start = (cursor.ready - 1).max(operands).max(self.buffer_free);
-                    let takes = self.device.buffer_cycles(operations).0;
-                    self.buffer_free = start + i64::try_from(takes).unwrap_or(i64::MAX / 4).max(1);
+                    self.buffer_free = after(start, self.device.buffer_cycles(operations).0);
                     cursor.result = self.buffer_free;
                 }
                 Instruction::Free(token) => {
@@ -169,7 +174,10 @@ impl Engine {
             while cycle >= self.deadline() {
                 if self.all_closed() {
                     self.watch.spoil();
-                    self.refresh();
+                    let due = self.due;
+                    if self.refresh() == due {
+                        self.pass_long_wait(cycle - self.postponed());
+                    }
                 } else {
                     self.forced_refresh()?;
                 }

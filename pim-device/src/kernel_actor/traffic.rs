@@ -90,6 +90,7 @@ impl DeviceKernel {
             energy: Some(energy::energy(device, &commands).pj()),
             commands,
             issued: beside.issued,
+            left_out: 0,
         };
         Ok((kernel, [beside.served, alone.served]))
     }

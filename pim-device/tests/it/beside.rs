@@ -21,7 +21,7 @@ fn beside(device: &DeviceSpec, times: usize, rate: u64, precedence: Precedence) 
 
 fn alone(device: &DeviceSpec, times: usize) -> DeviceKernel {
     let program = product(device);
-    DeviceKernel::hbm3(device, &vec![&program; times], 16, (ExecutionMode::FastForward, false), NAMED).unwrap()
+    DeviceKernel::hbm3(device, &vec![&program; times], 16, (ExecutionMode::FastForward, None), NAMED).unwrap()
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Programs whose cycles follow from the timing alone.
 
-use pim_device::{Command, DeviceSpec, GqaPolicy, MultiBankActivation, attention, kv_rows};
+use pim_device::{Command, DeviceSpec, Engine, ExecutionMode, GqaPolicy, MultiBankActivation, attention, kv_rows};
+use sim_core::Rate;
 
-use crate::common::{attend, device, rows, run, units, without_power_limit};
+use crate::common::{attend, device, rows, run, trace, units, without_power_limit};
 
 /// nRCDRD + 31 x nCCDAB + nRTPL + nRP.
 const ROW: u64 = 19 + 31 * 6 + 8 + 19;
@@ -125,4 +126,30 @@ fn nothing_to_attend_to_takes_no_time() {
     let program = attention(&device(), 128, &units(&[0], 4));
     assert_eq!(program.commands().total(), 0);
     assert_eq!(run(&device(), &program).end, 0);
+}
+
+/// Softmax over thousands of refresh intervals: these are counted in one step, and done one by one where each is recorded.
+#[test]
+fn the_refreshes_of_a_long_wait_are_those_that_a_trace_has() {
+    let slow = DeviceSpec { buffer_rate: Rate(1_000_000), ..device() };
+    let program = attention(&slow, 128, &units(&[1_500, 700], 2));
+    let (traced, commands) = trace(&slow, &program, 0);
+    assert!(traced.commands[Command::RefAb] > 70_000, "{traced:?}");
+    for mode in [ExecutionMode::FastForward, ExecutionMode::CommandByCommand] {
+        assert_eq!(Engine::new(&slow).with_execution(mode).run(&program, 0).unwrap(), traced);
+    }
+    // Of a trace that is wanted in part, that part is the same, and the rest is counted.
+    for most in [1, 30, 100, 5_000] {
+        let mut engine = Engine::new(&slow);
+        engine.record_most(most);
+        assert_eq!(engine.run(&program, 0).unwrap(), traced);
+        let part = engine.take_trace();
+        assert_eq!(part[..most], commands[..most]);
+        assert_eq!(part.len() as u64 + engine.left_out(), commands.len() as u64, "{most}");
+        assert!(part.len() < 20_000, "{most}: {}", part.len());
+    }
+    // So slow that no clock of a simulation has its end: nothing overflows before that is said.
+    let stopped = DeviceSpec { buffer_rate: Rate(1), ..device() };
+    let program = attention(&stopped, 128, &units(&[1_000; 500], 4));
+    assert!(run(&stopped, &program).end > u64::MAX / 769);
 }
