@@ -922,7 +922,7 @@ mod tests {
                 open[bank] = number != PRE;
                 times.issue(number, bank, tick);
                 asked.issue(times.sent[number], &times.places[bank], tick);
-                if dice >> 56 & 7 == 0 {
+                if (dice >> 56).is_multiple_of(8) {
                     answers += 1;
                     for command in [Command::PreA, Command::RefAb] {
                         let place = table.node(standard.refresh_level, 0);
