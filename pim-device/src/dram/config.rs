@@ -224,3 +224,34 @@ impl ChannelConfig {
         Ok(())
     }
 }
+
+/// The top bits of four bytes.
+const TOPS: u32 = 0x8080_8080;
+
+/// Configuration: what says quickly whether a request is for a channel: the last pseudo-channel, rank, bank group and bank, a byte
+/// each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds(u32);
+
+impl Bounds {
+    /// Those of an organisation with at most 128 of each.
+    pub(super) fn of(organisation: &Organisation) -> Self {
+        let counts = [organisation.pseudo_channels, organisation.ranks, organisation.bank_groups, organisation.banks];
+        Self(u32::from_le_bytes(counts.map(|count| (count - 1) as u8)))
+    }
+
+    /// Refuses a request outside the organisation.
+    #[inline]
+    pub(super) fn check(self, request: &Request, organisation: &Organisation) -> Result<(), DramError> {
+        let address = &request.address;
+        // All four at once: a part is in order where neither it nor what is left up to the last reaches the top bit of its
+        // byte.
+        let parts = u32::from_le_bytes([address.pseudo_channel, address.rank, address.bank_group, address.bank]);
+        let inside = (parts | self.0.wrapping_sub(parts)) & TOPS == 0;
+        if inside && address.row < organisation.rows && request.column < organisation.columns {
+            Ok(())
+        } else {
+            Err(DramError::outside(request, organisation))
+        }
+    }
+}

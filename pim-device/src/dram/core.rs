@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use super::Tick;
 use super::bank::OpenRows;
 use super::bank_set::{BankSet, CAPACITY};
-use super::config::{ChannelConfig, DramError, Refresh};
+use super::config::{Bounds, ChannelConfig, DramError, Refresh};
 use super::edges::Edges;
 use super::queue::{Entries, Entry, Key, NONE, Queue};
 use super::request::{Access, Completion, Observer, Offered, Request, Target};
@@ -22,9 +22,6 @@ use crate::organisation::{Level, Organisation};
 pub(super) const READ: usize = 0;
 pub(super) const WRITE: usize = 1;
 const NO_QUEUE: usize = 2;
-
-/// The top bits of four bytes.
-const TOPS: u32 = 0x8080_8080;
 
 /// What is chosen among: accesses of owners, of a queue's hits, activations, precharges.
 pub(super) const OWNERS: usize = 0;
@@ -133,8 +130,7 @@ pub(super) struct Core<S, T> {
     refresh: Refresh,
     refresh_interval: Tick,
     refresh_nodes: Vec<Place>,
-    /// The last pseudo-channel, rank, bank group and bank, a byte each.
-    last_parts: u32,
+    bounds: Bounds,
     write_high: u32,
     /// With so few reads, or writes, another queue may be served from then on.
     few: [u32; 2],
@@ -229,10 +225,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
             refresh: config.refresh,
             refresh_interval,
             refresh_nodes,
-            last_parts: u32::from_le_bytes(
-                [organisation.pseudo_channels, organisation.ranks, organisation.bank_groups, organisation.banks]
-                    .map(|count| (count - 1) as u8),
-            ),
+            bounds: Bounds::of(&organisation),
             write_high: queues.write_high,
             few: [0, queues.write_low],
             times,
@@ -265,24 +258,11 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         }
     }
 
-    #[inline]
-    fn check(&self, request: &Request) -> Result<(), DramError> {
-        let (address, organisation) = (&request.address, &self.organisation);
-        // The four counts at once: none is more than 128, so that a part which is too large takes the bit above its limit.
-        let parts = u32::from_le_bytes([address.pseudo_channel, address.rank, address.bank_group, address.bank]);
-        let inside = (parts | self.last_parts.wrapping_sub(parts)) & TOPS == 0;
-        if inside && address.row < organisation.rows && request.column < organisation.columns {
-            Ok(())
-        } else {
-            Err(DramError::outside(request, organisation))
-        }
-    }
-
     /// What becomes of a request that is offered between two ticks. Where it goes into its queue, [`Self::queue_up`] has to
     /// follow.
     #[inline(always)]
     pub(super) fn receive(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Received, DramError> {
-        self.check(request)?;
+        self.bounds.check(request, &self.organisation)?;
         let address = request.address;
         let bank = self.organisation.node(Level::Bank, address) as usize;
         let writes = &self.queues[WRITE];

@@ -10,7 +10,7 @@ use crate::command::Bus;
 use crate::command::Command::{Act, Pre, Rd, RefAb, Wr};
 use crate::dram::Tick;
 use crate::dram::bank_set::{BankSet, CAPACITY};
-use crate::dram::config::DramError;
+use crate::dram::config::{Bounds, DramError};
 use crate::dram::queue::{Key, NONE, oldest};
 use crate::dram::request::{Access, Completion, Observer, Offered, Request, Target};
 use crate::dram::rules::{Place, RuleTable};
@@ -27,9 +27,6 @@ const PATIENCE: Tick = 32;
 const READ: usize = 0;
 const WRITE: usize = 1;
 const NO_QUEUE: usize = 2;
-
-/// The top bits of four bytes.
-const TOPS: u32 = 0x8080_8080;
 
 /// The row of a bank that is closed. Rows are below 2^31.
 const CLOSED: u32 = u32::MAX;
@@ -77,8 +74,7 @@ pub(super) struct Inner<S, T> {
     read_latency: Tick,
     refresh_interval: Tick,
     patience: Tick,
-    /// The last pseudo-channel, rank, bank group and bank, a byte each.
-    last_parts: u32,
+    bounds: Bounds,
     /// From so many writes on they are drained: while no command waits, and otherwise.
     drain_from: [u32; 2],
     /// The rank, and every bank.
@@ -147,12 +143,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             read_latency: READ_LATENCY.cycles(|parameter| config.timing.get(parameter)).into(),
             refresh_interval,
             patience: PATIENCE * refresh_interval,
-            last_parts: u32::from_le_bytes([
-                0,
-                0,
-                (organisation.bank_groups - 1) as u8,
-                (organisation.banks - 1) as u8,
-            ]),
+            bounds: Bounds::of(organisation),
             drain_from: [all.min(config.idle_writes.saturating_add(1)), all].map(|writes| writes as u32),
             rank: rules.node(Level::Rank, 0),
             places: (0..banks).map(|bank| rules.node(Level::Bank, bank)).collect(),
@@ -186,22 +177,8 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
     }
 
     #[inline(always)]
-    fn check(&self, request: &Request) -> Result<(), DramError> {
-        let (address, organisation) = (&request.address, &self.config.organisation);
-        // One rank of one pseudo-channel. A part is in order where neither it nor what is left up to the last reaches the
-        // top bit of its byte.
-        let parts = u32::from_le_bytes([address.pseudo_channel, address.rank, address.bank_group, address.bank]);
-        let inside = (parts | self.last_parts.wrapping_sub(parts)) & TOPS == 0;
-        if inside && address.row < organisation.rows && request.column < organisation.columns {
-            Ok(())
-        } else {
-            Err(DramError::outside(request, organisation))
-        }
-    }
-
-    #[inline(always)]
     pub(super) fn offer(&mut self, request: &Request, observer: &mut impl Observer) -> Result<Offered, DramError> {
-        self.check(request)?;
+        self.bounds.check(request, &self.config.organisation)?;
         if self.refuses(request) {
             return Ok(Offered::Refused);
         }
@@ -210,7 +187,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
 
     #[inline(always)]
     pub(super) fn put(&mut self, request: &Request, observer: &mut impl Observer) -> Result<bool, DramError> {
-        self.check(request)?;
+        self.bounds.check(request, &self.config.organisation)?;
         let waits = self.refuses(request);
         if waits {
             self.run(Tick::MAX, Until::Place, observer)?;
