@@ -9,11 +9,12 @@ use std::fmt;
 use sim_core::{ActorId, Plan, Time};
 
 /// What a message costs, planned and delivered, in steps of a PIM program (a command, or a run of MACs). This and
-/// [`TASK`] are set so that two threads of `pim-pool` have equally many instructions, planning and reports included
-/// (callgrind: 4.56 G each).
-pub(super) const MESSAGE: u64 = 8;
+/// [`TASK`] are set so that two threads of `pim-pool` take equally much CPU time, planning and reports included. Equal
+/// instructions are not equal times: a step runs from the nearest cache, while a task is met once and comes from memory
+/// (20.5 M steps took 0.45 s; the 10,500 tasks and their messages, 3.3 M steps by their instructions, 0.13 s).
+pub(super) const MESSAGE: u64 = 14;
 /// What a task costs the first thread besides its messages: to plan, to sort its span and to write it to the reports.
-pub(super) const TASK: u64 = 180;
+pub(super) const TASK: u64 = 330;
 /// What threads must have to do in each attention of a layer, in steps, to be worth the parcels that they exchange: about
 /// a hundred microseconds, against a few for a parcel. Measured: below it two threads are slower than one.
 const LEAST: u64 = 5_000;
