@@ -108,15 +108,27 @@ impl Page {
     fn row(&mut self, class: &str, heading: &str, cells: impl Iterator<Item = String>) {
         self.put(&format!("<tr class=\"{class}\"><th scope=\"row\">{heading}</th>"));
         for cell in cells {
-            self.put(&format!("<td>{}</td>", escape(&cell)));
+            self.put(&format!("<td>{}</td>", escape(&with_units(&cell))));
         }
         self.put("</tr>\n");
+    }
+
+    /// Exposed and busy, in all and over PCIe and CXL.
+    fn communication(&mut self, systems: &[SystemReport]) {
+        let exposed = |s: &SystemReport| decoded(s, percent(s.breakdown.communication_share()));
+        self.row("strong", "communication, exposed", systems.iter().map(exposed));
+        let busy = |s: &SystemReport| decoded(s, percent(s.communication_busy_share()));
+        self.row("", "communication, busy", systems.iter().map(busy));
+        let exposed = |s: &SystemReport| decoded(s, percent(s.breakdown.host_communication_share()));
+        self.row("", "host communication, exposed", systems.iter().map(exposed));
+        let busy = |s: &SystemReport| decoded(s, percent(s.host_communication_busy_share()));
+        self.row("", "host communication, busy", systems.iter().map(busy));
     }
 
     fn systems(&mut self, systems: &[SystemReport]) {
         let kernels = SystemReport::are_kernels(systems);
         let heading = if kernels { "Latency" } else { "Latency per token" };
-        self.put(&format!("<h2>{heading}</h2>\n<div class=\"wide\"><table>\n<thead><tr><td></td>"));
+        self.put(&format!("<h2>{heading}</h2>\n<div class=\"wide\"><table class=\"systems\">\n<thead><tr><td></td>"));
         for system in systems {
             self.put(&format!("<th scope=\"col\">{}</th>", escape(&system.name)));
         }
@@ -128,8 +140,13 @@ impl Page {
             self.row("strong", "latency", systems.iter().map(|s| s.latency().to_string()));
             self.row("", "kernel", systems.iter().map(SystemReport::shape));
         } else {
-            self.row("strong", "latency per token", systems.iter().map(|s| s.latency_per_token().to_string()));
-            self.row("", "tokens per second", systems.iter().map(|s| significant(s.tokens_per_second())));
+            self.row(
+                "strong",
+                "latency per token",
+                systems.iter().map(|s| decoded(s, s.latency_per_token().to_string())),
+            );
+            let rate = |s: &SystemReport| decoded(s, significant(s.tokens_per_second()));
+            self.row("", "tokens per second", systems.iter().map(rate));
             self.row("", "batch, context, tokens", systems.iter().map(SystemReport::shape));
         }
         for category in Category::ALL {
@@ -142,14 +159,9 @@ impl Page {
                 self.row("", &heading, systems.iter().map(cell));
             }
         }
-        let exposed = |s: &SystemReport| percent(s.breakdown.communication_share());
-        self.row("strong", "communication, exposed", systems.iter().map(exposed));
-        let busy = |s: &SystemReport| percent(s.communication_busy_share());
-        self.row("", "communication, busy", systems.iter().map(busy));
-        let exposed = |s: &SystemReport| percent(s.breakdown.host_communication_share());
-        self.row("", "host communication, exposed", systems.iter().map(exposed));
-        let busy = |s: &SystemReport| percent(s.host_communication_busy_share());
-        self.row("", "host communication, busy", systems.iter().map(busy));
+        if systems.iter().any(|s| s.kernel.is_none() || s.communication_busy.ps() > 0) {
+            self.communication(systems);
+        }
         if systems.iter().any(|s| s.attention.layers > 0) {
             self.row("", "attention of a layer", systems.iter().map(|s| s.attention.per_layer().to_string()));
             let inside = |s: &SystemReport| percent(s.attention.breakdown.communication_share());
@@ -205,7 +217,9 @@ impl Page {
         let systems: Vec<&SystemReport> = run.systems.iter().filter(|s| energy::of_step(s).is_some()).collect();
         let Some(first) = systems.first() else { return };
         let unit = if SystemReport::are_kernels(&run.systems) { "mJ" } else { "mJ for each token step" };
-        self.put(&format!("<h2>Energy by part</h2>\n<div class=\"wide\"><table>\n<thead><tr><td>{unit}</td>"));
+        self.put(&format!(
+            "<h2>Energy by part</h2>\n<div class=\"wide\"><table class=\"systems\">\n<thead><tr><td>{unit}</td>"
+        ));
         for system in &systems {
             self.put(&format!("<th scope=\"col\">{}</th>", escape(&system.name)));
         }
@@ -413,6 +427,27 @@ impl Page {
     }
 }
 
+/// Where many systems stand side by side lines are broken, but none between a number and its unit.
+fn with_units(cell: &str) -> String {
+    let mut text = String::with_capacity(cell.len());
+    for word in cell.split(' ') {
+        if !text.is_empty() {
+            let number = text.ends_with(|c: char| c.is_ascii_digit());
+            let unit = word.len() <= 3
+                && !word.starts_with(|c: char| c.is_ascii_digit())
+                && !["x", "of", "to"].contains(&word);
+            text.push(if number && unit { '\u{a0}' } else { ' ' });
+        }
+        text.push_str(word);
+    }
+    text
+}
+
+/// What is known only once a token is decoded.
+fn decoded(system: &SystemReport, value: String) -> String {
+    if system.tokens > 0 { value } else { "–".to_owned() }
+}
+
 fn swatch(category: Category) -> String {
     format!("<i style=\"background:{}\"></i>", hex(palette::colour(category)))
 }
@@ -455,6 +490,7 @@ tbody tr{border-bottom:1px solid var(--line)}
 tbody tr:hover{background:var(--stripe)}
 th[scope=row]{text-align:left;font-weight:400}
 th.text,td.text{text-align:left}
+.systems td{white-space:normal}
 td.value{white-space:normal;max-width:14rem}
 .long td{white-space:normal;overflow-wrap:anywhere;min-width:8rem;max-width:14rem}
 td.prose{text-align:left;white-space:normal;min-width:18rem;max-width:40rem}
@@ -487,3 +523,16 @@ computed, and what is taken all the time while any layer's attention is under wa
 <dt>launch</dt><dd>Dispatch, flags, mode switches and synchronisation.</dd>
 </dl>
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_a_number_stay_with_its_unit() {
+        assert_eq!(with_units("32.00 MiB of 16.00 GiB"), "32.00\u{a0}MiB of 16.00\u{a0}GiB");
+        assert_eq!(with_units("gemv 4096 x 4096, fp16"), "gemv 4096 x 4096, fp16");
+        assert_eq!(with_units("16, 512 to 32664, 1"), "16, 512 to 32664, 1");
+        assert_eq!(with_units("99.3 %"), "99.3\u{a0}%");
+    }
+}

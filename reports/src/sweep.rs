@@ -58,9 +58,9 @@ pub(crate) fn clustering(system: &SystemReport) -> Option<&Clustering> {
     system.prefill.as_ref()?.clustering.as_ref()
 }
 
-/// Whether it is a run of tokens.
+/// Whether it has decoded tokens: it is no kernel, and was not stopped before the first.
 pub(crate) fn tokens(system: &SystemReport) -> bool {
-    system.decodes() && system.kernel.is_none()
+    system.tokens > 0 && system.kernel.is_none()
 }
 
 /// The keys of all points. They may differ: a system can have keys that another does not.

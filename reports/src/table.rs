@@ -74,8 +74,8 @@ fn comparison(systems: &[SystemReport]) -> Table {
         row("kernel", &SystemReport::shape);
     } else {
         if decodes {
-            row("latency per token", &|s| s.latency_per_token().to_string());
-            row("tokens per second", &|s| significant(s.tokens_per_second()));
+            row("latency per token", &|s| decoded(s, s.latency_per_token().to_string()));
+            row("tokens per second", &|s| decoded(s, significant(s.tokens_per_second())));
         }
         row("batch, context, tokens", &SystemReport::shape);
     }
@@ -88,8 +88,8 @@ fn comparison(systems: &[SystemReport]) -> Table {
         }
     }
     if decodes {
-        row("exposed communication", &|s| percent(s.breakdown.communication_share()));
-        row("busy communication", &|s| percent(s.communication_busy_share()));
+        row("exposed communication", &|s| decoded(s, percent(s.breakdown.communication_share())));
+        row("busy communication", &|s| decoded(s, percent(s.communication_busy_share())));
     }
     if systems.iter().any(|system| system.attention.layers > 0) {
         row("attention of a layer", &|s| s.attention.per_layer().to_string());
@@ -222,6 +222,11 @@ fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table
+}
+
+/// What is known only once a token is decoded.
+fn decoded(system: &SystemReport, value: String) -> String {
+    if system.tokens > 0 { value } else { "-".to_owned() }
 }
 
 fn right(text: String) -> Cell {
