@@ -31,11 +31,20 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn trace(arguments: &Arguments) -> Result<(), Failure> {
+    let (from, to) = (time("--from", arguments.from.as_deref())?, time("--to", arguments.to.as_deref())?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(Failure::Input {
+            message: format!("--from {from} is after --to {to}"),
+            remedy: Some("--from is the earlier of the two".to_owned()),
+        });
+    }
     let filter = Filter {
         actor: arguments.actor.clone(),
         kind: arguments.kind.clone(),
-        from: time("--from", arguments.from.as_deref())?,
-        to: time("--to", arguments.to.as_deref())?,
+        from,
+        to,
         critical_path: arguments.critical_path,
     };
     let path = arguments.directory.join("spans.csv");

@@ -312,6 +312,10 @@ fn a_trace_from_a_time_that_is_none() {
         &["--from soon", "a time is wanted", "'1.5 ms'"]
     ));
     arguments(&["trace", ".", "--to", "5 GB"], &["--to 5 GB", "'1.5 ms'"]);
+    arguments(
+        &["trace", ".", "--from", "2 ms", "--to", "1999 us"],
+        &["--from 2.000 ms is after --to 1.999 ms", "--from is the earlier"],
+    );
 }
 
 #[test]
