@@ -82,11 +82,29 @@ fn flatten(node: &Node, above: &[String], axes: &mut Vec<Axis>) -> Result<(), Fa
                     pair.node.origin.clone(),
                 ));
             }
-            Value::List(values) => axes.push(Axis { key, path, values: values.clone(), origin: pair.origin.clone() }),
+            Value::List(values) => {
+                distinct(&key, values)?;
+                axes.push(Axis { key, path, values: values.clone(), origin: pair.origin.clone() });
+            }
             _ => return Err(not_a_list(&key, &pair.node, "a list of values")),
         }
     }
     Ok(())
+}
+
+/// A point is named by its values, so none may be there twice.
+fn distinct(key: &str, values: &[Node]) -> Result<(), Fault> {
+    let mut seen = std::collections::BTreeSet::new();
+    match values.iter().find(|value| !seen.insert(value.json().to_string())) {
+        None => Ok(()),
+        Some(again) => Err(Fault::new(
+            Problem::Contradiction {
+                message: format!("the sweep over `{key}` has {} twice", again.describe()),
+                remedy: "the points of a sweep are named by their values: list each once".to_owned(),
+            },
+            again.origin.clone(),
+        )),
+    }
 }
 
 fn not_a_list(key: &str, node: &Node, wanted: &str) -> Fault {
