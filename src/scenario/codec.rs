@@ -140,8 +140,9 @@ pub(super) fn served(
                 format!("the PIM device `{}` cannot attend to a cache with the codec `{name}`", pim.entry.name);
             refuse("codec", format!("{message}{why}"), "take fp16, another device, or home = \"gpu\" or \"host\"")
         };
-        let device = crate::system::figures::device(&pim.entry).ok().filter(|device| device.pq.is_some());
-        let (Some(pq), Some(device)) = (kv.as_pq(), device) else { return refuse("") };
+        // What is wrong with the device itself is told where it is built.
+        let Ok(device) = crate::system::figures::device(&pim.entry) else { return Ok(()) };
+        let Some(pq) = kv.as_pq().filter(|_| device.pq.is_some()) else { return refuse("") };
         if pq.recluster > 0 {
             return refuse(": it does not cluster again after the prompt (recluster)");
         }

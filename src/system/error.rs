@@ -54,6 +54,16 @@ pub enum SystemError {
         /// What there is.
         known: String,
     },
+    /// The PEs take the room of all rows.
+    #[error("a density_factor of {factor} leaves none of the {rows} rows of a bank of `{device}`")]
+    NoRows {
+        /// The device.
+        device: String,
+        /// The share of the rows that is left.
+        factor: f64,
+        /// Rows of a bank without PEs.
+        rows: u32,
+    },
     /// The operator graph is not one.
     #[error(transparent)]
     Graph(#[from] workloads::GraphError),

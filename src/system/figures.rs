@@ -291,6 +291,11 @@ pub(crate) fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
     let activation = entry.text("multi_bank_activation")?;
     let gqa = entry.text("gqa")?;
     let own = base.energy;
+    let (rows, factor) = (base.organisation.rows, entry.fraction("density_factor")?);
+    let base = base.with_timing(hbm3::gbps_5_2(power)).with_density(factor);
+    if base.organisation.rows == 0 {
+        return Err(SystemError::NoRows { device: entry.name.clone(), factor, rows });
+    }
     Ok(DeviceSpec {
         buffer_rate: entry.bandwidth("buffer_rate")?,
         softmax_passes: u32::try_from(entry.integer("softmax_passes")?).unwrap_or(u32::MAX),
@@ -319,7 +324,7 @@ pub(crate) fn device(entry: &Entry) -> Result<DeviceSpec, SystemError> {
         // How many queries a MAC serves is known with the model.
         power: entry.power("power").ok().map(|stack| PowerBudget { stack, queries: 1 }),
         pq: base.pq.map(|_| pq(entry)).transpose()?,
-        ..base.with_timing(hbm3::gbps_5_2(power)).with_density(entry.fraction("density_factor")?)
+        ..base
     })
 }
 

@@ -85,6 +85,18 @@ fn fits(system: &str, sets: &[&str]) -> u64 {
 }
 
 #[test]
+fn is_a_stack_without_rows_refused() {
+    let fails =
+        |factor: &str| match try_run(load_text(&scenario(1024, AQPIM), &[&format!("pim.density_factor={factor}")])) {
+            Err(RunError::System { source, .. }) => matches!(*source, SystemError::NoRows { .. }),
+            Err(other) => panic!("{other}"),
+            Ok(_) => false,
+        };
+    assert!(fails("1e-9"));
+    assert!(!fails("0.75"));
+}
+
+#[test]
 fn is_the_wall_where_the_report_says() {
     let density = "pim.density_factor=0.75";
     for (name, system) in [("attacc", ATTACC), ("aqpim", AQPIM)] {
