@@ -96,7 +96,9 @@ fn comparison(systems: &[SystemReport]) -> Table {
     }
     for (label, memory) in MEMORIES {
         if systems.iter().any(|system| memory(system).is_some()) {
-            row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
+            row(label, &|s| {
+                memory(s).map_or_else(|| "-".to_owned(), |m| part(&m.used.to_string(), &m.capacity.to_string()))
+            });
         }
     }
     if systems.iter().any(|system| system.energy_pj.first().is_some_and(|(_, energy)| *energy > 0.0)) {
@@ -222,6 +224,14 @@ fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table
+}
+
+/// So much of so much, with the unit once where both have the same.
+fn part(used: &str, capacity: &str) -> String {
+    match (used.split_once(' '), capacity.split_once(' ')) {
+        (Some((number, unit)), Some((_, whole))) if unit == whole => format!("{number} / {capacity}"),
+        _ => format!("{used} / {capacity}"),
+    }
 }
 
 /// What is known only once a token is decoded.
