@@ -10,11 +10,11 @@
 #![allow(clippy::inline_always, reason = "asked for each kind of command at every look")]
 
 use std::collections::VecDeque;
-use std::fmt::Debug;
 use std::ops::Range;
 
 use super::Tick;
 use super::bank_set::{BankSet, CAPACITY};
+use super::offset::{Base, Offset};
 use super::queue::{Key, NONE};
 use super::rules::{self, Place, RuleTable, WindowRule};
 use super::state::TimingState;
@@ -45,61 +45,6 @@ const CHANNEL: usize = RANKS + CAPACITY * COMMANDS / LANES;
 const ALL: usize = (CHANNEL + 2).next_power_of_two();
 /// Nobody looks at this one.
 const SPARE: usize = ALL - 1;
-
-/// A tick, counted from a base.
-pub(super) trait Offset: Copy + Debug + Ord {
-    /// How far from the base a command may be issued, and how long a rule may be.
-    const REACH: Tick;
-    /// The base.
-    const ZERO: Self;
-    /// What is added to a tick where no rule says anything: it ends before the base.
-    const NOTHING: Self;
-    /// After everything.
-    const NEVER: Self;
-    /// The tick so far behind the base; up to twice [`Self::REACH`].
-    fn of(ticks: Tick) -> Self;
-    /// How far behind the base this is.
-    fn ticks(self) -> Tick;
-    /// So much later.
-    fn plus(self, latency: Self) -> Self;
-    /// The same tick from a base that is so much later, or that base.
-    fn rebased(self, later: Tick) -> Self;
-}
-
-macro_rules! offset {
-    ($($bits:ty: $reach:expr;)+) => {$(
-        impl Offset for $bits {
-            const REACH: Tick = $reach;
-            const ZERO: Self = 0;
-            const NOTHING: Self = Self::MIN;
-            const NEVER: Self = Self::MAX;
-            #[inline]
-            #[allow(clippy::cast_possible_wrap, reason = "up to twice the reach")]
-            fn of(ticks: Tick) -> Self {
-                ticks as Self
-            }
-            #[inline]
-            fn ticks(self) -> Tick {
-                self as Tick
-            }
-            #[inline]
-            fn plus(self, latency: Self) -> Self {
-                self.wrapping_add(latency)
-            }
-            #[inline]
-            #[allow(clippy::cast_possible_wrap, reason = "not more than the largest")]
-            fn rebased(self, later: Tick) -> Self {
-                self.saturating_sub(later.min(Self::MAX as Tick) as Self).max(0)
-            }
-        }
-    )+};
-}
-
-// Twice the reach is less than what never comes.
-offset! {
-    i16: (1 << 14) - 1;
-    i64: (1 << 61) - 1;
-}
 
 /// Ticks of eight banks.
 type Lanes<T> = [T; LANES];
@@ -211,10 +156,9 @@ impl<T: Offset> Memory<T> {
         self.older.front().copied().unwrap_or(next)
     }
 
-    fn rebase(&mut self, later: Tick) {
-        for end in self.older.iter_mut().chain(&mut self.last) {
-            *end = end.rebased(later);
-        }
+    fn ends(&mut self) -> [&mut [T]; 3] {
+        let (one, other) = self.older.as_mut_slices();
+        [one, other, &mut self.last]
     }
 }
 
@@ -355,7 +299,7 @@ pub(super) struct Times<S, T> {
     /// By bank where the ticks of its rank begin.
     rank_rows: Box<[u16; CAPACITY]>,
     // State.
-    base: Tick,
+    base: Base,
     /// Rows by command and bank, then of two ranks each by command, and last of the channel: what holds at all ranks, which
     /// theirs contain. The only rank is in that place. The ticks of a bank and of its rank have to be reached.
     ready: Box<[T; ALL * LANES]>,
@@ -430,7 +374,7 @@ impl<S: BankSet, T: Offset> Times<S, T> {
                 ),
             },
             rank_rows: Box::new(rank_rows),
-            base: 0,
+            base: Base::new(),
             ready: Box::new([T::ZERO; ALL * LANES]),
             memories,
             others: TimingState::new(others),
@@ -578,7 +522,7 @@ impl<S: BankSet, T: Offset> Times<S, T> {
     /// When a bank is ready for one of the four commands, but for its rank.
     #[inline(always)]
     pub(super) fn bank_ready(&self, command: usize, bank: usize) -> Tick {
-        self.base + self.of_bank(command, bank).ticks()
+        self.base.tick(self.of_bank(command, bank))
     }
 
     /// Those of some banks whose ranks allow a command at `now`. Lowers `next` to when other ranks do.
@@ -635,13 +579,13 @@ impl<S: BankSet, T: Offset> Times<S, T> {
     /// When a bank is ready for one of the four commands.
     #[inline(always)]
     pub(super) fn ready(&self, command: usize, bank: usize) -> Tick {
-        self.base + self.of_bank(command, bank).max(self.of_rank(command, bank)).ticks()
+        self.base.tick(self.of_bank(command, bank).max(self.of_rank(command, bank)))
     }
 
     /// The tick before which no bank is ready for one of the four commands.
     #[inline(always)]
     pub(super) fn floor(&self, command: usize) -> Tick {
-        self.base + self.of_channel(command).ticks()
+        self.base.tick(self.of_channel(command))
     }
 
     /// The least ticks from one of the commands to one of the four at the same bank.
@@ -679,32 +623,26 @@ impl<S: BankSet, T: Offset> Times<S, T> {
     /// The last tick that can be gone to before [`Self::rebase`].
     #[inline]
     pub(super) fn horizon(&self) -> Tick {
-        self.base + T::REACH
+        self.base.horizon::<T>()
     }
 
     /// Counts ticks from a later base.
     #[cold]
     pub(super) fn rebase(&mut self, tick: Tick) {
-        let later = tick - self.base;
-        self.base = tick;
-        for ready in &mut *self.ready {
-            *ready = ready.rebased(later);
-        }
-        for memory in &mut self.memories {
-            memory.rebase(later);
-        }
+        let ends = self.memories.iter_mut().flat_map(Memory::ends);
+        self.base.move_to(tick, std::iter::once(&mut self.ready[..]).chain(ends));
     }
 
     /// The tick that was gone to, or one before it.
     #[inline(always)]
     pub(super) fn offset(&self, tick: Tick) -> T {
-        T::of(tick - self.base)
+        self.base.offset(tick)
     }
 
     /// The tick of an offset, which may be never.
     #[inline(always)]
     pub(super) fn tick(&self, offset: T) -> Tick {
-        if offset == T::NEVER { Tick::MAX } else { self.base + offset.ticks() }
+        if offset == T::NEVER { Tick::MAX } else { self.base.tick(offset) }
     }
 
     /// Those of some banks that are ready for a command at `now`. Lowers `next` to when others are.

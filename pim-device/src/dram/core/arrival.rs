@@ -6,8 +6,9 @@ use super::{ACTIVATIONS, Core, HITS, NO_QUEUE, READ, Received, WRITE};
 use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::config::DramError;
+use crate::dram::offset::Offset;
 use crate::dram::request::{Access, Completion, Observer, Offered, Request};
-use crate::dram::times::{ACT, Offset, PRE, RD};
+use crate::dram::times::{ACT, PRE, RD};
 use crate::organisation::Level;
 
 impl<S: BankSet, T: Offset> Core<S, T> {

@@ -7,9 +7,10 @@ use super::{ACTIVATIONS, COLUMN, Core, HITS, OWNERS, PRECHARGES, Pick, READ, WRI
 use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::bank_set::{BankSet, CAPACITY};
+use crate::dram::offset::Offset;
 use crate::dram::queue::{Entry, Key, NONE};
 use crate::dram::request::{Completion, Observer, Target};
-use crate::dram::times::{ACT, ACT2, CAS_RD, CAS_WR, Offset, PRE, RD};
+use crate::dram::times::{ACT, ACT2, CAS_RD, CAS_WR, PRE, RD};
 
 impl<S: BankSet, T: Offset> Core<S, T> {
     /// CAS for an access.

@@ -7,9 +7,10 @@ use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::edges::Edges;
+use crate::dram::offset::Offset;
 use crate::dram::queue::NONE;
 use crate::dram::request::Observer;
-use crate::dram::times::{ACT, Offset, PRE, Scan};
+use crate::dram::times::{ACT, PRE, Scan};
 
 impl<S: BankSet, T: Offset> Core<S, T> {
     /// Serves the oldest hit of a queue that is ready at `tick`; says whether there is one.

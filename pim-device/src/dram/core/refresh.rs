@@ -6,9 +6,10 @@ use crate::dram::Tick;
 use crate::dram::bank_set::{BankSet, CAPACITY};
 use crate::dram::config::Refresh;
 use crate::dram::edges::Edges;
+use crate::dram::offset::Offset;
 use crate::dram::queue::NONE;
 use crate::dram::request::{Observer, Target};
-use crate::dram::times::{Offset, PRE};
+use crate::dram::times::PRE;
 use crate::organisation::Level;
 
 impl<S: BankSet, T: Offset> Core<S, T> {
