@@ -10,6 +10,25 @@ use crate::dram::bank_set::{BankSet, CAPACITY};
 use crate::dram::offset::Offset;
 use crate::dram::request::Observer;
 
+/// What a bank does in its turn.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Activate,
+    Precharge,
+    /// The kinds that can go.
+    Access([bool; 2]),
+}
+
+impl Step {
+    #[inline(always)]
+    const fn bus(self) -> Bus {
+        match self {
+            Self::Activate | Self::Precharge => Bus::Row,
+            Self::Access(_) => Bus::Column,
+        }
+    }
+}
+
 impl<S: BankSet, T: Offset> Inner<S, T> {
     /// Issues the command of the next bank in turn that has one that is ready, if it does not need the bus that is taken.
     /// Says which bus it needs.
@@ -22,41 +41,36 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
             let later = banks & self.later;
             let bank = if later.is_empty() { banks.first() } else { later.first() };
             banks.remove(bank);
-            // A bank that wants an activation wants nothing else.
-            if self.due[ACT].contains(bank) {
-                if self.is_ready(ACT, bank, now) {
-                    self.later = self.after[bank % CAPACITY];
-                    if taken == Some(Bus::Row) {
-                        self.from = tick;
-                        return None;
-                    }
-                    self.activate(bank, tick, observer);
-                    return Some(Bus::Row);
-                }
-                continue;
+            let Some(step) = self.step(bank, now) else { continue };
+            self.later = self.after[bank % CAPACITY];
+            let bus = step.bus();
+            if taken == Some(bus) {
+                self.from = tick;
+                return None;
             }
-            if self.can_go(PRE, bank, now) {
-                self.later = self.after[bank % CAPACITY];
-                if taken == Some(Bus::Row) {
-                    self.from = tick;
-                    return None;
-                }
-                self.precharge(bank, tick, observer);
-                return Some(Bus::Row);
+            match step {
+                Step::Activate => self.activate(bank, tick, observer),
+                Step::Precharge => self.precharge(bank, tick, observer),
+                Step::Access(can_go) => self.access(bank, can_go, tick, observer),
             }
-            let accesses = [self.can_go(RD, bank, now), self.can_go(WR, bank, now)];
-            if accesses[0] | accesses[1] {
-                self.later = self.after[bank % CAPACITY];
-                if taken == Some(Bus::Column) {
-                    self.from = tick;
-                    return None;
-                }
-                self.access(bank, accesses, tick, observer);
-                return Some(Bus::Column);
-            }
+            return Some(bus);
         }
         self.from = self.next_possible(now);
         None
+    }
+
+    /// What a bank can do at `now`.
+    #[inline(always)]
+    fn step(&mut self, bank: usize, now: T) -> Option<Step> {
+        // A bank that wants an activation wants nothing else.
+        if self.due[ACT].contains(bank) {
+            return self.is_ready(ACT, bank, now).then_some(Step::Activate);
+        }
+        if self.can_go(PRE, bank, now) {
+            return Some(Step::Precharge);
+        }
+        let can_go = [self.can_go(RD, bank, now), self.can_go(WR, bank, now)];
+        (can_go[0] | can_go[1]).then_some(Step::Access(can_go))
     }
 
     /// Whether a bank is due for a command and can go.
