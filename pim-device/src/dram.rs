@@ -22,6 +22,7 @@ pub mod channel;
 pub mod config;
 mod core;
 mod edges;
+mod entries;
 mod offset;
 mod queue;
 pub mod request;

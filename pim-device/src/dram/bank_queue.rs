@@ -8,7 +8,7 @@
 #![allow(clippy::inline_always, reason = "asked for each kind of command at every look")]
 
 mod controller;
-mod lists;
+mod counts;
 mod ready;
 
 use self::controller::Inner;

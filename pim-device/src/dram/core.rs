@@ -17,8 +17,9 @@ use super::Tick;
 use super::bank::OpenRows;
 use super::bank_set::{BankSet, CAPACITY};
 use super::config::{Bounds, ChannelConfig, Refresh};
+use super::entries::{Entries, Key};
 use super::offset::Offset;
-use super::queue::{Entries, Key, Queue};
+use super::queue::{Bucket, Queue};
 use super::request::Offered;
 use super::rules::{Place, RuleTable};
 use super::scheduler::Until;
@@ -92,7 +93,7 @@ pub(super) struct Core<S, T> {
     // State.
     pub(super) times: Times<S, T>,
     pub(super) banks: OpenRows<S>,
-    pub(super) entries: Entries,
+    pub(super) entries: Entries<Bucket>,
     pub(super) queues: [Queue<S>; 2],
     /// By activation and precharge the banks that were ready, but for their rank, when last looked at. A bank that wants the
     /// command is here or in the calendar.

@@ -10,14 +10,14 @@ mod run;
 mod transfer;
 
 use self::arrival::Follower;
-use super::lists::{Counts, Entries};
+use super::counts::{Buckets, Counts};
 use super::ready::Ready;
 use super::{BankQueueConfig, COMMANDS, READ_LATENCY};
 use crate::dram::Tick;
 use crate::dram::bank_set::{BankSet, CAPACITY};
 use crate::dram::config::{Bounds, DramError};
+use crate::dram::entries::{Entries, Key, NONE};
 use crate::dram::offset::Offset;
-use crate::dram::queue::{Key, NONE};
 use crate::dram::request::{Observer, Offered, Request};
 use crate::dram::rules::{Place, RuleTable};
 use crate::dram::scheduler::Until;
@@ -76,7 +76,7 @@ pub(super) struct Inner<S, T> {
     // State.
     ready: Ready<T>,
     lanes: [Lane; CAPACITY],
-    entries: Entries,
+    entries: Entries<Buckets>,
     /// By command the banks that could use it.
     wants: [S; COMMANDS],
     /// Of these the banks that were ready, but for the rank, when last looked at. The others are in the calendar.

@@ -7,6 +7,7 @@ use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::config::DramError;
 use crate::dram::offset::Offset;
+use crate::dram::queue::bucket;
 use crate::dram::request::{Access, Completion, Observer, Offered, Request};
 use crate::dram::times::{ACT, PRE, RD};
 use crate::organisation::Level;
@@ -48,7 +49,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         let queue_number = request.access as usize;
         let queue = &mut self.queues[queue_number];
         self.refused = NO_QUEUE;
-        let key = self.entries.add(request, bank, self.now);
+        let key = self.entries.add(request, bank, bucket(bank, address.row), self.now);
         let alone = queue.push(&mut self.entries, key, bank);
         // A read can end that writes are served, and a write begin it.
         self.changed |= if queue_number == READ { self.write_mode } else { queue.len >= self.write_high };

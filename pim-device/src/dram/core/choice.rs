@@ -7,8 +7,8 @@ use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::bank_set::{BankSet, CAPACITY};
 use crate::dram::edges::Edges;
+use crate::dram::entries::NONE;
 use crate::dram::offset::Offset;
-use crate::dram::queue::NONE;
 use crate::dram::times::{ACT, PRE, RD, Scan};
 
 impl<S: BankSet, T: Offset> Core<S, T> {

@@ -7,8 +7,9 @@ use super::{ACTIVATIONS, COLUMN, Core, HITS, OWNERS, PRECHARGES, Pick, READ, WRI
 use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::bank_set::{BankSet, CAPACITY};
+use crate::dram::entries::{Entry, Key, NONE};
 use crate::dram::offset::Offset;
-use crate::dram::queue::{Entry, Key, NONE};
+use crate::dram::queue::Bucket;
 use crate::dram::request::{Completion, Observer, Target};
 use crate::dram::times::{ACT, ACT2, CAS_RD, CAS_WR, PRE, RD};
 
@@ -164,7 +165,7 @@ impl<S: BankSet, T: Offset> Core<S, T> {
         (number, command): (usize, Command),
         (bank, key): (usize, Key),
         observer: &mut impl Observer,
-    ) -> &Entry {
+    ) -> &Entry<Bucket> {
         self.times.issue(number, bank, tick);
         let entry = self.entries.get(key);
         observer.issued(tick, command, Target::Request(&entry.request));

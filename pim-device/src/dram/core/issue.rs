@@ -7,8 +7,8 @@ use crate::command::Command;
 use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::edges::Edges;
+use crate::dram::entries::NONE;
 use crate::dram::offset::Offset;
-use crate::dram::queue::NONE;
 use crate::dram::request::Observer;
 use crate::dram::times::{ACT, PRE, Scan};
 

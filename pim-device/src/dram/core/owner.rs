@@ -4,7 +4,7 @@
 
 use crate::dram::Tick;
 use crate::dram::bank_set::CAPACITY;
-use crate::dram::queue::{Key, NONE};
+use crate::dram::entries::{Key, NONE};
 
 /// When an owner was offered, and below that when its bank was activated: the order in which owners are served.
 type Age = u128;

@@ -4,10 +4,10 @@
 
 use super::{Inner, NO_QUEUE, READ};
 use crate::dram::Tick;
-use crate::dram::bank_queue::lists::Buckets;
+use crate::dram::bank_queue::counts::Buckets;
 use crate::dram::bank_set::{BankSet, CAPACITY};
+use crate::dram::entries::NONE;
 use crate::dram::offset::Offset;
-use crate::dram::queue::NONE;
 use crate::dram::request::{Access, Completion, Observer, Offered, Request};
 
 /// A read that is answered with another one.

@@ -8,8 +8,8 @@ use crate::command::Command::{Act, Pre, Rd, Wr};
 use crate::dram::Tick;
 use crate::dram::bank_queue::{ACT, PRE, RD, WR};
 use crate::dram::bank_set::{BankSet, CAPACITY};
+use crate::dram::entries::{Key, NONE};
 use crate::dram::offset::Offset;
-use crate::dram::queue::{Key, NONE};
 use crate::dram::request::{Completion, Observer, Request, Target};
 
 impl<S: BankSet, T: Offset> Inner<S, T> {
@@ -22,7 +22,7 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         observer.issued(tick, Act, Target::Request(&entry.request));
         let row = entry.request.address.row;
         let mut row_hits = [0; 2];
-        if self.rows.of(entry.row) == 1 {
+        if self.rows.of(entry.bucket.row) == 1 {
             // The first, and no other.
             row_hits[entry.request.access as usize] = 1;
         } else {
@@ -76,8 +76,8 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         let entry = self.entries.get(key);
         let (access, next) = (entry.request.access as usize, entry.next);
         observer.issued(tick, [Rd, Wr][access], Target::Request(&entry.request));
-        self.granules.remove(entry.granule);
-        self.rows.remove(entry.row);
+        self.granules.remove(entry.bucket.granule);
+        self.rows.remove(entry.bucket.row);
         if access == READ {
             let done = tick + self.read_latency;
             self.reads -= 1;

@@ -6,8 +6,9 @@ use super::{CLOSED, Inner, READ, WRITE};
 use crate::dram::Tick;
 use crate::dram::bank_queue::{ACT, PRE, RD};
 use crate::dram::bank_set::{BankSet, CAPACITY};
+use crate::dram::entries::NONE;
 use crate::dram::offset::Offset;
-use crate::dram::queue::{NONE, oldest};
+use crate::dram::queue::oldest;
 use crate::dram::request::Access;
 
 impl<S: BankSet, T: Offset> Inner<S, T> {
@@ -30,10 +31,10 @@ impl<S: BankSet, T: Offset> Inner<S, T> {
         }
         let entry = self.entries.get(key);
         let (bank, next, row) = (usize::from(entry.bank), entry.next, entry.request.address.row);
-        let row_bucket = entry.row;
+        let row_bucket = entry.bucket.row;
         if kind == WRITE {
             // A read of the same granule goes first. The write is one that waits itself.
-            if self.granules.of(entry.granule) > 1 && self.finds(Access::Read, bank, &entry.request) {
+            if self.granules.of(entry.bucket.granule) > 1 && self.finds(Access::Read, bank, &entry.request) {
                 // It is decided anew in the next tick.
                 self.draining = 0;
                 return true;
