@@ -97,8 +97,12 @@ impl Base {
         for offsets in offsets {
             // Eight are read before any is written, so that it is done for all of them at once.
             let (words, rest) = offsets.as_chunks_mut::<8>();
-            words.iter_mut().for_each(|word| *word = word.map(|offset| offset.rebased(later)));
-            rest.iter_mut().for_each(|offset| *offset = offset.rebased(later));
+            for word in words {
+                *word = word.map(|offset| offset.rebased(later));
+            }
+            for offset in rest {
+                *offset = offset.rebased(later);
+            }
         }
     }
 }
