@@ -22,6 +22,8 @@ pub mod channel;
 pub mod config;
 mod core;
 mod edges;
+mod entries;
+mod offset;
 mod queue;
 pub mod request;
 pub mod rules;

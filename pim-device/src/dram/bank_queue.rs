@@ -8,17 +8,17 @@
 #![allow(clippy::inline_always, reason = "asked for each kind of command at every look")]
 
 mod controller;
-mod lists;
+mod counts;
 mod ready;
 
 use self::controller::Inner;
 use super::Tick;
 use super::bank_set::CAPACITY;
 use super::config::DramError;
+use super::offset::Offset;
 use super::request::{Observer, Offered, Request};
 use super::rules::{CommandBus, RuleTable};
 use super::scheduler::Until;
-use super::times::Offset;
 use crate::command::Command::{self, Act, Pre, Rd, RefAb, Wr};
 use crate::constraint::{Constraint, Latency, at, sum};
 use crate::organisation::Level::{Bank, BankGroup, Rank};

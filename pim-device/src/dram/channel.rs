@@ -6,10 +6,11 @@ use super::Tick;
 use super::bank_set::BankSet;
 use super::config::{ChannelConfig, DramError};
 use super::core::{self, Core, Received};
+use super::offset::Offset;
 use super::request::{Observer, Offered, Request};
 use super::rules::RuleTable;
 use super::scheduler::{self, Double, HalfClock, Single, Split, Until};
-use super::times::{ACT, Offset, PRE};
+use super::times::{ACT, PRE};
 use crate::command::Command;
 use crate::organisation::Level;
 

@@ -2,89 +2,20 @@
 
 #![allow(clippy::inline_always, reason = "asked for each request")]
 
-use super::Tick;
 use super::bank_set::{BankSet, CAPACITY};
-use super::request::{Access, Request};
-
-/// A request inside the controller: its place in the order of arrival, and below that its slot. So the older of two is
-/// the one that is less.
-pub(super) type Key = u64;
-
-/// No request: it comes after all.
-pub(super) const NONE: Key = Key::MAX;
-
-/// More slots than any controller has: 128 banks of 4,096 commands and two queues of as many.
-pub(super) const SLOT_BITS: u32 = 20;
-
-/// The slot of a request.
-#[inline]
-pub(super) const fn slot_of(key: Key) -> usize {
-    (key % (1 << SLOT_BITS)) as usize
-}
-
-/// What is known of a request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) request: Request,
-    /// The tick after which it was offered.
-    pub(super) arrived: Tick,
-    /// The next of its bank in its queue; of a free slot the next free one.
-    pub(super) next: Key,
-    pub(super) bank: u16,
-    /// The bucket of its row.
-    pub(super) bucket: u16,
-}
-
-/// State: every request of the controller, in slots that keep their number.
-#[derive(Clone, Debug)]
-pub(super) struct Entries {
-    slots: Vec<Entry>,
-    /// The first free slot.
-    free: Key,
-    sequence: u64,
-}
-
-impl Entries {
-    pub(super) fn new(capacity: usize) -> Self {
-        let empty = Request { access: Access::Read, address: crate::command::Address::default(), column: 0, tag: 0 };
-        let empty = |next| Entry { request: empty, arrived: 0, next, bank: 0, bucket: 0 };
-        // The last one is followed by itself. It is never asked for: queues refuse before slots run out.
-        Self { slots: (1..=capacity as Key).map(empty).chain([empty(capacity as Key)]).collect(), free: 0, sequence: 0 }
-    }
-
-    /// A slot for a request. There is one: queues refuse before slots run out.
-    #[inline]
-    pub(super) fn add(&mut self, request: &Request, bank: usize, arrived: Tick) -> Key {
-        let bucket = bucket(bank, request.address.row) as u16;
-        let slot = self.free;
-        let entry = &mut self.slots[slot_of(slot)];
-        self.free = entry.next;
-        self.sequence += 1;
-        *entry = Entry { request: *request, arrived, next: NONE, bank: bank as u16, bucket };
-        self.sequence << SLOT_BITS | slot
-    }
-
-    #[inline]
-    pub(super) fn release(&mut self, key: Key) {
-        let slot = slot_of(key);
-        self.slots[slot].next = self.free;
-        self.free = slot as Key;
-    }
-
-    #[inline]
-    pub(super) fn get(&self, key: Key) -> &Entry {
-        &self.slots[slot_of(key)]
-    }
-}
+use super::entries::{Entries, Entry, Key, NONE};
 
 /// Buckets of [`Queue::rows`].
-pub(super) const BUCKETS: usize = 1_024;
+const BUCKETS: usize = 1_024;
+
+/// Where the requests for a row are counted.
+pub(super) type Bucket = u16;
 
 /// The bucket of a row.
-#[inline]
-pub(super) const fn bucket(bank: usize, row: u32) -> usize {
+#[inline(always)]
+pub(super) const fn bucket(bank: usize, row: u32) -> Bucket {
     let mixed = (row ^ (bank as u32) << 20).wrapping_mul(0x9E37_79B1);
-    (mixed >> 22) as usize % BUCKETS
+    ((mixed >> 22) as usize % BUCKETS) as Bucket
 }
 
 /// By bank, requests that wait for it.
@@ -142,7 +73,7 @@ impl<S: BankSet> Queue<S> {
     /// Adds a request; says whether it is the only one of its bank. What it is to a bank that is open is for
     /// [`Self::came`].
     #[inline(always)]
-    pub(super) fn push(&mut self, entries: &mut Entries, key: Key, bank: usize) -> bool {
+    pub(super) fn push(&mut self, entries: &mut Entries<Bucket>, key: Key, bank: usize) -> bool {
         let lanes = &mut *self.lanes;
         let lane = bank % CAPACITY;
         let alone = lanes.first[lane] == NONE;
@@ -150,7 +81,7 @@ impl<S: BankSet> Queue<S> {
             lanes.first[lane] = key;
             self.waiting.insert(bank);
         } else {
-            entries.slots[slot_of(lanes.last[lane])].next = key;
+            entries.link(lanes.last[lane], key);
         }
         lanes.last[lane] = key;
         self.len += 1;
@@ -175,7 +106,7 @@ impl<S: BankSet> Queue<S> {
     /// Takes a request out. What it was to its bank (hit or miss) is put right by [`Self::take_hit`] or
     /// [`Self::opened`].
     #[inline]
-    fn unlink(&mut self, entries: &mut Entries, bank: usize, key: Key) {
+    fn unlink(&mut self, entries: &mut Entries<Bucket>, bank: usize, key: Key) {
         let Entry { next, bucket, .. } = *entries.get(key);
         self.len -= 1;
         self.rows[usize::from(bucket) % BUCKETS] -= 1;
@@ -192,7 +123,7 @@ impl<S: BankSet> Queue<S> {
         while entries.get(before).next != key {
             before = entries.get(before).next;
         }
-        entries.slots[slot_of(before)].next = next;
+        entries.link(before, next);
         if next == NONE {
             lanes.last[lane] = before;
         }
@@ -200,7 +131,7 @@ impl<S: BankSet> Queue<S> {
 
     /// Takes the oldest hit of a bank out.
     #[inline]
-    pub(super) fn take_hit(&mut self, entries: &mut Entries, bank: usize) -> Key {
+    pub(super) fn take_hit(&mut self, entries: &mut Entries<Bucket>, bank: usize) -> Key {
         let lane = bank % CAPACITY;
         let key = self.lanes.hit[lane];
         let entry = entries.get(key);
@@ -221,7 +152,7 @@ impl<S: BankSet> Queue<S> {
 
     /// Takes the oldest request of a bank out.
     #[inline]
-    pub(super) fn take_first(&mut self, entries: &Entries, bank: usize) -> Key {
+    pub(super) fn take_first(&mut self, entries: &Entries<Bucket>, bank: usize) -> Key {
         let lane = bank % CAPACITY;
         let key = self.lanes.first[lane];
         let Entry { next, bucket, .. } = *entries.get(key);
@@ -236,7 +167,7 @@ impl<S: BankSet> Queue<S> {
 
     /// A row has been opened in a bank of [`Self::waiting`] that was closed. Says whether there is a hit.
     #[inline]
-    pub(super) fn opened(&mut self, entries: &Entries, bank: usize, (row, bucket): (u32, u16)) -> bool {
+    pub(super) fn opened(&mut self, entries: &Entries<Bucket>, bank: usize, (row, bucket): (u32, Bucket)) -> bool {
         let lanes = &mut *self.lanes;
         let lane = bank % CAPACITY;
         let mut key = lanes.first[lane];
@@ -271,7 +202,7 @@ impl<S: BankSet> Queue<S> {
 
     /// Whether a request for the same granule waits.
     #[inline]
-    pub(super) fn holds(&self, entries: &Entries, bank: usize, row: u32, column: u32) -> bool {
+    pub(super) fn holds(&self, entries: &Entries<Bucket>, bank: usize, row: u32, column: u32) -> bool {
         let mut key = self.lanes.first[bank % CAPACITY];
         while key != NONE {
             let entry = entries.get(key);

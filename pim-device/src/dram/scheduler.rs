@@ -19,8 +19,8 @@ pub(super) use split::Split;
 use super::Tick;
 use super::bank_set::BankSet;
 use super::core::Core;
+use super::offset::Offset;
 use super::request::Observer;
-use super::times::Offset;
 
 /// Chooses commands.
 pub(super) trait Scheduler<S: BankSet, T: Offset> {

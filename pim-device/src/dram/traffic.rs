@@ -52,12 +52,61 @@ impl Pattern {
     pub fn names() -> String {
         Self::ALL.map(|(name, _)| name).join(", ")
     }
+
+    const fn order(self) -> Order {
+        match self {
+            Self::StreamBgi => Order::Interleaved(Writes::None),
+            Self::StreamBgiWr => Order::Interleaved(Writes::All),
+            Self::MixStream => Order::Interleaved(Writes::Half),
+            Self::StreamRow => Order::Rows,
+            Self::Conflict => Order::OneBank,
+            Self::BankRr => Order::Banks,
+            Self::Random => Order::Scattered(Writes::None),
+            Self::MixRandom => Order::Scattered(Writes::Half),
+        }
+    }
 }
 
 impl FromStr for Pattern {
     type Err = ();
     fn from_str(name: &str) -> Result<Self, ()> {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, pattern)| pattern).ok_or(())
+    }
+}
+
+/// Where the requests of a pattern go: to the digits of their number, or anywhere.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    /// Pseudo-channels and bank groups first, then columns, banks, ranks.
+    Interleaved(Writes),
+    /// Pseudo-channels, columns, and bank groups after these.
+    Rows,
+    /// Rows of the first bank.
+    OneBank,
+    /// All banks, then another row.
+    Banks,
+    /// Anywhere.
+    Scattered(Writes),
+}
+
+/// How many requests are writes.
+#[derive(Clone, Copy, Debug)]
+enum Writes {
+    None,
+    All,
+    Half,
+}
+
+impl Writes {
+    /// Whether a request is one; half of them are by a coin.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "as the requests below")]
+    fn toss(self, coin: impl FnOnce() -> bool) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Half => coin(),
+        }
     }
 }
 
@@ -96,7 +145,7 @@ impl Dimensions {
 #[derive(Clone, Debug)]
 pub struct Generator {
     dimensions: Dimensions,
-    pattern: Pattern,
+    order: Order,
     /// State of splitmix64.
     state: u64,
     index: u64,
@@ -129,7 +178,7 @@ impl Generator {
             let parts = u32::from_le_bytes(parts.map(|part| part as u8));
             Masks { parts, all: 1 << 63 | (columns & 0x7ff) << 52 | (rows & 0xf_ffff) << 32 }
         });
-        Self { dimensions, pattern, state: seed, index: 0, masks }
+        Self { dimensions, order: pattern.order(), state: seed, index: 0, masks }
     }
 
     fn random(&mut self) -> u64 {
@@ -143,7 +192,7 @@ impl Generator {
     /// The next request of a pattern that jumps; the index has been counted.
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "a call and its copies are a third of what a request takes (callgrind)")]
-    fn scattered(&mut self) -> Request {
+    fn scattered(&mut self, writes: Writes) -> Request {
         let u = self.random();
         let (u, parts) = match self.masks {
             Some(masks) => (u & masks.all, u as u32 & masks.parts),
@@ -152,7 +201,7 @@ impl Generator {
         let [pseudo_channel, bank_group, bank, rank] = parts.to_le_bytes();
         let (row, column) = ((u >> 32) as u32 & 0xf_ffff, (u >> 52) as u32 & 0x7ff);
         let address = Address { pseudo_channel, rank, bank_group, bank, row };
-        let write = self.pattern == Pattern::MixRandom && u >> 63 == 1;
+        let write = writes.toss(|| u >> 63 == 1);
         let access = if write { Access::Write } else { Access::Read };
         Request { access, address, column, tag: self.index }
     }
@@ -174,26 +223,20 @@ impl Generator {
     pub fn generate(&mut self) -> Request {
         let mut x = self.index;
         self.index += 1;
-        if let Pattern::Random | Pattern::MixRandom = self.pattern {
-            return self.scattered();
-        }
         let d = &self.dimensions;
         let (mut pc, mut rank, mut group, mut bank, mut column, mut write) = (0, 0, 0, 0, 0, false);
         let row;
-        match self.pattern {
-            Pattern::StreamBgi | Pattern::StreamBgiWr | Pattern::MixStream => {
+        match self.order {
+            Order::Interleaved(writes) => {
                 pc = digit(&mut x, d.pseudo_channels);
                 group = digit(&mut x, d.bank_groups);
                 column = digit(&mut x, d.columns);
                 bank = digit(&mut x, d.banks);
                 rank = digit(&mut x, d.ranks);
                 row = x % d.rows;
-                write = match self.pattern {
-                    Pattern::MixStream => self.random() & 1 == 1,
-                    pattern => pattern == Pattern::StreamBgiWr,
-                };
+                write = writes.toss(|| self.random() & 1 == 1);
             }
-            Pattern::StreamRow => {
+            Order::Rows => {
                 pc = digit(&mut x, d.pseudo_channels);
                 column = digit(&mut x, d.columns);
                 group = digit(&mut x, d.bank_groups);
@@ -201,9 +244,9 @@ impl Generator {
                 rank = digit(&mut x, d.ranks);
                 row = x % d.rows;
             }
-            Pattern::Conflict => row = x % d.rows,
-            // Those that jump have been left above.
-            Pattern::BankRr | Pattern::Random | Pattern::MixRandom => {
+            Order::OneBank => row = x % d.rows,
+            Order::Scattered(writes) => return self.scattered(writes),
+            Order::Banks => {
                 pc = digit(&mut x, d.pseudo_channels);
                 group = digit(&mut x, d.bank_groups);
                 bank = digit(&mut x, d.banks);

@@ -6,8 +6,8 @@
 use super::{ACT, COMMANDS, REF, RULES, SENT};
 use crate::dram::Tick;
 use crate::dram::bank_set::CAPACITY;
+use crate::dram::offset::{Base, Offset};
 use crate::dram::rules::RuleTable;
-use crate::dram::times::Offset;
 use crate::organisation::Level;
 
 /// Commands of a row, filled up to one word of the processor where ticks are short.
@@ -25,10 +25,6 @@ impl<T: Offset> Row<T> {
         // Both are read before anything is written, so that it is done for all commands at once.
         let (before, latencies) = (*self, *latencies);
         *self = Self(std::array::from_fn(|lane| before.0[lane].max(tick.plus(latencies.0[lane]))));
-    }
-
-    fn rebase(&mut self, later: Tick) {
-        self.0 = self.0.map(|tick| tick.rebased(later));
     }
 }
 
@@ -71,7 +67,7 @@ pub(super) struct Ready<T> {
     raises: [Raises<T>; SENT.len()],
     group_of: [u8; CAPACITY],
     // State.
-    base: Tick,
+    base: Base,
     rank: Row<T>,
     groups: [Row<T>; CAPACITY],
     banks: [Row<T>; CAPACITY],
@@ -107,7 +103,7 @@ impl<T: Offset> Ready<T> {
         Self {
             raises,
             group_of: std::array::from_fn(|bank| (bank / per_group) as u8),
-            base: 0,
+            base: Base::new(),
             rank: zero,
             groups: [zero; CAPACITY],
             banks: [zero; CAPACITY],
@@ -158,33 +154,27 @@ impl<T: Offset> Ready<T> {
     /// The last tick that can be gone to before [`Self::rebase`].
     #[inline(always)]
     pub(super) fn horizon(&self) -> Tick {
-        self.base + T::REACH
+        self.base.horizon::<T>()
     }
 
     /// Counts ticks from a later base.
     #[cold]
     pub(super) fn rebase(&mut self, tick: Tick) {
-        let later = tick - self.base;
-        self.base = tick;
-        self.rank.rebase(later);
-        for row in self.groups.iter_mut().chain(&mut self.banks) {
-            row.rebase(later);
-        }
-        for end in self.windows.iter_mut().flat_map(|window| &mut window.ends) {
-            *end = end.rebased(later);
-        }
+        let rows = self.groups.iter_mut().chain(&mut self.banks).chain([&mut self.rank]);
+        let ends = self.windows.iter_mut().map(|window| &mut window.ends[..]);
+        self.base.move_to(tick, rows.map(|row| &mut row.0[..]).chain(ends));
     }
 
     /// The tick that was gone to, or one before it.
     #[inline(always)]
     pub(super) fn offset(&self, tick: Tick) -> T {
-        T::of(tick - self.base)
+        self.base.offset(tick)
     }
 
     /// The tick of an offset that is not never.
     #[inline(always)]
     pub(super) fn tick(&self, offset: T) -> Tick {
-        self.base + offset.ticks()
+        self.base.tick(offset)
     }
 }
 

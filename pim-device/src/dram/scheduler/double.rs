@@ -6,8 +6,8 @@ use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::core::Core;
 use crate::dram::edges::{Edges, EveryTick};
+use crate::dram::offset::Offset;
 use crate::dram::request::Observer;
-use crate::dram::times::Offset;
 
 /// HBM2.
 #[derive(Clone, Debug)]

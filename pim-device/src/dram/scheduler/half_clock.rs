@@ -7,8 +7,8 @@ use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::core::Core;
 use crate::dram::edges::Edges;
+use crate::dram::offset::Offset;
 use crate::dram::request::Observer;
-use crate::dram::times::Offset;
 
 /// An activation takes a CK and a half, so that it meets the falling edge after the next rising one.
 const ACTIVATION: Tick = 3;

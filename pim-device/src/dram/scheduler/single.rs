@@ -5,8 +5,8 @@ use crate::dram::Tick;
 use crate::dram::bank_set::BankSet;
 use crate::dram::core::Core;
 use crate::dram::edges::EveryTick;
+use crate::dram::offset::Offset;
 use crate::dram::request::Observer;
-use crate::dram::times::Offset;
 
 /// DDR4, DDR5, GDDR6.
 #[derive(Clone, Debug)]

@@ -9,9 +9,9 @@ use crate::dram::bank_set::BankSet;
 use crate::dram::config::ChannelConfig;
 use crate::dram::core::{Core, Pick};
 use crate::dram::edges::EveryTick;
-use crate::dram::queue::Key;
+use crate::dram::entries::Key;
+use crate::dram::offset::Offset;
 use crate::dram::request::Observer;
-use crate::dram::times::Offset;
 use crate::timing::Parameter;
 
 /// LPDDR5.
