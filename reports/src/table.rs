@@ -96,7 +96,7 @@ fn comparison(systems: &[SystemReport]) -> Table {
     }
     for (label, memory) in MEMORIES {
         if systems.iter().any(|system| memory(system).is_some()) {
-            row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), |m| format!("{} / {}", m.used, m.capacity)));
+            row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), used_of));
         }
     }
     if systems.iter().any(|system| system.energy_pj.first().is_some_and(|(_, energy)| *energy > 0.0)) {
@@ -193,6 +193,15 @@ type MemoryOf = fn(&SystemReport) -> Option<Use>;
 /// The memories, each with its label.
 const MEMORIES: [(&str, MemoryOf); 3] =
     [("GPU memory", |s| s.memory.gpu), ("PIM memory", |s| s.memory.pim), ("host memory", |s| s.memory.host)];
+
+/// What of a memory is used. The unit stands once where both have the same, so that four systems fit side by side.
+fn used_of(memory: Use) -> String {
+    let (used, capacity) = (memory.used.to_string(), memory.capacity.to_string());
+    match (used.rsplit_once(' '), capacity.rsplit_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} / {capacity}"),
+        _ => format!("{used} / {capacity}"),
+    }
+}
 
 /// One row per point and system of a sweep.
 pub fn points(points: &[PointReport]) -> String {
