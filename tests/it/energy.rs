@@ -164,3 +164,14 @@ fn figures_that_do_not_go_together_are_named() {
     let found = notes(&["gpu.stream_fraction=0.5"]);
     assert!(found.contains("gpu.attention_fraction is 0.830 and gpu.stream_fraction 0.500"), "{found}");
 }
+
+#[test]
+fn energy_of_stacks_does_not_stop_at_18_kilojoules() {
+    // 64 bits of femtojoules hold 18 kJ: what four busy stacks take in four minutes.
+    let cells = |figure: &str| part(run(&[&format!("pim.energy_cell={figure}")]).system("attacc"), "pim.cell");
+    let plain = cells("0.44 pJ");
+    assert!(plain > 0.0);
+    close(cells("440000000 nJ"), plain * 1e12);
+    let refresh = |figure: &str| part(run(&[&format!("pim.energy_refresh={figure}")]).system("attacc"), "pim.refresh");
+    close(refresh("8190000000 nJ"), refresh("81.9 nJ") * 1e8);
+}
