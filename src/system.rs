@@ -146,7 +146,7 @@ pub fn simulate(
         },
         // Measured by whoever runs the scenario, where it asks.
         accuracy: None,
-        notes: placement.notes(&figures),
+        notes: [placement.notes(&figures), Figures::notes(spec)?].concat(),
         events: run.events,
         execution: execution(&run.threads, run.one_thread.map(|why| why.to_string())),
     };

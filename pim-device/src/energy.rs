@@ -11,9 +11,10 @@ use crate::device::{DeviceSpec, PeLevel};
 use crate::organisation::Level;
 use crate::timing::Parameter;
 
-/// Energy in femtojoules, an integer so that sums do not depend on their order. Holds 18 kJ.
+/// Energy in femtojoules, an integer so that sums do not depend on their order. 128 bits: 64 would hold 18 kJ, which a pool
+/// of stacks takes within a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Energy(pub u64);
+pub struct Energy(pub u128);
 
 impl Energy {
     /// In picojoules, for printing.
@@ -23,7 +24,7 @@ impl Energy {
 
     /// A whole multiple, saturating.
     pub const fn times(self, n: u64) -> Self {
-        Self(self.0.saturating_mul(n))
+        Self(self.0.saturating_mul(n as u128))
     }
 }
 
@@ -179,16 +180,21 @@ pub fn command_parts(device: &DeviceSpec, command: Command) -> Parts {
     let bank_groups = u64::from(organisation.nodes(Level::BankGroup));
     let pseudo_channels = u64::from(organisation.pseudo_channels);
     let none = Parts::default();
-    let pages = |pages: u64| Parts { activation: Energy(pages * page_bits * figures.activation), ..none };
-    let cells = |granules: u64| Parts { cell: Energy(granules * granule_bits * figures.cell), ..none };
-    let to_group =
-        |granules: u64, rest: Parts| Parts { bank_group: Energy(granules * granule_bits * figures.bank_group), ..rest };
+    let pages = |pages: u64| Parts { activation: Energy(figures.activation.into()).times(pages * page_bits), ..none };
+    let cells = |granules: u64| Parts { cell: Energy(figures.cell.into()).times(granules * granule_bits), ..none };
+    let to_group = |granules: u64, rest: Parts| Parts {
+        bank_group: Energy(figures.bank_group.into()).times(granules * granule_bits),
+        ..rest
+    };
     let to_die = |granules: u64, rest: Parts| Parts {
-        global: Energy(granules * granule_bits * figures.global),
-        tsv: Energy(granules * granule_bits * figures.tsv),
+        global: Energy(figures.global.into()).times(granules * granule_bits),
+        tsv: Energy(figures.tsv.into()).times(granules * granule_bits),
         ..to_group(granules, rest)
     };
-    let refresh = |ranks: u64, share: u64| Parts { refresh: Energy(ranks * figures.refresh / share.max(1)), ..none };
+    let refresh = |ranks: u64, share: u64| Parts {
+        refresh: Energy(u128::from(ranks) * u128::from(figures.refresh) / u128::from(share.max(1))),
+        ..none
+    };
     match command {
         Command::ActAb => pages(banks),
         Command::ActSb => pages(bank_groups),
@@ -212,7 +218,7 @@ pub fn command_parts(device: &DeviceSpec, command: Command) -> Parts {
         // multiply-add.
         Command::MvSum => {
             let (banks, lanes) = (u64::from(organisation.banks), u64::from(device.elements_per_granule()));
-            let added = Energy(figures.mac).times(pseudo_channels * banks.saturating_sub(1) * lanes);
+            let added = Energy(figures.mac.into()).times(pseudo_channels * banks.saturating_sub(1) * lanes);
             to_group(pseudo_channels * banks, Parts { mac: added, ..to_die(pseudo_channels, none) })
         }
         // One granule in each pseudo-channel, which every bank group takes in.
@@ -260,8 +266,7 @@ pub fn background(device: &DeviceSpec, open: Time, closed: Time) -> Energy {
     let of = |microwatts: u64, time: Time| {
         u128::from(microwatts) * u128::from(time.ps()) * u128::from(ranks(device)) / 1_000
     };
-    let total = of(figures.standby_open, open) + of(figures.standby_closed, closed);
-    Energy(u64::try_from(total).unwrap_or(u64::MAX))
+    Energy(of(figures.standby_open, open) + of(figures.standby_closed, closed))
 }
 
 /// What an idle channel takes up to `end`: refreshes on time, and standby with all rows closed.
@@ -303,7 +308,7 @@ pub fn by_command(device: &DeviceSpec, counts: &CommandCounts) -> Vec<(Command, 
 
 /// The multiply-adds of MACs for so many queries in all.
 fn multiply_adds(device: &DeviceSpec, queries: u64) -> Energy {
-    Energy(device.energy.mac).times(queries.saturating_mul(device.operations_per_mac() / 2))
+    Energy(device.energy.mac.into()).times(queries.saturating_mul(device.operations_per_mac() / 2))
 }
 
 /// Configuration: the most power that a stack may take.
@@ -346,7 +351,7 @@ impl PowerBudget {
     /// eighth of it for moves where moves take any energy.
     pub fn shares(&self, device: &DeviceSpec) -> (u64, u64) {
         let channel = self.stack / u64::from(device.organisation.channels.max(1));
-        let left = channel.saturating_sub(ranks(device) * device.energy.standby_open);
+        let left = channel.saturating_sub(ranks(device).saturating_mul(device.energy.standby_open));
         let free = MOVES.iter().all(|&command| command_energy(device, command) == Energy::default());
         let moves = if free { 0 } else { left / MOVES_SHARE };
         (left - moves, moves)
@@ -363,9 +368,13 @@ impl PowerBudget {
     pub fn least(device: &DeviceSpec) -> u64 {
         let interval = device.timing.clock.edge(Cycles(u64::from(device.timing.get(Parameter::Refi)))).ps().max(1);
         // fJ over ps are 1000 uW.
-        let refresh = (2_000 * command_energy(device, Command::RefAb).0).div_ceil(interval);
-        let with_moves = (refresh * MOVES_SHARE).div_ceil(MOVES_SHARE - 1);
-        (ranks(device) * device.energy.standby_open + with_moves + 1) * u64::from(device.organisation.channels.max(1))
+        let refresh = command_energy(device, Command::RefAb).times(2_000).0.div_ceil(interval.into());
+        let share = u128::from(MOVES_SHARE);
+        let with_moves = refresh.saturating_mul(share).div_ceil(share - 1);
+        let standby = u128::from(ranks(device)) * u128::from(device.energy.standby_open);
+        let channel = standby.saturating_add(with_moves).saturating_add(1);
+        let stack = channel.saturating_mul(u128::from(device.organisation.channels.max(1)));
+        u64::try_from(stack).unwrap_or(u64::MAX)
     }
 
     /// The rules that keep it: after a command that takes the energy E nothing that takes energy follows before E / P, P being the
@@ -375,7 +384,8 @@ impl PowerBudget {
         let rules = |of: &'static [Command], share: u64| {
             of.iter().filter_map(move |&command| {
                 let energy = self.of(device, command);
-                let gap = energy.0.saturating_mul(1_000).div_ceil(share.max(1));
+                let gap = energy.times(1_000).0.div_ceil(share.max(1).into());
+                let gap = u64::try_from(gap).unwrap_or(u64::MAX);
                 let cycles = device.timing.clock.cycle_at_or_after(Time::from_ps(gap)).0;
                 let single = command.index();
                 (energy > Energy::default()).then(|| {

@@ -96,9 +96,7 @@ fn comparison(systems: &[SystemReport]) -> Table {
     }
     for (label, memory) in MEMORIES {
         if systems.iter().any(|system| memory(system).is_some()) {
-            row(label, &|s| {
-                memory(s).map_or_else(|| "-".to_owned(), |m| part(&m.used.to_string(), &m.capacity.to_string()))
-            });
+            row(label, &|s| memory(s).map_or_else(|| "-".to_owned(), used_of));
         }
     }
     if systems.iter().any(|system| system.energy_pj.first().is_some_and(|(_, energy)| *energy > 0.0)) {
@@ -196,6 +194,15 @@ type MemoryOf = fn(&SystemReport) -> Option<Use>;
 const MEMORIES: [(&str, MemoryOf); 3] =
     [("GPU memory", |s| s.memory.gpu), ("PIM memory", |s| s.memory.pim), ("host memory", |s| s.memory.host)];
 
+/// What of a memory is used. The unit stands once where both have the same, so that four systems fit side by side.
+fn used_of(memory: Use) -> String {
+    let (used, capacity) = (memory.used.to_string(), memory.capacity.to_string());
+    match (used.rsplit_once(' '), capacity.rsplit_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} / {capacity}"),
+        _ => format!("{used} / {capacity}"),
+    }
+}
+
 /// One row per point and system of a sweep.
 pub fn points(points: &[PointReport]) -> String {
     let mut table = new_table();
@@ -224,14 +231,6 @@ fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table
-}
-
-/// So much of so much, with the unit once where both have the same.
-fn part(used: &str, capacity: &str) -> String {
-    match (used.split_once(' '), capacity.split_once(' ')) {
-        (Some((number, unit)), Some((_, whole))) if unit == whole => format!("{number} / {capacity}"),
-        _ => format!("{used} / {capacity}"),
-    }
 }
 
 /// What is known only once a token is decoded.

@@ -334,6 +334,13 @@ fn put(root: &mut Node, section: &'static Section, above: &[String], last: &str,
         && let Value::Table(pairs) = &mut at.value
     {
         pairs.retain(|pair| pair.key != field.key && Some(pair.key.as_str()) != field.also);
+        // `--set kv.codec=...` names another codec with all its parameters. Those that the file has beside the old one go with
+        // it; those of other flags stay, and are refused where the codec has no such parameter.
+        if let (true, Some(section), Origin::Flag(_)) = (field.key == "codec", section, &node.origin) {
+            let parameters = section.parameters();
+            let of_codec = |key: &str| parameters.iter().any(|field| field.key == key || field.also == Some(key));
+            pairs.retain(|pair| !of_codec(&pair.key) || matches!(pair.origin, Origin::Flag(_)));
+        }
     }
     insert(at, last, node);
 }

@@ -313,7 +313,23 @@ fn link(section: &Checked, default: &str) -> Result<Entry, Fault> {
             .find(Kind::Link, default)
             .map_err(|unknown| Fault::new(Problem::UnknownDevice { unknown }, section.origin.clone()))?,
     };
-    own.map_or_else(|| Ok(entry.clone()), |own| with_overrides(entry, own))
+    let Some(own) = own else { return Ok(entry.clone()) };
+    let entry = with_overrides(entry, own)?;
+    flits(own, &entry)?;
+    Ok(entry)
+}
+
+/// Whether a flit has room for what it carries: else a link would be faster than its raw rate.
+fn flits(section: &Checked, entry: &Entry) -> Result<(), Fault> {
+    let (Ok(flit), Ok(payload)) = (entry.bytes("flit_bytes"), entry.bytes("flit_payload")) else { return Ok(()) };
+    if payload <= flit {
+        return Ok(());
+    }
+    let given = section.figures().iter().filter(|given| given.field.key.starts_with("flit_")).next_back();
+    let message = format!("a flit of `{}` is {flit} and would carry {payload}", entry.name);
+    let remedy = "flit_payload is at most flit_bytes".to_owned();
+    let origin = given.map_or_else(|| section.origin.clone(), |given| given.origin.clone());
+    Err(Fault::new(Problem::Contradiction { message, remedy }, origin))
 }
 
 /// A copy of `entry` with the figures that `section` overrides.

@@ -147,6 +147,40 @@ impl Figures {
         }
     }
 
+    /// Figures of the scenario that do not go together, and what is made of them.
+    pub fn notes(spec: &SystemSpec) -> Result<Vec<String>, SystemError> {
+        let (gpu, cpu) = (&spec.gpu.entry, &spec.host.cpu);
+        let watts = |microwatts: u64| format!("{:.1} W", microwatts as f64 / 1e6);
+        let mut notes = Vec::new();
+        let given = |key| gpu.get(key).is_some_and(|figure| figure.kind == FigureKind::Scenario);
+        let (attention, stream) = (gpu.fraction("attention_fraction")?, gpu.fraction("stream_fraction")?);
+        if attention > stream && (given("attention_fraction") || given("stream_fraction")) {
+            notes.push(format!(
+                "gpu.attention_fraction is {attention:.3} and gpu.stream_fraction {stream:.3}: attention reaches no more of \
+                 the bandwidth than other kernels, {stream:.3}."
+            ));
+        }
+        let (tdp, counted) = (gpu.power("tdp")?, counted_power(gpu, gpu.integer("hbm_stacks")?.max(1))?);
+        if counted > tdp {
+            notes.push(format!(
+                "gpu.tdp is {}, and idle power, stacks, and memory and multiply-adds at their peak take {}: nothing is left \
+                 for gpu.active, and a busy GPU may take more than gpu.tdp.",
+                watts(tdp),
+                watts(counted)
+            ));
+        }
+        let (tdp, idle) = (cpu.power("tdp")?, cpu.power("idle_power")?);
+        if idle > tdp {
+            notes.push(format!(
+                "host.tdp is {} and host.idle_power {}: nothing is left for host.cpu.active, and cores at work take what they \
+                 take at rest.",
+                watts(tdp),
+                watts(idle)
+            ));
+        }
+        Ok(notes)
+    }
+
     /// Reads the figures, and lists those that no source gives.
     pub fn read(spec: &SystemSpec) -> Result<(Self, Vec<Assumption>), SystemError> {
         let replaced = match &spec.pim {
@@ -205,23 +239,27 @@ fn gpu(spec: &SystemSpec, replaced: u32) -> Result<GpuFigures, SystemError> {
     })
 }
 
-fn gpu_energy(entry: &Entry, left: u64, sold: u64) -> Result<GpuEnergy, SystemError> {
+/// What is counted by itself when memory and cores of a GPU as sold are at their peak.
+fn counted_power(entry: &Entry, sold: u64) -> Result<u64, SystemError> {
     let (bit, mac) = (entry.energy("mem_energy")?, entry.energy("mac_energy")?);
     let (standby, refresh) = (entry.power("mem_standby")?, entry.power("mem_refresh")?);
-    let idle = entry.power("idle_power")?;
     // 1 fJ a second is 10^-9 uW.
     let at_peak = |each: u64, rate: u128| u64::try_from(u128::from(each) * rate / 1_000_000_000).unwrap_or(u64::MAX);
     let memory = at_peak(bit, 8 * u128::from(entry.bandwidth("mem_bw_peak")?.0));
     let cores = at_peak(mac, u128::from(entry.operations_per_second("fp16_dense")?.0) / 2);
+    let idle = entry.power("idle_power")?;
     let counted = [idle, memory, cores, standby.saturating_mul(sold), refresh.saturating_mul(sold)];
-    let counted = counted.into_iter().fold(0_u64, u64::saturating_add);
+    Ok(counted.into_iter().fold(0_u64, u64::saturating_add))
+}
+
+fn gpu_energy(entry: &Entry, left: u64, sold: u64) -> Result<GpuEnergy, SystemError> {
     Ok(GpuEnergy {
-        idle,
-        active: entry.power("tdp")?.saturating_sub(counted),
-        bit,
-        mac,
-        standby: standby.saturating_mul(left),
-        refresh: refresh.saturating_mul(left),
+        idle: entry.power("idle_power")?,
+        active: entry.power("tdp")?.saturating_sub(counted_power(entry, sold)?),
+        bit: entry.energy("mem_energy")?,
+        mac: entry.energy("mac_energy")?,
+        standby: entry.power("mem_standby")?.saturating_mul(left),
+        refresh: entry.power("mem_refresh")?.saturating_mul(left),
     })
 }
 

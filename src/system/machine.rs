@@ -502,7 +502,7 @@ fn pim_energy<'a>(
     let idle = energy::idle(&device, end).times(without);
     if idle.refresh > Energy::default() {
         let each = energy::command_energy(&device, Command::RefAb).0.max(1);
-        add((Command::RefAb, idle.refresh.0 / each, idle.refresh));
+        add((Command::RefAb, u64::try_from(idle.refresh.0 / each).unwrap_or(u64::MAX), idle.refresh));
     }
     energy.parts += idle;
     energy.commands =

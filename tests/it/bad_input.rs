@@ -137,6 +137,15 @@ fn less_power_than_a_stack_takes_without_working() {
 }
 
 #[test]
+fn a_flit_that_carries_more_than_it_has_bytes() {
+    let card = ["run", "good.toml", "--set", "system.attacc.pim.link=CXL2x16", "--set"];
+    let with = |set| [card.as_slice(), &[set]].concat();
+    let wanted = ["a flit of `CXL2x16` is 68 B and would carry 100 B", "flit_payload is at most flit_bytes"];
+    arguments(&with("system.attacc.pim.link.flit_payload=100 B"), &wanted);
+    arguments(&with("system.attacc.pim.link.flit_bytes=32 B"), &["is 32 B and would carry 64 B"]);
+}
+
+#[test]
 fn a_batch_below_nothing() {
     let wanted = ["bad.toml:6:13", "`workload.batch` is -4", "from 1 to 4096"];
     insta::assert_snapshot!(scenario("batch = 4", "batch = -4", &wanted));

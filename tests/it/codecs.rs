@@ -63,10 +63,22 @@ fn is_a_codec_the_same_however_it_is_written() {
         (r#"codec = "pq:sinks=4", subvectors = 16, centroids = 256"#, &[]),
         (r#"codec = "pq", subvectors = 32, sinks = 4"#, &["kv.centroids=256", "kv.m=16"]),
         ("", &["kv.codec=pq:m=16,k=256,sinks=4"]),
+        // A codec of the command line takes the place of the file's with its parameters, and not of those of other flags.
+        (r#"codec = "pq", m = 32, centroids = 64, seed = 7"#, &["kv.codec=pq:m=16,k=256,sinks=4"]),
+        (r#"codec = "pq", m = 32"#, &["system.one.kv.k=256", "kv.codec=pq:sinks=4", "kv.subvectors=16"]),
     ] {
         assert_eq!(of(kv, sets), text, "{kv} {sets:?}");
     }
     assert_ne!(of(r#"codec = "pq:m=16,k=256""#, &[]), text);
+    assert_eq!(of(r#"codec = "pq", m = 32, k = 64"#, &["kv.codec=fp16"]), of("", &[]));
+    // What another flag gives is not dropped in silence.
+    let refused = Scenario::from_text(
+        "x.toml",
+        &scenario(r#"codec = "pq""#, ""),
+        Format::Toml,
+        &["kv.m=16".to_owned(), "kv.codec=fp16".to_owned()],
+    );
+    assert!(refused.unwrap_err().to_string().contains("`fp16` has no parameter `m`"));
     let json = r#"{ "name": "x", "model": { "config": "mistral-7b-instruct-v0.2" },
         "workload": { "batch": 16, "context": 16384 },
         "system": [{ "name": "one", "gpu": "H100-SXM-80GB",

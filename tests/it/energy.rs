@@ -145,3 +145,33 @@ fn accesses_and_programs_of_a_channel_take_turns() {
     assert_eq!(store.category, reports::Category::CommunicationHbm);
     assert!(store.end > store.start);
 }
+
+#[test]
+fn figures_that_do_not_go_together_are_named() {
+    let notes = |sets: &[&str]| run(sets).system("gpu").input.notes.join("\n");
+    let plain = notes(&[]);
+    assert!(
+        !plain.contains("gpu.tdp") && !plain.contains("host.tdp") && !plain.contains("attention_fraction"),
+        "{plain}"
+    );
+    // 70 W, 96.2 W of memory, 1582.4 W of multiply-adds, five stacks of 2.77 W.
+    let sets = ["gpu.mac_energy=3.2 pJ"];
+    assert!(notes(&sets).contains("gpu.tdp is 700.0 W"), "{}", notes(&sets));
+    assert!(notes(&sets).contains("peak take 1762.5 W"), "{}", notes(&sets));
+    close(part(run(&sets).system("gpu"), "gpu.active"), 0.0);
+    let found = notes(&["host.idle_power=400 W"]);
+    assert!(found.contains("host.tdp is 350.0 W and host.idle_power 400.0 W"), "{found}");
+    let found = notes(&["gpu.stream_fraction=0.5"]);
+    assert!(found.contains("gpu.attention_fraction is 0.830 and gpu.stream_fraction 0.500"), "{found}");
+}
+
+#[test]
+fn energy_of_stacks_does_not_stop_at_18_kilojoules() {
+    // 64 bits of femtojoules hold 18 kJ: what four busy stacks take in four minutes.
+    let cells = |figure: &str| part(run(&[&format!("pim.energy_cell={figure}")]).system("attacc"), "pim.cell");
+    let plain = cells("0.44 pJ");
+    assert!(plain > 0.0);
+    close(cells("440000000 nJ"), plain * 1e12);
+    let refresh = |figure: &str| part(run(&[&format!("pim.energy_refresh={figure}")]).system("attacc"), "pim.refresh");
+    close(refresh("8190000000 nJ"), refresh("81.9 nJ") * 1e8);
+}
