@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use miette::Diagnostic;
-use reports::commands::CommandWriter;
+use reports::commands::{CommandWriter, Commands};
 use reports::csv::SpanWriter;
 use reports::html::Figures;
 use reports::run_info::{Executed, RunInfo};
@@ -108,6 +108,7 @@ fn remedy(error: &SystemError) -> Option<String> {
         SystemError::Simulation(SimulationError::TimeOverflow { .. }) => {
             "raise a bandwidth or a rate, or lower a latency, of this system: the run would take 213 days".to_owned()
         }
+        SystemError::Traffic(_) => "lower the rate of `traffic`, or take a kernel that ends sooner".to_owned(),
         SystemError::Figure(_) => "choose another device, or give the figure in the scenario".to_owned(),
         _ => return None,
     })
@@ -371,7 +372,7 @@ pub fn run_to_files_within(
     let run = simulate_within(loaded, control, &mut |point, input, _| {
         writer.system(point, &input.name, &input.actors, &input.spans).map_err(no_spans)?;
         if let Some(writer) = &mut commands {
-            writer.system(point, &input.name, &input.actors, &input.commands.rows).map_err(no_commands)?;
+            writer.system(point, &input.name, &input.actors, &input.commands).map_err(no_commands)?;
         }
         let (system, point_of) = (input.name.clone(), point.to_owned());
         let execution = input.execution.clone();
@@ -385,7 +386,8 @@ pub fn run_to_files_within(
             })?;
         }
         if keep {
-            kept.push(SystemInput { name: named(&input.name, point), ..input });
+            // Commands are written, and are the most of what there is.
+            kept.push(SystemInput { name: named(&input.name, point), commands: Commands::default(), ..input });
         }
         Ok(())
     })?;

@@ -51,7 +51,7 @@ pub(crate) fn walk(reduction: PqReduction) -> Result<Vec<String>, Box<dyn std::e
     let trace = engine.take_trace();
     let operations = operations(program.move_stream());
     let mut lines = vec!["cycle,command,pch,rank,bg,bank,row,why".to_owned()];
-    for (place, &Issued { cycle, command, address: at }) in trace.iter().enumerate() {
+    for (place, &Issued { cycle, command, address: at, .. }) in trace.iter().enumerate() {
         let row = if has_row(command) { at.row.to_string() } else { String::new() };
         let why = why(&device, &operations, &trace, place);
         let (pseudo_channel, rank, bank_group, bank) = (at.pseudo_channel, at.rank, at.bank_group, at.bank);
@@ -68,7 +68,7 @@ fn has_row(command: Command) -> bool {
 /// What a command waited for to the cycle: a constraint of the table, a result of the other stream, a register or buffer
 /// that the other stream gave back, the command bus.
 fn why(device: &DeviceSpec, operations: &[u64], trace: &[Issued], place: usize) -> String {
-    let Issued { cycle, command, address } = trace[place];
+    let Issued { cycle, command, address, .. } = trace[place];
     let before = &trace[..place];
     let organisation = &device.organisation;
     for constraint in JEDEC.iter().filter(|constraint| constraint.following.contains(&command)) {

@@ -25,9 +25,11 @@ pub mod constraint;
 mod dispatch;
 pub mod error;
 pub mod program;
+mod record;
 pub mod spec;
 
-pub use dispatch::{AimExecution, Phase, run};
+pub use dispatch::{AimExecution, Phase, run, run_recorded};
 pub use error::AimError;
 pub use program::{Accesses, AimProgram, Channels, Instruction, Ordered, Target};
+pub use record::{AimIssued, AimRecord};
 pub use spec::AimSpec;

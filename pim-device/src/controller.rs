@@ -7,6 +7,7 @@ pub mod fifo_pim;
 pub mod mixed;
 mod moves;
 mod readiness;
+mod record;
 mod rows;
 
 use std::collections::BTreeSet;

@@ -36,5 +36,5 @@ pub use error::Hbm2PimError;
 pub use kernel::{Kernel, Operation};
 pub use mode::{Control, Mode};
 pub use request::{Request, Requests};
-pub use run::{KernelRun, Traffic, run, run_counted, trace};
+pub use run::{Kept, KernelRun, Traffic, run, run_counted, run_kept, trace};
 pub use trace::{Trace, TraceRow};

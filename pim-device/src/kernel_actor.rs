@@ -4,8 +4,10 @@
 //! begins a kernel in a known state and does nothing else meanwhile. The actor gives it a place in time and a span.
 //! [`crate::Controller`] is for channels that go from program to program.
 
+mod traced;
 mod traffic;
 
+pub use traced::{Traced, TracedCommand};
 pub use traffic::{Served, Traffic, TrafficError};
 
 use std::collections::BTreeSet;
@@ -17,7 +19,7 @@ use sim_core::{
 
 use crate::aim::{self, AimError, AimProgram, AimSpec};
 use crate::command::{Command, CommandCounts};
-use crate::controller::engine::{Engine, ExecutionMode, Issued};
+use crate::controller::engine::{Engine, ExecutionMode};
 use crate::device::DeviceSpec;
 use crate::energy;
 use crate::error::ProgramError;
@@ -43,10 +45,8 @@ pub struct DeviceKernel {
     pub commands: CommandCounts,
     /// Picojoules; `None` where no source says what a command costs.
     pub energy: Option<f64>,
-    /// The commands of one of the channels, where they were asked for.
-    pub issued: Vec<Issued>,
-    /// Commands that are not among them though they are kept: refreshes of long waits.
-    pub left_out: u64,
+    /// The commands, where they were asked for.
+    pub traced: Option<Traced>,
 }
 
 impl DeviceKernel {
@@ -88,17 +88,25 @@ impl DeviceKernel {
             operations: operations * copies,
             energy: Some(energy::energy(device, &commands).pj()),
             commands,
-            left_out: engine.left_out(),
-            issued: if kept.is_some() { engine.take_trace() } else { Vec::new() },
+            traced: kept.map(|most| {
+                let issued = engine.take_trace();
+                Traced::hbm3(issued, copies as u32, most, engine.left_out())
+            }),
         })
     }
 
-    /// A kernel of Samsung's HBM-PIM.
+    /// A kernel of Samsung's HBM-PIM. Of its commands so many are `kept`.
     ///
     /// # Errors
     /// [`Hbm2PimError`] for dimensions that the kernel cannot have on the device.
-    pub fn hbm2_pim(device: &Hbm2Pim, kernel: &Kernel, (kind, tag): (&'static str, Tag)) -> Result<Self, Hbm2PimError> {
-        let (run, traffic) = hbm2_pim::run_counted(device, kernel)?;
+    pub fn hbm2_pim(
+        device: &Hbm2Pim,
+        kernel: &Kernel,
+        kept: Option<usize>,
+        (kind, tag): (&'static str, Tag),
+    ) -> Result<Self, Hbm2PimError> {
+        let (run, traffic, classes) = hbm2_pim::run_kept(device, kernel, kept)?;
+        let traced = kept.map(|most| Traced::hbm2_pim(classes, device, most));
         Ok(Self {
             kind,
             tag,
@@ -108,17 +116,27 @@ impl DeviceKernel {
             operations: traffic.operations,
             commands: run.commands,
             energy: None,
-            issued: Vec::new(),
-            left_out: 0,
+            traced,
         })
     }
 
-    /// A program of GDDR6-AiM.
+    /// A program of GDDR6-AiM. Of its commands so many are `kept`.
     ///
     /// # Errors
     /// [`AimError`] where an instruction cannot be.
-    pub fn aim(device: &AimSpec, program: &AimProgram, (kind, tag): (&'static str, Tag)) -> Result<Self, AimError> {
-        let run = aim::run(device, program)?;
+    pub fn aim(
+        device: &AimSpec,
+        program: &AimProgram,
+        kept: Option<usize>,
+        (kind, tag): (&'static str, Tag),
+    ) -> Result<Self, AimError> {
+        let (run, traced) = match kept {
+            None => (aim::run(device, program)?, None),
+            Some(most) => {
+                let (run, record) = aim::run_recorded(device, program, most)?;
+                (run, Some(Traced::aim(&record, device)))
+            }
+        };
         let organisation = &device.organisation;
         let (banks, groups) = (u64::from(organisation.banks_per_channel()), u64::from(organisation.bank_groups));
         let lanes = u64::from(device.elements_per_granule());
@@ -140,8 +158,7 @@ impl DeviceKernel {
             operations,
             commands: run.commands,
             energy: None,
-            issued: Vec::new(),
-            left_out: 0,
+            traced,
         })
     }
 }

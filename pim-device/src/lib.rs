@@ -49,7 +49,7 @@ pub use device::{DeviceSpec, GqaPolicy, MultiBankActivation, PeLevel, PqFigures,
 pub use energy::{Energy, EnergyFigures, PowerBudget};
 pub use error::ProgramError;
 pub use kernel::attention::{AttentionUnit, attention};
-pub use kernel_actor::{DeviceKernel, KernelDevice, KernelDone, Served, Traffic, TrafficError};
+pub use kernel_actor::{DeviceKernel, KernelDevice, KernelDone, Served, Traced, TracedCommand, Traffic, TrafficError};
 pub use organisation::{Level, Organisation};
 pub use program::{Instruction, Program, Token};
 pub use stack::{Layout, kv_rows};

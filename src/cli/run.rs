@@ -114,7 +114,7 @@ fn one(
     let wall = || command_begun.elapsed().saturating_sub(before);
     let mut line = Line::new(!quiet);
     let mut watch = |standing: &Standing<'_>| line.show(standing, wall());
-    let (threads, traced) = (control.threads, control.commands);
+    let threads = control.threads;
     let mut control = Control { watch: Some(&mut watch), ..control };
     let describe = |executed: &[Executed]| {
         let first_thread = cpu_time().zip(cpu_before).map(|(now, before)| now.saturating_sub(before).as_secs_f64());
@@ -141,9 +141,6 @@ fn one(
         for (why, systems) in one_thread(&executed) {
             complain(format_args!("note: {} on one thread: {why}", systems.join(", ")));
         }
-    }
-    if traced && untraced(loaded) {
-        complain("note: --trace-commands: kernels of hbm2-pim and gddr6-aim are not traced");
     }
     for Executed { system, point, commands_left_out, .. } in executed.iter().filter(|e| e.commands_left_out > 0) {
         let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
@@ -252,10 +249,4 @@ fn peak_memory() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib * 1024)
-}
-
-/// Whether a device of its scenarios of kernels keeps no commands.
-fn untraced(loaded: &Loaded) -> bool {
-    let systems = loaded.kernels.iter().flat_map(|(_, scenario)| &scenario.systems);
-    systems.into_iter().any(|system| pim_device::DeviceSpec::by_name(&system.entry.name).is_none())
 }

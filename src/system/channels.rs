@@ -37,6 +37,8 @@ pub type Channel = Vec<Vec<Units>>;
 pub struct ChannelClass {
     /// How many channels.
     pub channels: u32,
+    /// Which, numbered over all stacks.
+    pub members: Vec<u32>,
     /// (sequence, KV head) units of each channel, by layer.
     pub units: Channel,
 }
@@ -232,12 +234,13 @@ fn balance(layers: &[Vec<Group>], heads: u32, channels: Channels<'_>) -> Option<
 pub fn classes(by_channel: Vec<Channel>) -> Vec<ChannelClass> {
     let mut classes: Vec<ChannelClass> = Vec::new();
     let mut known: BTreeMap<Channel, usize> = BTreeMap::new();
-    for units in by_channel {
+    for (channel, units) in (0..).zip(by_channel) {
         if let Some(&class) = known.get(&units) {
             classes[class].channels += 1;
+            classes[class].members.push(channel);
         } else {
             known.insert(units.clone(), classes.len());
-            classes.push(ChannelClass { channels: 1, units });
+            classes.push(ChannelClass { channels: 1, members: vec![channel], units });
         }
     }
     classes
@@ -321,7 +324,7 @@ mod tests {
         let layers = vec![Lengths::equal(16, 9); 2];
         let classes = classes(deal(&layers, 8, channels).unwrap());
         let units = vec![vec![Units { tokens: 9, count: 2 }]; 2];
-        assert_eq!(classes, [ChannelClass { channels: 64, units }]);
+        assert_eq!(classes, [ChannelClass { channels: 64, members: (0..64).collect(), units }]);
     }
 
     #[test]

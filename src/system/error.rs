@@ -70,6 +70,9 @@ pub enum SystemError {
     /// A kernel that its device was said to take could not be run: a defect of pimscope.
     #[error("the kernel cannot be run: {0}")]
     Kernel(String),
+    /// Requests beside a kernel that are too many.
+    #[error("traffic: {0}")]
+    Traffic(String),
     /// The run itself failed: a defect of pimscope.
     #[error(transparent)]
     Simulation(#[from] SimulationError),

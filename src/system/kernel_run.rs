@@ -14,18 +14,19 @@ use pim_device::aim::block::{AimBlock, AimGemv, BlockShape};
 use pim_device::aim::{AimError, AimProgram, AimSpec};
 use pim_device::controller::mixed::Precedence;
 use pim_device::dram::traffic::Pattern;
-use pim_device::hbm2_pim::{Hbm2Pim, Hbm2PimError, Kernel, Operation};
+use pim_device::hbm2_pim::{Hbm2Pim, Hbm2PimError, Kernel, Mode, Operation};
 use pim_device::kernel::attention::{AttentionPart, attention_of_parts, split};
 use pim_device::kernel::gemv::{Gemv, gemv};
 use pim_device::kernel::ordinary;
 use pim_device::{
-    AttentionUnit, DeviceKernel, DeviceSpec, ExecutionMode, Issued, KernelDevice, Layout, Program, Served, Traffic,
-    energy,
+    AttentionUnit, Command, DeviceKernel, DeviceSpec, ExecutionMode, KernelDevice, Layout, Organisation, Program,
+    Served, Traced, TracedCommand, Traffic, TrafficError, energy,
 };
-use reports::commands::{CommandRow, Commands};
+use reports::commands::{CommandRow, Commands, ranges};
 use reports::{Assumption, Memory, SystemInput, Use};
 use sim_core::{
-    ActorId, Bytes, Cycles, End, Inspect, Plan, Progress, Rate, Signal, Simulation, SpanId, Tag, Time, Watch,
+    ActorId, Bytes, ClockDomain, Cycles, End, Inspect, Plan, Progress, Rate, Signal, Simulation, SimulationError,
+    SpanId, Tag, Time, Watch,
 };
 
 use super::machine::{MOST_COMMANDS, class_name, place};
@@ -47,8 +48,8 @@ pub struct Refused {
     pub remedy: String,
 }
 
-/// A program of one HBM3 channel, and how many channels have the same.
-type Classes = Vec<(u32, Program)>;
+/// A program of one HBM3 channel, and the channels that have it.
+type Classes = Vec<(Vec<u32>, Program)>;
 
 /// A kernel and its device, ready to be run.
 #[derive(Clone, Debug)]
@@ -182,8 +183,8 @@ fn hbm3(system: &KernelSystem, work: &KernelWork) -> Result<Prepared, Refused> {
             // The first channel is the fullest.
             fits(&device, matrix.part(0, channels).rows(&device), "outputs")?;
             let parts = counted((0..channels).map(|channel| matrix.part(channel, channels)));
-            let rows = parts.iter().map(|(count, part)| u64::from(*count) * part.rows(&device)).sum();
-            (parts.iter().map(|(count, part)| (*count, gemv(&device, part))).collect(), rows)
+            let rows = parts.iter().map(|(members, part)| members.len() as u64 * part.rows(&device)).sum();
+            (parts.into_iter().map(|(members, part)| (members, gemv(&device, &part))).collect(), rows)
         }
         KernelName::Attention => attention(&device, work, channels)?,
         _ => {
@@ -196,7 +197,7 @@ fn hbm3(system: &KernelSystem, work: &KernelWork) -> Result<Prepared, Refused> {
             } else {
                 ordinary::read_rows(&device, range)
             };
-            (vec![(channels, program)], rows * u64::from(channels))
+            (vec![((0..channels).collect(), program)], rows * u64::from(channels))
         }
     };
     let times = if work.kernel == KernelName::Gemv { work.batch } else { 1 };
@@ -218,13 +219,13 @@ fn fits(device: &DeviceSpec, rows: u64, key: &'static str) -> Result<(), Refused
     Err(Refused { key, message, remedy: "take more stacks, or less data".to_owned() })
 }
 
-/// Equal items in the order of their first, with how many there are.
-fn counted<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<(u32, T)> {
-    let mut all: Vec<(u32, T)> = Vec::new();
-    for item in items {
+/// Equal items in the order of their first, with the places that have them.
+fn counted<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<(Vec<u32>, T)> {
+    let mut all: Vec<(Vec<u32>, T)> = Vec::new();
+    for (place, item) in (0..).zip(items) {
         match all.iter_mut().find(|(_, known)| *known == item) {
-            Some((count, _)) => *count += 1,
-            None => all.push((1, item)),
+            Some((places, _)) => places.push(place),
+            None => all.push((vec![place], item)),
         }
     }
     all
@@ -247,7 +248,7 @@ fn attention(device: &DeviceSpec, work: &KernelWork, channels: u32) -> Result<(C
         }
     };
     fits(device, least, "context")?;
-    let parts: Vec<(u32, Vec<AttentionPart>)> = match work.split {
+    let parts: Vec<(Vec<u32>, Vec<AttentionPart>)> = match work.split {
         KernelSplit::Channels => {
             let each = |channel: u64| units / u64::from(channels) + u64::from(channel < units % u64::from(channels));
             let whole = AttentionPart { unit, appends: true };
@@ -260,9 +261,9 @@ fn attention(device: &DeviceSpec, work: &KernelWork, channels: u32) -> Result<(C
     };
     let busy = parts.into_iter().filter(|(_, parts)| !parts.is_empty());
     let (mut classes, mut rows) = (Vec::new(), 0);
-    for (count, parts) in busy {
-        rows += u64::from(count) * parts.iter().map(|part| rows_of(part.unit.tokens)).sum::<u64>();
-        classes.push((count, attention_of_parts(device, head_dim, &parts)));
+    for (members, parts) in busy {
+        rows += members.len() as u64 * parts.iter().map(|part| rows_of(part.unit.tokens)).sum::<u64>();
+        classes.push((members, attention_of_parts(device, head_dim, &parts)));
     }
     Ok((classes, rows))
 }
@@ -272,7 +273,7 @@ impl Prepared {
     fn kernels(
         &self,
         (system, work, seed): (&KernelSystem, &KernelWork, u64),
-        kept: bool,
+        kept: Option<usize>,
         notes: &mut Vec<String>,
     ) -> Result<Vec<(String, Rate, DeviceKernel)>, SystemError> {
         let tag = Tag { step: 1, layer: None };
@@ -280,38 +281,49 @@ impl Prepared {
         match self {
             Self::Hbm3 { device, classes, times, mode, .. } => {
                 let mut kernels = Vec::new();
-                for (index, (count, program)) in classes.iter().enumerate() {
+                for (index, (members, program)) in classes.iter().enumerate() {
                     let programs = vec![program; usize::try_from(*times).unwrap_or(usize::MAX)];
-                    let name = class_name(index, *count);
-                    let kernel = match &system.traffic {
-                        None => {
-                            DeviceKernel::hbm3(device, &programs, *count, (*mode, kept.then_some(MOST_COMMANDS)), named)
-                                .map_err(SystemError::kernel)?
-                        }
+                    let count = members.len() as u32;
+                    let name = class_name(index, count);
+                    let mut kernel = match &system.traffic {
+                        None => DeviceKernel::hbm3(device, &programs, count, (*mode, kept), named)
+                            .map_err(SystemError::kernel)?,
                         Some(traffic) => {
                             let channels = u64::from(device.channels_per_stack() * system.stacks);
                             let traffic = traffic_of(traffic, channels, seed);
                             let (kernel, [beside, alone]) =
-                                DeviceKernel::hbm3_beside(device, &programs, *count, (*mode, kept), &traffic, named)
-                                    .map_err(SystemError::kernel)?;
+                                DeviceKernel::hbm3_beside(device, &programs, count, (*mode, kept), &traffic, named)
+                                    .map_err(|error| refused_beside(&name, error))?;
                             notes.push(describe_traffic(&name, &beside, &alone));
                             kernel
                         }
                     };
-                    kernels.push((name, device.channel_peak().scaled(u64::from(*count), 1), kernel));
+                    if let Some(traced) = &mut kernel.traced {
+                        traced.channels = vec![members.clone()];
+                    }
+                    kernels.push((name, device.channel_peak().scaled(u64::from(count), 1), kernel));
                 }
                 Ok(kernels)
             }
             Self::Hbm2 { device, kernel } => {
-                let done = DeviceKernel::hbm2_pim(device, kernel, named).map_err(SystemError::kernel)?;
+                let done = DeviceKernel::hbm2_pim(device, kernel, kept, named).map_err(SystemError::kernel)?;
                 let peak = device.channel_peak().scaled(u64::from(kernel.channels), 1);
                 Ok(vec![("pim.device".to_owned(), peak, done)])
             }
             Self::Aim { device, program } => {
-                let done = DeviceKernel::aim(device, program, named).map_err(SystemError::kernel)?;
+                let done = DeviceKernel::aim(device, program, kept, named).map_err(SystemError::kernel)?;
                 let peak = device.channel_peak().scaled(u64::from(device.organisation.channels), 1);
                 Ok(vec![("pim.device".to_owned(), peak, done)])
             }
+        }
+    }
+
+    /// The clock of its channels, and what they are made of.
+    fn clock(&self) -> (ClockDomain, Organisation) {
+        match self {
+            Self::Hbm3 { device, .. } => (device.timing.clock, device.organisation),
+            Self::Hbm2 { device, .. } => (device.timing.clock, device.organisation),
+            Self::Aim { device, .. } => (device.timing.clock, device.organisation),
         }
     }
 
@@ -322,6 +334,15 @@ impl Prepared {
             Self::Hbm2 { device, .. } => device.organisation.stack_capacity(),
             Self::Aim { device, .. } => device.organisation.stack_capacity(),
         }
+    }
+}
+
+/// Why a kernel cannot run beside requests.
+fn refused_beside(actor: &str, error: TrafficError) -> SystemError {
+    match error {
+        TrafficError::Endless => SimulationError::TimeOverflow { actor: actor.to_owned() }.into(),
+        TrafficError::TooMany { .. } => SystemError::Traffic(error.to_string()),
+        other => SystemError::kernel(other),
     }
 }
 
@@ -388,18 +409,31 @@ fn describe_traffic(channels: &str, beside: &Served, alone: &Served) -> String {
 }
 
 /// The commands of the kernels up to `end`, with how many each has left out. Each is the one job of its actor.
-fn rows(device: &DeviceSpec, traced: Vec<(ActorId, Vec<Issued>, u64)>, end: Time) -> Commands {
+fn rows((clock, organisation): (ClockDomain, Organisation), traced: Vec<(ActorId, Traced)>, end: Time) -> Commands {
     let mut all = Commands::default();
-    for (actor, issued, left_out) in traced {
+    for (actor, Traced { commands, channels, left_out }) in traced {
+        let first = all.channels.len() as u32;
+        all.channels.extend(channels.iter().map(|set| ranges(set)));
         let room = MOST_COMMANDS.saturating_sub(all.rows.len());
-        all.left_out += left_out + issued.len().saturating_sub(room) as u64;
+        all.left_out += left_out + commands.len().saturating_sub(room) as u64;
         let span = SpanId { actor, number: 0 };
-        let rows = issued.into_iter().take(room).map(|issued| CommandRow {
-            span,
-            cycle: issued.cycle,
-            at: device.timing.clock.edge(Cycles(issued.cycle)),
-            command: issued.command.mnemonic(),
-            place: place(issued),
+        let rows = commands.into_iter().take(room).map(|TracedCommand { issued, channels, mode }| {
+            let mut place = place(issued);
+            if mode.is_some() && issued.command == Command::RefAb {
+                place.rank = Some(issued.address.rank);
+            }
+            // A level of which there is one says nothing.
+            place.pseudo_channel = place.pseudo_channel.filter(|_| organisation.pseudo_channels > 1);
+            place.rank = place.rank.filter(|_| organisation.ranks > 1);
+            CommandRow {
+                span,
+                cycle: issued.cycle,
+                at: clock.edge(Cycles(issued.cycle)),
+                command: issued.command.mnemonic(),
+                channels: first + channels,
+                place,
+                mode: mode.map_or("", Mode::text),
+            }
         });
         all.rows.extend(rows.filter(|row| row.at <= end));
     }
@@ -437,17 +471,18 @@ pub fn simulate(
 ) -> Result<Outcome, SystemError> {
     let prepared = Prepared::new(system, work).map_err(|refused| SystemError::kernel(refused.message))?;
     let mut notes = Vec::new();
-    let kernels = prepared.kernels((system, work, seed), conduct.commands, &mut notes)?;
+    let kept = conduct.commands.then_some(MOST_COMMANDS);
+    let kernels = prepared.kernels((system, work, seed), kept, &mut notes)?;
     let mut simulation = Simulation::<Node>::new(seed);
     let end = simulation.reserve::<Driver>("end");
     let mut driver = Driver::default();
     let token = HostJob { kind: "token", tag: Tag { step: 1, layer: None }, duration: Time::ZERO };
     let token = driver.board_mut().add(token);
     let tasks = kernels.len() as u64 + 1;
-    let mut traced: Vec<(ActorId, Vec<Issued>, u64)> = Vec::new();
+    let mut traced: Vec<(ActorId, Traced)> = Vec::new();
     for (name, peak, mut kernel) in kernels {
         let key = simulation.reserve::<KernelDevice>(name);
-        traced.push((key.id(), std::mem::take(&mut kernel.issued), kernel.left_out));
+        traced.extend(kernel.traced.take().map(|traced| (key.id(), traced)));
         let mut device = KernelDevice::new(peak);
         let task = device.board_mut().add(kernel);
         device.board_mut().expect(task);
@@ -488,10 +523,7 @@ pub fn simulate(
     });
     tracing::debug!(?commands, "kernel done");
     let last = stopped.map_or(Time::MAX, |(at, _)| at);
-    let commands = match &prepared {
-        Prepared::Hbm3 { device, .. } => rows(device, traced, last),
-        Prepared::Hbm2 { .. } | Prepared::Aim { .. } => Commands::default(),
-    };
+    let commands = rows(prepared.clock(), traced, last);
     let names = simulation.names().to_vec();
     let events = simulation.events();
     let spans = simulation.take_spans();
@@ -548,8 +580,8 @@ fn energy_of(device: &DeviceSpec, channels: u64, classes: &Classes, ran: &[&Kern
     }
     let mut parts = energy::Parts::default();
     let mut without = channels;
-    for ((count, _), kernel) in classes.iter().zip(ran) {
-        let (count, busy) = (u64::from(*count), busy(kernel));
+    for ((members, _), kernel) in classes.iter().zip(ran) {
+        let (count, busy) = (members.len() as u64, busy(kernel));
         without = without.saturating_sub(count);
         // One that was stopped counts for nothing.
         if busy > Time::ZERO {

@@ -8,9 +8,8 @@ use interconnect::topology::Place;
 use interconnect::{Chunk, DmaEngine, DmaSpec, Endpoint, HostPort, Link, RouteId, Routes, Stage, Switch, Topology};
 use pim_device::controller::engine::Issued;
 use pim_device::energy::{self, Energy, Parts};
-use pim_device::organisation::Level;
 use pim_device::{Command, Controller, DeviceSpec, Learnt};
-use reports::commands::{CommandRow, Commands};
+use reports::commands::{self, CommandRow, Commands};
 use sim_core::{
     ActorKey, Board, Category, End, Limits, Meter, ParallelReport, Plan, Port, Progress, Signal, Simulation,
     SimulationError, Span, Stop, TaskIndex, Time, Watch,
@@ -66,6 +65,8 @@ pub struct Machine {
     stores: Vec<Seat<DmaEngine>>,
     loads: Vec<Seat<DmaEngine>>,
     pim: Vec<Seat<Controller>>,
+    /// The channels that each of them stands for.
+    members: Vec<Vec<u32>>,
     fabric: Fabric,
     gpu_memory: Endpoint,
     host_memory: Endpoint,
@@ -184,6 +185,7 @@ impl Machine {
             stores,
             loads,
             pim: seats,
+            members: placement.classes.iter().map(|class| class.members.clone()).collect(),
             fabric,
             gpu_memory: Endpoint { memory: Some(gpu_memory.port(Time::ZERO)) },
             host_memory: Endpoint { memory: Some(host_memory.port(Time::ZERO)) },
@@ -401,6 +403,7 @@ impl Machine {
             loads,
             host_load,
             pim,
+            members,
             channels,
             ..
         } = self;
@@ -421,7 +424,7 @@ impl Machine {
             End::Stopped { at, why } => (at, Some((at, why)), simulation.meters_at(at)),
         };
         let pim_energy = channels.map(|channels| pim_energy(simulation.nodes(), channels, end));
-        let commands = commands(simulation.nodes(), end);
+        let commands = commands(simulation.nodes(), &members, end);
         let names = simulation.names().to_vec();
         let spans = simulation.take_spans();
         let mut open = if stopped.is_some() { spans.unfinished().to_vec() } else { Vec::new() };
@@ -442,11 +445,15 @@ impl Machine {
     }
 }
 
-/// The commands that were recorded, up to `end`: a program's are known at its begin.
-fn commands<'a>(nodes: impl Iterator<Item = &'a Node>, end: Time) -> Commands {
-    let mut all = Commands::default();
-    for node in nodes {
-        let Node::Pim(controller) = node else { continue };
+/// The commands that were recorded, up to `end`: a program's are known at its begin. `members` are the channels of each class.
+fn commands<'a>(nodes: impl Iterator<Item = &'a Node>, members: &[Vec<u32>], end: Time) -> Commands {
+    let mut all =
+        Commands { channels: members.iter().map(|class| commands::ranges(class)).collect(), ..Commands::default() };
+    let controllers = nodes.filter_map(|node| match node {
+        Node::Pim(controller) => Some(controller),
+        _ => None,
+    });
+    for (channels, controller) in (0..).zip(controllers) {
         let Some(record) = controller.record() else { continue };
         all.left_out += record.left_out;
         let rows = record.commands.iter().map(|&(span, issued)| CommandRow {
@@ -454,28 +461,39 @@ fn commands<'a>(nodes: impl Iterator<Item = &'a Node>, end: Time) -> Commands {
             cycle: issued.cycle,
             at: controller.time_of(issued.cycle),
             command: issued.command.mnemonic(),
+            channels,
             place: place(issued),
+            mode: "",
         });
         all.rows.extend(rows.filter(|row| row.at <= end));
     }
     all
 }
 
-/// Pseudo-channel, rank, bank group, bank and row, as far as a command is about one.
-pub(super) fn place(issued: Issued) -> [Option<u32>; 5] {
-    let Issued { command, address, .. } = issued;
-    let row = Some(address.row);
+/// Where a command goes, as far as it is about one of each: what goes to all of a level has none of that level.
+pub(super) fn place(issued: Issued) -> commands::Place {
+    use Command::{
+        Act, ActAb, ActPb, ActSb, Af, EwMul, MacAb, MacPb, MacSb, MvGb, MvSb, MvSum, Pre, PrePb, PreSb, Rd, RdCp,
+        RdReg, Ret, Wr, WrAb, WrCp, WrGb, WrReg,
+    };
+    let Issued { command, address, column, .. } = issued;
+    let rank = Some(address.rank);
+    let (bank_group, bank, row) = (Some(address.bank_group), Some(address.bank), Some(address.row));
+    let nowhere = commands::Place::default();
     match command {
-        Command::ActAb => [None, None, None, None, row],
-        // To all bank groups at once.
-        Command::WrGb | Command::MvBc => [None; 5],
-        command if command.scope() == Level::Channel => [None; 5],
-        _ => {
-            let [pseudo_channel, rank, group, bank] =
-                [address.pseudo_channel, address.rank, address.bank_group, address.bank]
-                    .map(|level| Some(level.into()));
-            [pseudo_channel, rank, group, bank, row]
+        ActAb | MacAb | Ret | RdReg | WrReg | EwMul | Af | WrAb => commands::Place { row, column, ..nowhere },
+        ActSb | MacSb => commands::Place { bank, row, column, ..nowhere },
+        PreSb => commands::Place { bank, ..nowhere },
+        ActPb | MacPb => commands::Place { rank, bank_group, bank, row, column, ..nowhere },
+        PrePb => commands::Place { rank, bank_group, bank, ..nowhere },
+        MvSb | MvGb | MvSum => commands::Place { rank, bank_group, ..nowhere },
+        WrGb => commands::Place { column, ..nowhere },
+        Act | Rd | Wr | RdCp | WrCp | Pre => {
+            let pseudo_channel = Some(address.pseudo_channel);
+            let row = row.filter(|_| command != Pre);
+            commands::Place { pseudo_channel, rank, bank_group, bank, row, column }
         }
+        _ => nowhere,
     }
 }
 

@@ -4,6 +4,7 @@ mod aqpim;
 mod attacc;
 mod bad_input;
 mod codecs;
+mod commands;
 mod common;
 mod determinism;
 mod energy;

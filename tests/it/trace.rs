@@ -283,6 +283,9 @@ fn are_the_commands_those_that_the_summary_counts() {
         assert!(time < end && (time >= start || command == "REFab"), "{row}: {start} to {end}");
         // The actor stands for as many channels as its name says.
         let copies: u64 = cells[2].rsplit_once('x').unwrap().1.parse().unwrap();
+        let named = cells[8].split(' ').map(|range| range.split_once('-').unwrap_or((range, range)));
+        let named = named.map(|(first, last)| last.parse::<u64>().unwrap() - first.parse::<u64>().unwrap() + 1);
+        assert_eq!(named.sum::<u64>(), copies, "{row}");
         *counts.entry(command).or_default() += copies;
         programs.insert((actor, number));
     }

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::constraint::COMPLETION;
+use super::program::Ordered;
 use super::spec::AimSpec;
 use crate::command::{Address, Command, CommandCounts};
 use crate::dram::{BankState, Banks, Place, RuleTable, Tick, TimingState};
@@ -89,8 +90,78 @@ impl Statistics {
 struct Access {
     command: Command,
     bank: u8,
+    column: u16,
     row: u32,
     arrived: Tick,
+}
+
+/// A command as a channel issues it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Logged {
+    pub(super) tick: Tick,
+    pub(super) command: Command,
+    pub(super) bank: u8,
+    pub(super) row: u32,
+    pub(super) column: u16,
+}
+
+/// Is told of a channel's commands, in the order in which they are found.
+pub(super) trait Log: Clone + Default + std::fmt::Debug {
+    /// Whether it wants to be told.
+    const LOOKS: bool = true;
+
+    fn push(&mut self, logged: Logged);
+
+    /// What was told since there were `before` comes `times` times more, each `period` later and a column further.
+    fn repeat_since(&mut self, before: usize, period: Tick, times: u64);
+
+    /// What was told since the last time, which is forgotten.
+    fn take(&mut self) -> Vec<Logged>;
+
+    fn len(&self) -> usize;
+}
+
+/// Nobody looks.
+impl Log for () {
+    const LOOKS: bool = false;
+
+    fn push(&mut self, _: Logged) {}
+
+    fn repeat_since(&mut self, _: usize, _: Tick, _: u64) {}
+
+    fn take(&mut self) -> Vec<Logged> {
+        Vec::new()
+    }
+
+    fn len(&self) -> usize {
+        0
+    }
+}
+
+impl Log for Vec<Logged> {
+    fn push(&mut self, logged: Logged) {
+        Self::push(self, logged);
+    }
+
+    fn repeat_since(&mut self, before: usize, period: Tick, times: u64) {
+        let round = before..Self::len(self);
+        for time in 1..=times {
+            for place in round.clone() {
+                let logged = self[place];
+                let accesses = matches!(logged.command, Command::Rd | Command::Wr);
+                let column = if accesses { logged.column.saturating_add(time as u16) } else { logged.column };
+                Self::push(self, Logged { tick: logged.tick + time * period, column, ..logged });
+            }
+        }
+    }
+
+    fn take(&mut self) -> Vec<Logged> {
+        std::mem::take(self)
+    }
+
+    fn len(&self) -> usize {
+        Self::len(self)
+    }
 }
 
 /// Ordered commands of one kind in a row: issued at `first`, `first + gap`, ...
@@ -112,7 +183,7 @@ pub(super) struct Sent {
 
 /// State: one channel.
 #[derive(Clone, Debug)]
-pub(super) struct Channel {
+pub(super) struct Channel<L> {
     timing: TimingState,
     banks: Banks,
     /// The row that is open in every bank, where there is one and it is known.
@@ -138,9 +209,11 @@ pub(super) struct Channel {
     /// The last issue, for the statistics.
     previous: Tick,
     pub(super) statistics: Statistics,
+    /// Statistics: the commands, where they are wanted.
+    pub(super) log: L,
 }
 
-impl Channel {
+impl<L: Log> Channel<L> {
     pub(super) fn new(shared: &Shared) -> Self {
         Self {
             timing: TimingState::new(Arc::clone(&shared.rules)),
@@ -159,20 +232,18 @@ impl Channel {
             completed: 0,
             previous: 0,
             statistics: Statistics::default(),
+            log: L::default(),
         }
     }
 
-    /// `columns` times `command`, from `tick` on.
-    pub(super) fn order(
-        &mut self,
-        shared: &Shared,
-        (command, bank, row, columns): (Command, u8, u32, u32),
-        tick: Tick,
-    ) -> Sent {
+    /// What an instruction says, from `tick` on.
+    pub(super) fn order(&mut self, shared: &Shared, ordered: &Ordered, tick: Tick) -> Sent {
+        let Ordered { command, bank, row, columns, .. } = *ordered;
         let tick = self.let_accesses_go(shared, tick);
         let mut left = u64::from(columns);
         while left > 0 {
-            let first = self.order_one(shared, (command, bank, row), tick);
+            let column = ordered.column.saturating_add(columns - left as u32);
+            let first = self.order_one(shared, (command, bank, row, column as u16), tick);
             left -= 1;
             let mut run = Run { first, gap: 1, count: 1 };
             if left > 0 && self.opening.is_empty() && command != Command::WrAb {
@@ -184,6 +255,12 @@ impl Channel {
                 self.timing.issue(command, &place, last);
                 self.account(command, last, last - first, left);
                 self.finish(shared, command, last, left);
+                if L::LOOKS {
+                    for more in 1..=left {
+                        let (tick, column) = (first + run.gap * more, column.saturating_add(more as u32) as u16);
+                        self.log.push(Logged { tick, command, bank, row, column });
+                    }
+                }
                 left = 0;
             }
             self.note(shared, run);
@@ -221,7 +298,12 @@ impl Channel {
     }
 
     /// An ordinary access that arrives at `tick`; when it is queued.
-    pub(super) fn access(&mut self, shared: &Shared, (command, bank, row): (Command, u8, u32), tick: Tick) -> Tick {
+    pub(super) fn access(
+        &mut self,
+        shared: &Shared,
+        (command, bank, row, column): (Command, u8, u32, u16),
+        tick: Tick,
+    ) -> Tick {
         let mut tick = tick.max(self.ordered_until + 1);
         self.advance(shared, tick);
         if command == Command::Rd && !self.writes.is_empty() {
@@ -236,14 +318,19 @@ impl Channel {
         if self.is_idle() {
             self.free = self.free.max(tick);
         }
-        let access = Access { command, bank, row, arrived: tick };
+        let access = Access { command, bank, column, row, arrived: tick };
         let queue = if command == Command::Rd { &mut self.reads } else { &mut self.writes };
         queue.push(access);
         tick
     }
 
     /// Whether an access that comes at `tick` is issued at once.
-    pub(super) fn is_immediate(&self, shared: &Shared, (command, bank, row): (Command, u8, u32), tick: Tick) -> bool {
+    pub(super) fn is_immediate(
+        &self,
+        shared: &Shared,
+        (command, bank, row, _): (Command, u8, u32, u16),
+        tick: Tick,
+    ) -> bool {
         self.is_idle()
             && !self.registers
             && self.free.max(self.ordered_until + 1) <= tick
@@ -252,8 +339,14 @@ impl Channel {
     }
 
     /// An access that [`Self::is_immediate`].
-    pub(super) fn access_at_once(&mut self, shared: &Shared, (command, bank, row): (Command, u8, u32), tick: Tick) {
+    pub(super) fn access_at_once(
+        &mut self,
+        shared: &Shared,
+        (command, bank, row, column): (Command, u8, u32, u16),
+        tick: Tick,
+    ) {
         self.draining = command == Command::Wr;
+        self.log.push(Logged { tick, command, bank, row, column });
         self.issue(shared, command, bank, row, tick, tick);
         self.finish(shared, command, tick, 1);
     }
@@ -263,9 +356,21 @@ impl Channel {
         self.answered += count;
     }
 
-    /// `count` more accesses of this kind were issued as soon as they came, the last of them at `tick`. The answers of
-    /// reads but the last have been counted by [`Self::answer`].
-    pub(super) fn accessed(&mut self, shared: &Shared, (command, bank): (Command, u8), count: u64, tick: Tick) {
+    /// `count` more accesses of this kind were issued as soon as they came, each `period` after the one before and a column
+    /// further, the last of them at `tick`. The answers of reads but the last have been counted by [`Self::answer`].
+    pub(super) fn accessed(
+        &mut self,
+        shared: &Shared,
+        (command, bank, row, column): (Command, u8, u32, u16),
+        (count, period): (u64, Tick),
+        tick: Tick,
+    ) {
+        if L::LOOKS {
+            for more in 1..=count {
+                let (tick, column) = (tick - period * (count - more), column.saturating_add(more as u16));
+                self.log.push(Logged { tick, command, bank, row, column });
+            }
+        }
         self.timing.issue(command, &Self::place(shared, command, bank), tick);
         self.statistics.idle += tick - self.previous;
         self.account(command, tick, 0, count);
@@ -354,6 +459,7 @@ impl Channel {
             return;
         }
         self.issue(shared, command, access.bank, access.row, tick, access.arrived);
+        self.log_access(access, command, tick);
         if command == access.command {
             self.opening.remove(index);
             self.finish(shared, command, tick, 1);
@@ -372,11 +478,17 @@ impl Channel {
             queue.remove(index);
         }
         self.issue(shared, command, access.bank, access.row, tick, access.arrived);
+        self.log_access(access, command, tick);
         match command {
             Command::Act => self.opening.push(access),
             Command::Pre => {}
             _ => self.finish(shared, command, tick, 1),
         }
+    }
+
+    fn log_access(&mut self, access: Access, command: Command, tick: Tick) {
+        let Access { bank, row, column, .. } = access;
+        self.log.push(Logged { tick, command, bank, row, column });
     }
 
     /// The next command of an access.
@@ -419,7 +531,12 @@ impl Channel {
     }
 
     /// Brings one ordered command that was there at `asked` to its issue, and says when that was.
-    fn order_one(&mut self, shared: &Shared, (command, bank, row): (Command, u8, u32), asked: Tick) -> Tick {
+    fn order_one(
+        &mut self,
+        shared: &Shared,
+        (command, bank, row, column): (Command, u8, u32, u16),
+        asked: Tick,
+    ) -> Tick {
         let registers = matches!(command, Command::WrGb | Command::WrMac | Command::RdMac | Command::RdAf);
         let mut tick = asked.max(self.free);
         loop {
@@ -445,6 +562,7 @@ impl Channel {
             }
             if !self.switch(shared, registers, tick, asked) {
                 self.issue(shared, next, bank, row, tick, asked);
+                self.log.push(Logged { tick, command: next, bank, row, column });
                 if next == command {
                     break;
                 }
@@ -463,6 +581,7 @@ impl Channel {
         }
         self.registers = registers;
         self.issue(shared, Command::SetM, 0, 0, tick, asked);
+        self.log.push(Logged { tick, command: Command::SetM, bank: 0, row: 0, column: 0 });
         true
     }
 
@@ -575,13 +694,30 @@ impl Channel {
             && self.timing.is_same_at(tick, &other.timing, its_tick)
     }
 
+    /// Whether the accesses that wait in this channel have the columns of those that wait in `other`, which waits for the same.
+    pub(super) fn has_columns_of(&self, other: &Self) -> bool {
+        let queues = [(&self.reads, &other.reads), (&self.writes, &other.writes), (&self.opening, &other.opening)];
+        queues.iter().all(|(mine, its)| mine.iter().zip(its.iter()).all(|(a, b)| a.column == b.column))
+    }
+
+    fn queues_mut(&mut self) -> [&mut Vec<Access>; 3] {
+        [&mut self.reads, &mut self.writes, &mut self.opening]
+    }
+
     /// What happened between `before` and this state at `tick` happens `times` times more, each taking `period`.
     pub(super) fn repeat_since(&mut self, before: &Self, tick: Tick, period: Tick, times: u64) {
         let ticks = period * times;
         self.statistics.repeat_since(&before.statistics, times);
+        self.log.repeat_since(before.log.len(), period, times);
         self.timing.forward(tick, ticks);
-        for access in self.reads.iter_mut().chain(&mut self.writes).chain(&mut self.opening) {
-            access.arrived += ticks;
+        for (mine, its) in self.queues_mut().into_iter().zip([&before.reads, &before.writes, &before.opening]) {
+            for (access, before) in mine.iter_mut().zip(its) {
+                access.arrived += ticks;
+                // What is new in every round is a column further in every round.
+                if L::LOOKS && access.column != before.column {
+                    access.column = access.column.saturating_add(times as u16);
+                }
+            }
         }
         self.free += ticks;
         self.answered += ticks;

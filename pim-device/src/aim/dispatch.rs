@@ -8,9 +8,10 @@
 
 use sim_core::{Cycles, Time};
 
-use super::channel::{Channel, Shared, Statistics};
+use super::channel::{Channel, Log, Logged, Shared, Statistics};
 use super::error::AimError;
 use super::program::{Accesses, AimProgram, Instruction, Ordered};
+use super::record::AimRecord;
 use super::spec::AimSpec;
 use crate::command::{Command, CommandCounts};
 use crate::dram::Tick;
@@ -45,17 +46,17 @@ pub struct AimExecution {
 
 /// Channels that do the same.
 #[derive(Clone, Debug)]
-struct Group {
-    channel: Channel,
+struct Group<L> {
+    channel: Channel<L>,
     /// One bit for each of them.
     members: u128,
 }
 
 /// State of a run.
 #[derive(Debug)]
-struct Dispatcher {
+struct Dispatcher<L> {
     shared: Shared,
-    groups: Vec<Group>,
+    groups: Vec<Group<L>>,
     /// What each channel has done outside the group that it is in now.
     statistics: Vec<Statistics>,
     /// The tick of the next instruction.
@@ -63,6 +64,8 @@ struct Dispatcher {
     dispatched: u64,
     /// Answers to wait for until groups are compared again, and how many it was the last time.
     patience: (u32, u32),
+    /// Statistics: the commands, where they are wanted.
+    record: AimRecord,
 }
 
 /// Runs a program from idle channels.
@@ -70,17 +73,34 @@ struct Dispatcher {
 /// # Errors
 /// [`AimError`] where an instruction cannot be.
 pub fn run(device: &AimSpec, program: &AimProgram) -> Result<AimExecution, AimError> {
+    execute::<()>(device, program, 0).map(|(execution, _)| execution)
+}
+
+/// The same, with the first `most` commands. It is the same execution; where that leaps, the commands are written out.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_recorded(
+    device: &AimSpec,
+    program: &AimProgram,
+    most: usize,
+) -> Result<(AimExecution, AimRecord), AimError> {
+    execute::<Vec<Logged>>(device, program, most)
+}
+
+fn execute<L: Log>(device: &AimSpec, program: &AimProgram, most: usize) -> Result<(AimExecution, AimRecord), AimError> {
     let channels = device.organisation.channels.min(u128::BITS);
     check(device, channels, program)?;
     let shared = Shared::new(device);
     let all = u128::MAX >> (u128::BITS - channels.max(1));
-    let mut dispatcher = Dispatcher {
+    let mut dispatcher = Dispatcher::<L> {
         groups: vec![Group { channel: Channel::new(&shared), members: all }],
         shared,
         statistics: vec![Statistics::default(); channels.max(1) as usize],
         tick: 1,
         dispatched: 0,
         patience: (0, 1),
+        record: AimRecord::new(most),
     };
     let mut phases = Vec::new();
     let mut names = program.phases().iter().peekable();
@@ -97,6 +117,7 @@ pub fn run(device: &AimSpec, program: &AimProgram) -> Result<AimExecution, AimEr
             }
             Instruction::Barrier => dispatcher.barrier(),
         }
+        dispatcher.write_down();
     }
     dispatcher.barrier();
     Ok(dispatcher.result(device, &phases))
@@ -144,17 +165,17 @@ const ORDERED: [Command; 10] = [
     Command::WrAb,
 ];
 
-impl Dispatcher {
+impl<L: Log> Dispatcher<L> {
     fn order(&mut self, ordered: &Ordered) {
-        let Ordered { command, columns, channels, bank, row } = *ordered;
-        if channels.count == 0 || columns == 0 {
+        let channels = ordered.channels;
+        if channels.count == 0 || ordered.columns == 0 {
             return;
         }
         let wanted = (u128::MAX >> (u128::BITS - u32::from(channels.count))) << channels.first;
         self.divide(wanted);
         let (mut queued, mut answered) = (self.tick, None);
         for group in self.groups.iter_mut().filter(|group| group.members & wanted != 0) {
-            let sent = group.channel.order(&self.shared, (command, bank, row, columns), self.tick);
+            let sent = group.channel.order(&self.shared, ordered, self.tick);
             queued = queued.max(sent.queued);
             answered = answered.max(sent.answered);
         }
@@ -218,11 +239,15 @@ impl Dispatcher {
         for group in &mut self.groups {
             group.channel.advance(&self.shared, self.tick);
         }
+        self.write_down();
         let mut index = 0;
         while index < self.groups.len() {
             let (kept, rest) = self.groups.split_at(index);
             let group = &rest[0];
-            let same = |other: &&Group| other.channel.is_same_at(self.tick, &group.channel, self.tick);
+            let same = |other: &&Group<L>| {
+                other.channel.is_same_at(self.tick, &group.channel, self.tick)
+                    && (!L::LOOKS || other.channel.has_columns_of(&group.channel))
+            };
             let Some(place) = kept.iter().position(|other| same(&other)) else {
                 index += 1;
                 continue;
@@ -233,6 +258,15 @@ impl Dispatcher {
             Self::credit(&mut self.statistics, other.members, &other.channel.statistics);
             other.channel.statistics = Statistics::default();
             other.members |= group.members;
+        }
+    }
+
+    /// Records what the channels have done since the last time.
+    fn write_down(&mut self) {
+        if L::LOOKS {
+            for group in &mut self.groups {
+                self.record.add(group.members, group.channel.log.take());
+            }
         }
     }
 
@@ -251,14 +285,15 @@ impl Dispatcher {
         let mut touched: Vec<usize> = places.iter().map(|(group, _)| *group).collect();
         touched.sort_unstable();
         touched.dedup();
-        let mut before: Option<(Tick, Vec<Channel>)> = None;
+        let mut before: Option<(Tick, Vec<Channel<L>>)> = None;
         let mut left = accesses.columns;
         while left > 0 {
             let begin = self.tick;
             let mut at_once = true;
+            let column = (accesses.columns - left) as u16;
             for &(group, bank) in &places {
                 let channel = &mut self.groups[group].channel;
-                let access = (command, bank, accesses.row);
+                let access = (command, bank, accesses.row, column);
                 if channel.is_immediate(&self.shared, access, self.tick) {
                     channel.access_at_once(&self.shared, access, self.tick);
                 } else {
@@ -279,7 +314,8 @@ impl Dispatcher {
                     }
                 }
                 for (tick, &(group, bank)) in (begin + period * times..).zip(&places) {
-                    self.groups[group].channel.accessed(&self.shared, (command, bank), times, tick);
+                    let access = (command, bank, accesses.row, column);
+                    self.groups[group].channel.accessed(&self.shared, access, (times, period), tick);
                 }
                 self.tick += period * times;
                 self.dispatched += places.len() as u64 * times;
@@ -294,7 +330,7 @@ impl Dispatcher {
             }
             // Two rounds that end in the same state: all others do.
             if let Some((tick, channels)) = &before {
-                let same = |(group, channel): (&usize, &Channel)| {
+                let same = |(group, channel): (&usize, &Channel<L>)| {
                     self.groups[*group].channel.is_same_at(self.tick, channel, *tick)
                 };
                 if touched.iter().zip(channels).all(same) {
@@ -312,12 +348,13 @@ impl Dispatcher {
         }
     }
 
-    fn result(mut self, device: &AimSpec, phases: &[(&'static str, Tick)]) -> AimExecution {
+    fn result(mut self, device: &AimSpec, phases: &[(&'static str, Tick)]) -> (AimExecution, AimRecord) {
         let end = self.tick - 1;
         for group in &mut self.groups {
             group.channel.advance(&self.shared, self.tick);
             Self::credit(&mut self.statistics, group.members, &group.channel.statistics);
         }
+        self.write_down();
         let mut commands = CommandCounts::default();
         for statistics in &self.statistics {
             commands += statistics.commands;
@@ -329,7 +366,7 @@ impl Dispatcher {
             name,
             cycles: Cycles(end - if index == 0 { 0 } else { *begin }),
         });
-        AimExecution {
+        let execution = AimExecution {
             cycles: Cycles(end),
             time: device.timing.clock.edge(Cycles(end)),
             dispatched: self.dispatched,
@@ -337,6 +374,8 @@ impl Dispatcher {
             commands,
             waited: first.ticks,
             idle: Cycles(end - first.ticks.total()),
-        }
+        };
+        self.record.cut();
+        (execution, self.record)
     }
 }

@@ -19,6 +19,8 @@ pub struct Ordered {
     pub command: Command,
     /// How often, one column after the other. RDMAC and RDAF hold the dispatcher until their data has come.
     pub columns: u32,
+    /// The first column: of the row, or of the global buffer for WRGB. Nothing depends on it but a trace.
+    pub column: u32,
     /// To whom.
     pub channels: Channels,
     /// The bank of RDCP and WRCP.
@@ -36,8 +38,8 @@ pub struct Target {
     pub bank: u8,
 }
 
-/// Ordinary reads or writes of granules of one row: `columns` times one of each target, in turn. Each is a dispatch of its
-/// own.
+/// Ordinary reads or writes of granules of one row, from its first column on: `columns` times one of each target, in turn. Each is a
+/// dispatch of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accesses {
     /// Writes rather than reads.

@@ -20,6 +20,7 @@ use crate::timing::Parameter;
 use super::cursor::{Cursor, Stop};
 use super::fast_forward::{Learnt, Memo, Watch};
 use super::readiness::{Nodes, Reaches, Readiness, Spot};
+use super::record::Record;
 
 /// How many intervals nREFI a refresh may be late (JEDEC: eight refreshes may be postponed).
 pub const POSTPONED: u32 = 8;
@@ -51,6 +52,9 @@ pub struct Issued {
     pub command: Command,
     /// Where.
     pub address: Address,
+    /// The column of the row, in granules, where it has one and that is known: of MACs over rows of a layout, of ordinary accesses to
+    /// whole rows, and of requests.
+    pub column: Option<u16>,
 }
 
 /// What the execution of a program came to.
@@ -173,16 +177,7 @@ pub struct Engine {
     pub(super) counts: CommandCounts,
     pub(super) mode_switch: i64,
     /// Statistics: everything issued, where it is wanted.
-    pub(super) trace: Option<Vec<Issued>>,
-    /// Configuration: how many of them are wanted.
-    most: usize,
-    /// Statistics: how many were issued that are not among them.
-    left_out: u64,
-}
-
-/// By cycle; of one cycle in the order row bus, column bus.
-fn in_order(trace: &mut [Issued]) {
-    trace.sort_by_key(|issued| (issued.cycle, issued.command.bus() == Bus::Column));
+    pub(super) trace: Option<Box<Record>>,
 }
 
 impl Engine {
@@ -254,8 +249,6 @@ impl Engine {
             counts: CommandCounts::default(),
             mode_switch: 0,
             trace: None,
-            most: usize::MAX,
-            left_out: 0,
         }
     }
 
@@ -276,26 +269,27 @@ impl Engine {
 
     /// Keeps every command that is issued from now on, for [`Self::take_trace`]. Execution is command by command then.
     pub fn record(&mut self) {
-        self.trace.get_or_insert_default();
+        self.trace.get_or_insert_with(|| Box::new(Record::new(&self.device)));
     }
 
-    /// The same where the first `most` of a program are enough. Only the refreshes of long waits are left out, so there may be
-    /// more; [`Self::left_out`] counts those that are missing.
+    /// The same where the first `most` by cycle are enough. They are cut now and then, so there may be more, up to some two times as
+    /// many; [`Self::left_out`] counts those that are missing.
     pub fn record_most(&mut self, most: usize) {
         self.record();
-        self.most = most;
+        if let Some(record) = &mut self.trace {
+            record.most = most;
+        }
     }
 
     /// Commands that were issued and not recorded.
     pub fn left_out(&self) -> u64 {
-        self.left_out
+        self.trace.as_ref().map_or(0, |record| record.left_out())
     }
 
     /// The commands recorded so far, by cycle; commands of one cycle in the order row bus, column bus.
     pub fn take_trace(&mut self) -> Vec<Issued> {
-        let mut trace = self.trace.replace(Vec::new()).unwrap_or_default();
-        in_order(&mut trace);
-        trace
+        self.record();
+        self.trace.as_mut().map(|record| record.take()).unwrap_or_default()
     }
 
     /// The cycle at which the last program ended.
@@ -317,6 +311,9 @@ impl Engine {
         self.counts = CommandCounts::default();
         self.mode_switch = 0;
         self.idle_before(begin);
+        if let Some(record) = &mut self.trace {
+            record.begin(program);
+        }
         if self.fast() {
             self.take_learnt();
         }
@@ -404,23 +401,15 @@ impl Engine {
 
     /// Counts refreshes instead of doing them. As many as are wanted of a trace are done: those that are not are behind them.
     fn count_refreshes(&mut self, more: i64) {
-        let recorded = if self.trace.is_some() { more.min(i64::try_from(self.most).unwrap_or(i64::MAX)) } else { 0 };
+        let recorded = self.trace.as_ref().map_or(0, |record| more.min(record.room_from(self.due)));
         for _ in 0..recorded {
             self.refresh();
         }
         let counted = more - recorded;
         self.counts[Command::RefAb] += counted.unsigned_abs();
         self.due += counted * self.refresh_interval;
-        if let Some(trace) = &mut self.trace
-            && counted > 0
-        {
-            self.left_out += counted.unsigned_abs();
-            // Many long waits must not fill the memory.
-            if trace.len() / 2 > self.most {
-                in_order(trace);
-                self.left_out += (trace.len() - self.most) as u64;
-                trace.truncate(self.most);
-            }
+        if let Some(record) = &mut self.trace {
+            record.leave_out(counted.unsigned_abs());
         }
     }
 
@@ -511,6 +500,7 @@ impl Engine {
             }
         }
         let activate = self.device.pe.commands().activate;
+        let columns = self.trace.as_ref().map(|record| record.columns());
         let mut closed = self.open;
         while closed != 0 {
             let set = closed.trailing_zeros() as usize;
@@ -519,6 +509,9 @@ impl Engine {
             let cycle = self.ready(place).max(self.row_bus + 1);
             let address = Address { row: self.open_rows[set], ..self.sets[set] };
             self.issue(activate, address, place, cycle);
+        }
+        if let (Some(record), Some(columns)) = (&mut self.trace, columns) {
+            record.go_on_at(columns);
         }
         Ok(())
     }
@@ -624,8 +617,8 @@ impl Engine {
         if command.bus() == Bus::Row {
             self.row_bus = cycle;
         }
-        if let Some(trace) = &mut self.trace {
-            trace.push(Issued { cycle: cycle.unsigned_abs(), command, address });
+        if let Some(record) = &mut self.trace {
+            record.push(cycle, command, address);
         }
     }
 

@@ -110,6 +110,9 @@ pub struct MixedChannel {
     counts: CommandCounts,
 }
 
+/// Cycles without anything to do that are many: far more than what commands wait for each other.
+const FAR: i64 = 1_024;
+
 /// When to stop before the limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
@@ -151,6 +154,16 @@ impl MixedChannel {
     /// Keeps every command that is issued from now on, of both kinds, for [`Self::take_trace`].
     pub fn record(&mut self) {
         self.engine.record();
+    }
+
+    /// The same where the first `most` are enough, see [`Engine::record_most`].
+    pub fn record_most(&mut self, most: usize) {
+        self.engine.record_most(most);
+    }
+
+    /// Commands that were issued and not recorded.
+    pub fn left_out(&self) -> u64 {
+        self.engine.left_out()
     }
 
     /// The commands recorded so far, see [`Engine::take_trace`].
@@ -220,7 +233,10 @@ impl MixedChannel {
         let mut cycle = (self.now + 1).max(self.locked_until);
         while cycle <= limit {
             // Where nothing is due at this cycle, everything stays as it is until the next one that matters.
-            let next = self.step(cycle, done)?;
+            let mut next = self.step(cycle, done)?;
+            if next > cycle + FAR && until == Until::Limit && self.outstanding() == 0 && !self.requests.any_open() {
+                next = next.max(self.idle(limit));
+            }
             let stop = match until {
                 Until::Limit => false,
                 Until::Place => self.requests.freed,
@@ -234,6 +250,15 @@ impl MixedChannel {
         }
         self.now = self.now.max(limit);
         Ok(())
+    }
+
+    /// Nothing but refreshes up to `limit`: those of a long wait are counted in one step. Gives when the next one is due, which is in
+    /// the past where it cannot be done by `limit`.
+    fn idle(&mut self, limit: i64) -> i64 {
+        let before = self.engine.counts[Command::RefAb];
+        self.engine.idle_before(limit + 1);
+        self.counts[Command::RefAb] += self.engine.counts[Command::RefAb] - before;
+        self.engine.due
     }
 
     /// Does what is due in a cycle; gives the next cycle at which something may be.
@@ -347,10 +372,10 @@ impl MixedChannel {
     /// The access of an owner, or of a request for an open row.
     fn serve(&mut self, pick: &Pick, done: &mut impl FnMut(Done)) {
         self.begun += u32::from(!pick.owned && !self.programs.is_empty());
-        let (command, address) = self.requests.serve(pick, &self.engine.device, done);
+        let (command, address, column) = self.requests.serve(pick, &self.engine.device, done);
         self.engine.note(command, super::engine::Place::Bank(pick.nodes), pick.cycle);
         self.engine.column_bus = pick.cycle;
-        self.issued(command, address, pick.cycle);
+        self.issued(command, address, pick.cycle, Some(column));
     }
 
     /// The activation for a request, which owns its bank then, or a precharge for one.
@@ -359,24 +384,24 @@ impl MixedChannel {
         let address = self.requests.change_row(pick);
         self.engine.note(pick.command, super::engine::Place::Bank(pick.nodes), pick.cycle);
         self.engine.row_bus = pick.cycle;
-        self.issued(pick.command, address, pick.cycle);
+        self.issued(pick.command, address, pick.cycle, None);
     }
 
     /// A command to all banks.
     fn row_command(&mut self, command: Command, address: Address, cycle: i64) {
         self.engine.note(command, Engine::to_all(command), cycle);
         self.engine.row_bus = cycle;
-        self.issued(command, address, cycle);
+        self.issued(command, address, cycle, None);
     }
 
-    fn issued(&mut self, command: Command, address: Address, cycle: i64) {
+    fn issued(&mut self, command: Command, address: Address, cycle: i64, column: Option<u32>) {
         self.counts[command] += 1;
         // A refresh need not be over: what may not follow it so soon is said by the table.
         if command != Command::RefAb && command != Command::Act {
             self.quiet = self.quiet.max(cycle + self.engine.results_of(command));
         }
-        if let Some(trace) = &mut self.engine.trace {
-            trace.push(Issued { cycle: cycle.unsigned_abs(), command, address });
+        if let Some(record) = &mut self.engine.trace {
+            record.push_at(cycle, command, address, column.and_then(|column| column.try_into().ok()));
         }
     }
 }

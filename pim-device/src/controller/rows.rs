@@ -6,7 +6,7 @@ use crate::organisation::Level;
 use crate::program::Instruction;
 
 use super::cursor::{Cursor, Stop};
-use super::engine::{Engine, Issued, OnSet, Place, Slots};
+use super::engine::{Engine, OnSet, Place, Slots};
 
 /// MACs in a run that is long. Loops are stopped before the first such run of an iteration and behind the last one: a refresh with
 /// rows open hardly ever comes elsewhere, and what is outside goes on as it does without one.
@@ -327,9 +327,8 @@ impl Engine {
             if !goes_on && let Some(before) = taken.replace(Slots::one(cycle)) {
                 self.take_slots(before);
             }
-            if let Some(trace) = &mut self.trace {
-                let address = Address { row: self.open_rows[set], ..self.sets[set] };
-                trace.push(Issued { cycle: cycle.unsigned_abs(), command, address });
+            if let Some(record) = &mut self.trace {
+                record.push(cycle, command, Address { row: self.open_rows[set], ..self.sets[set] });
             }
             earliest = cycle + 1;
             set = if set + 1 == first + sets { first } else { set + 1 };

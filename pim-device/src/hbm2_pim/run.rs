@@ -36,6 +36,30 @@ pub struct Traffic {
     pub operations: u64,
 }
 
+/// The first commands of a channel, and how many more there were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Configuration: how many are wanted.
+    most: usize,
+    /// How many channels it stands for.
+    pub channels: u64,
+    /// In their order.
+    pub issued: Vec<Issued>,
+    /// How many more.
+    pub left_out: u64,
+}
+
+impl Kept {
+    #[cold]
+    fn keep(&mut self, issued: &Issued) {
+        if self.issued.len() < self.most {
+            self.issued.push(*issued);
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
+
 /// Counts the traffic of one channel.
 #[derive(Clone, Debug)]
 struct Counter {
@@ -46,10 +70,15 @@ struct Counter {
     /// By rank.
     programs: Vec<RankProgram>,
     traffic: Traffic,
+    /// The commands, where they are wanted.
+    kept: Option<Kept>,
 }
 
 impl Observer for Counter {
     fn issued(&mut self, issued: &Issued, requests: &Requests) -> Result<(), Hbm2PimError> {
+        if let Some(kept) = &mut self.kept {
+            kept.keep(issued);
+        }
         let Some(program) = self.programs.get_mut(usize::from(issued.rank)) else { return Ok(()) };
         let Some(effect) = program.effect(issued, requests)? else { return Ok(()) };
         // Registers are no banks.
@@ -79,6 +108,19 @@ pub fn run(device: &Hbm2Pim, kernel: &Kernel) -> Result<KernelRun, Hbm2PimError>
 /// # Errors
 /// As [`run`].
 pub fn run_counted(device: &Hbm2Pim, kernel: &Kernel) -> Result<(KernelRun, Traffic), Hbm2PimError> {
+    run_kept(device, kernel, None).map(|(run, traffic, _)| (run, traffic))
+}
+
+/// The same, with the first `most` commands of one channel of each class. The classes are in the order of their channels: the first one
+/// begins with channel 0.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_kept(
+    device: &Hbm2Pim,
+    kernel: &Kernel,
+    most: Option<usize>,
+) -> Result<(KernelRun, Traffic, Vec<Kept>), Hbm2PimError> {
     let organisation = &device.organisation;
     let counter = Counter {
         burst: u64::from(organisation.granule),
@@ -86,13 +128,17 @@ pub fn run_counted(device: &Hbm2Pim, kernel: &Kernel) -> Result<(KernelRun, Traf
         blocks: u64::from(device.blocks()),
         programs: vec![RankProgram::default(); organisation.ranks.max(1) as usize],
         traffic: Traffic::default(),
+        kept: most.map(|most| Kept { most, ..Kept::default() }),
     };
     let (run, counters) = run_observed(device, kernel, &counter)?;
-    let sum = counters.iter().fold(Traffic::default(), |sum, (channels, counter)| Traffic {
-        bytes: sum.bytes + channels * counter.traffic.bytes,
-        operations: sum.operations + channels * counter.traffic.operations,
-    });
-    Ok((run, sum))
+    let mut sum = Traffic::default();
+    let mut all = Vec::new();
+    for (channels, counter) in counters {
+        sum.bytes += channels * counter.traffic.bytes;
+        sum.operations += channels * counter.traffic.operations;
+        all.extend(counter.kept.map(|kept| Kept { channels, ..kept }));
+    }
+    Ok((run, sum, all))
 }
 
 /// Runs a kernel with an observer of one channel of each class, and gives how many channels each stands for.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sim_core::{Cycles, Rate, Tag, Time};
 
-use super::DeviceKernel;
+use super::{DeviceKernel, Traced};
 use crate::command::{Command, CommandCounts};
 use crate::controller::engine::{ExecutionMode, Issued};
 use crate::controller::mixed::{Done, MixedChannel, Precedence};
@@ -54,7 +54,24 @@ pub enum TrafficError {
     /// Requests that the channel cannot take.
     #[error(transparent)]
     Request(#[from] DramError),
+    /// The kernel ends beyond the time of a simulation.
+    #[error("the kernel ends beyond 64 bits of picoseconds (213 days)")]
+    Endless,
+    /// More requests than are simulated.
+    #[error(
+        "{requests} requests would come to each channel before the kernel's end, and {most} are the most that are simulated"
+    )]
+    TooMany {
+        /// How many would come.
+        requests: u64,
+        /// How many may.
+        most: u64,
+    },
 }
+
+/// The most requests to a channel: each is simulated by itself, and those that wait for a program take memory. Some hundred thousand
+/// times what a kernel of microseconds meets.
+const MOST_REQUESTS: u64 = 1 << 24;
 
 impl DeviceKernel {
     /// [`Self::hbm3`] with requests on the same channels, and what became of them; both again for the same requests without the
@@ -66,12 +83,12 @@ impl DeviceKernel {
         device: &DeviceSpec,
         programs: &[&Program],
         copies: u32,
-        (mode, kept): (ExecutionMode, bool),
+        (mode, kept): (ExecutionMode, Option<usize>),
         traffic: &Traffic,
         (kind, tag): (&'static str, Tag),
     ) -> Result<(Self, [Served; 2]), TrafficError> {
         let beside = run(device, programs, (mode, kept), traffic, None)?;
-        let alone = run(device, &[], (mode, false), traffic, Some(beside.served.requests))?;
+        let alone = run(device, &[], (mode, None), traffic, Some(beside.served.requests))?;
         let (clock, copies) = (device.timing.clock, u64::from(copies));
         let commands = beside.commands.times(copies);
         let duration = clock.edge(Cycles(beside.end));
@@ -89,8 +106,7 @@ impl DeviceKernel {
             operations: operations * copies,
             energy: Some(energy::energy(device, &commands).pj()),
             commands,
-            issued: beside.issued,
-            left_out: 0,
+            traced: kept.map(|most| Traced::hbm3(beside.issued, copies as u32, most, beside.left_out)),
         };
         Ok((kernel, [beside.served, alone.served]))
     }
@@ -102,6 +118,7 @@ struct Run {
     switches: u64,
     commands: CommandCounts,
     issued: Vec<Issued>,
+    left_out: u64,
     served: Served,
 }
 
@@ -133,13 +150,13 @@ impl Told {
 fn run(
     device: &DeviceSpec,
     programs: &[&Program],
-    (mode, kept): (ExecutionMode, bool),
+    (mode, kept): (ExecutionMode, Option<usize>),
     traffic: &Traffic,
     requests: Option<u64>,
 ) -> Result<Run, TrafficError> {
     let mut channel = MixedChannel::new(device, Queues::default(), traffic.precedence)?.with_execution(mode);
-    if kept {
-        channel.record();
+    if let Some(most) = kept {
+        channel.record_most(most);
     }
     for (tag, program) in (0_u64..).zip(programs) {
         channel.submit(Arc::new((*program).clone()), tag);
@@ -148,7 +165,7 @@ fn run(
     let (clock, granule) = (device.timing.clock, u64::from(device.organisation.granule));
     let arrival = |number: u64| clock.cycle_at_or_after(traffic.rate.time_for(number * granule)).0;
     let mut told = Told::default();
-    let mut number = 0;
+    let (mut number, mut checked) = (0, 0);
     // What its queue has refused, the oldest first.
     let mut waiting: VecDeque<Request> = VecDeque::new();
     loop {
@@ -162,6 +179,11 @@ fn run(
             offer_all(&mut channel, &mut waiting, &mut told)?;
         }
         channel.advance(at.max(channel.now()), &mut |what| told.hear(what))?;
+        // A program tells its end when it begins: before requests come all the way to it.
+        if told.end > checked {
+            checked = told.end;
+            check(clock.edge(Cycles(told.end)), traffic.rate, granule)?;
+        }
         // The last program tells its end when it begins.
         if requests.is_none() && told.begun == programs.len() && at >= told.end {
             break;
@@ -186,7 +208,8 @@ fn run(
         end: told.end.saturating_sub(1),
         switches: told.switches,
         commands: channel.command_counts(),
-        issued: if kept { channel.take_trace() } else { Vec::new() },
+        issued: if kept.is_some() { from_zero(channel.take_trace()) } else { Vec::new() },
+        left_out: channel.left_out(),
         served: Served {
             requests: count,
             in_time: told.requests.iter().filter(|(_, done)| *done <= told.end).count() as u64,
@@ -195,6 +218,27 @@ fn run(
             longest: at(count.saturating_sub(1)),
         },
     })
+}
+
+/// The channel's first cycle is 1, and that of a kernel 0.
+fn from_zero(mut issued: Vec<Issued>) -> Vec<Issued> {
+    for one in &mut issued {
+        one.cycle = one.cycle.saturating_sub(1);
+    }
+    issued
+}
+
+/// Refuses what would end never, or hardly ever.
+fn check(end: Time, rate: Rate, granule: u64) -> Result<(), TrafficError> {
+    if end == Time::MAX {
+        return Err(TrafficError::Endless);
+    }
+    let requests = u128::from(end.ps()) * u128::from(rate.0) / 1_000_000_000_000 / u128::from(granule.max(1));
+    if requests > u128::from(MOST_REQUESTS) {
+        let requests = u64::try_from(requests).unwrap_or(u64::MAX);
+        return Err(TrafficError::TooMany { requests, most: MOST_REQUESTS });
+    }
+    Ok(())
 }
 
 /// Offers what waits, in order, until a queue refuses.

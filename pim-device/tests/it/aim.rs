@@ -63,7 +63,7 @@ fn costs_a_row_of_macs_its_closed_form() {
     let rows = 100;
     for row in 0..rows {
         let channels = Channels { first: 0, count: 32 };
-        let mac = Ordered { command: Command::MacAb, columns: 64, channels, bank: 0, row };
+        let mac = Ordered { command: Command::MacAb, columns: 64, column: 0, channels, bank: 0, row };
         program.push(Instruction::Ordered(mac));
     }
     let execution = run(&device, &program).unwrap();
@@ -119,8 +119,14 @@ fn is_a_program_that_cannot_be_refused() {
         program.push(Instruction::Ordered(ordered));
         run(&device, &program).unwrap_err().to_string()
     };
-    let mac =
-        Ordered { command: Command::MacAb, columns: 1, channels: Channels { first: 30, count: 2 }, bank: 0, row: 0 };
+    let mac = Ordered {
+        command: Command::MacAb,
+        columns: 1,
+        column: 0,
+        channels: Channels { first: 30, count: 2 },
+        bank: 0,
+        row: 0,
+    };
     let beyond = Channels { first: 31, count: 2 };
     assert_eq!(refused(Ordered { channels: beyond, ..mac }), "instruction 0 addresses channel 32, and there are 32");
     assert_eq!(refused(Ordered { bank: 16, ..mac }), "instruction 0 addresses bank 16, and there are 16");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use pim_device::aim::constraint::{AIM, COMPLETION};
-use pim_device::aim::{Accesses, AimProgram, AimSpec, Channels, Instruction, Ordered, Target, run};
+use pim_device::aim::{Accesses, AimProgram, AimSpec, Channels, Instruction, Ordered, Target, run, run_recorded};
 use pim_device::{Command, CommandCounts, Level};
 use proptest::prelude::*;
 
@@ -15,7 +15,20 @@ struct Request {
     command: Option<Command>,
     bank: u8,
     row: u32,
+    column: u32,
     arrived: u64,
+}
+
+/// A command of a channel: (tick, channel, command, bank, row, column), as far as it has them.
+type Logged = (u64, usize, Command, Option<u8>, Option<u32>, Option<u32>);
+
+/// What a command says of bank, row and column.
+fn logged((tick, channel): (u64, usize), command: Command, (bank, row, column): (u8, u32, u32)) -> Logged {
+    use Command::{Act, ActAb, Af, EwMul, MacAb, Rd, RdCp, Wr, WrAb, WrCp, WrGb};
+    let bank = is_of_a_bank(command).then_some(bank);
+    let row = matches!(command, Act | ActAb | Rd | Wr | RdCp | WrCp | MacAb | EwMul | Af | WrAb).then_some(row);
+    let column = matches!(command, Rd | Wr | RdCp | WrCp | MacAb | EwMul | WrAb | WrGb).then_some(column);
+    (tick, channel, command, bank, row, column)
 }
 
 /// An answer that is owed to the dispatcher.
@@ -39,6 +52,7 @@ struct PlainChannel {
     answers: VecDeque<Answer>,
     busy_until: Vec<u64>,
     counts: CommandCounts,
+    log: Vec<(u64, Command, (u8, u32, u32))>,
 }
 
 fn is_of_a_bank(command: Command) -> bool {
@@ -89,8 +103,9 @@ impl PlainChannel {
         command
     }
 
-    fn issue(&mut self, command: Command, bank: u8, row: u32, tick: u64) {
+    fn issue(&mut self, command: Command, (bank, row, column): (u8, u32, u32), tick: u64) {
         self.issued.insert((command, bank), tick);
+        self.log.push((tick, command, (bank, row, column)));
         self.counts[command] += 1;
         match command {
             Command::Act => self.open[usize::from(bank)] = Some(row),
@@ -154,7 +169,7 @@ impl PlainChannel {
             let request = self.opening[index];
             let (command, _) = step(self, &request);
             if !self.switch(request.command.unwrap(), tick) {
-                self.issue(command, request.bank, request.row, tick);
+                self.issue(command, (request.bank, request.row, request.column), tick);
                 if Some(command) == request.command {
                     self.opening.remove(index);
                     self.done(device, command, tick);
@@ -173,7 +188,7 @@ impl PlainChannel {
             };
             let (command, ready) = step(self, &request);
             if ready && !closes(self, command, request.bank) && !self.switch(wanted, tick) {
-                self.issue(command, request.bank, request.row, tick);
+                self.issue(command, (request.bank, request.row, request.column), tick);
                 if command == wanted {
                     self.ordered.pop_front();
                     self.done(device, command, tick);
@@ -193,7 +208,7 @@ impl PlainChannel {
             let request = queue[index];
             let (command, _) = step(self, &request);
             if !closes(self, command, request.bank) && !self.switch(request.command.unwrap(), tick) {
-                self.issue(command, request.bank, request.row, tick);
+                self.issue(command, (request.bank, request.row, request.column), tick);
                 let queue = if self.draining { &mut self.writes } else { &mut self.reads };
                 if Some(command) == request.command {
                     queue.remove(index);
@@ -211,7 +226,7 @@ impl PlainChannel {
         let switch = self.registers != is_of_registers(command);
         if switch {
             self.registers = !self.registers;
-            self.issue(Command::SetM, 0, 0, tick);
+            self.issue(Command::SetM, (0, 0, 0), tick);
         }
         switch
     }
@@ -227,34 +242,34 @@ impl PlainChannel {
     }
 }
 
-/// Everything as a list of single dispatches.
-fn dispatches(program: &AimProgram) -> Vec<Instruction> {
+/// Everything as a list of single dispatches; accesses with their columns.
+fn dispatches(program: &AimProgram) -> Vec<(Instruction, u32)> {
     let mut list = Vec::new();
     for instruction in program.instructions().iter().chain([&Instruction::Barrier]) {
         match instruction {
             Instruction::Access(accesses) => {
-                for _ in 0..accesses.columns {
+                for column in 0..accesses.columns {
                     for target in &accesses.targets {
                         let one = Accesses { columns: 1, targets: vec![*target], ..accesses.clone() };
-                        list.push(Instruction::Access(one));
+                        list.push((Instruction::Access(one), column));
                     }
                 }
             }
             Instruction::Ordered(ordered) if ordered.columns == 0 || ordered.channels.count == 0 => {}
-            other => list.push(other.clone()),
+            other => list.push((other.clone(), 0)),
         }
     }
     list
 }
 
-/// Cycles and commands of a program.
-fn plain(device: &AimSpec, program: &AimProgram) -> (u64, CommandCounts) {
+/// Cycles and commands of a program, and each of them.
+fn plain(device: &AimSpec, program: &AimProgram) -> (u64, CommandCounts, Vec<Logged>) {
     let channels = device.organisation.channels as usize;
     let banks = device.organisation.banks_per_channel() as usize;
     let idle = || PlainChannel { open: vec![None; banks], ..PlainChannel::default() };
     let mut device_channels: Vec<PlainChannel> = (0..channels).map(|_| idle()).collect();
     let mut left: Vec<VecDeque<Request>> = vec![VecDeque::new(); channels];
-    let mut list: VecDeque<Instruction> = dispatches(program).into();
+    let mut list: VecDeque<(Instruction, u32)> = dispatches(program).into();
     let mut awaited = 0;
     let mut tick = 1;
     while !list.is_empty() {
@@ -275,17 +290,19 @@ fn plain(device: &AimSpec, program: &AimProgram) -> (u64, CommandCounts) {
         send(&mut left);
         let mut finished = was_left && awaited == 0 && left.iter().all(VecDeque::is_empty);
         if awaited == 0 && !was_left {
-            let mut add = |channel: usize, command: Option<Command>, bank: u8, row: u32, times: u32| {
-                for _ in 0..times {
-                    left[channel].push_back(Request { command, bank, row, arrived: 0 });
+            let mut add = |channel: usize, command: Option<Command>, bank: u8, row: u32, (first, times): (u32, u32)| {
+                for column in first..first + times {
+                    left[channel].push_back(Request { command, bank, row, column, arrived: 0 });
                 }
             };
-            match list.front().unwrap() {
+            let (instruction, column) = list.front().unwrap();
+            match instruction {
                 Instruction::Ordered(ordered) => {
                     let first = usize::from(ordered.channels.first);
                     let range = first..first + usize::from(ordered.channels.count);
                     for channel in range.clone() {
-                        add(channel, Some(ordered.command), ordered.bank, ordered.row, ordered.columns);
+                        let columns = (ordered.column, ordered.columns);
+                        add(channel, Some(ordered.command), ordered.bank, ordered.row, columns);
                     }
                     if matches!(ordered.command, Command::RdMac | Command::RdAf) {
                         awaited = range.len() as u32 * ordered.columns;
@@ -294,11 +311,11 @@ fn plain(device: &AimSpec, program: &AimProgram) -> (u64, CommandCounts) {
                 Instruction::Access(accesses) => {
                     let command = if accesses.write { Command::Wr } else { Command::Rd };
                     let target = accesses.targets[0];
-                    add(usize::from(target.channel), Some(command), target.bank, accesses.row, 1);
+                    add(usize::from(target.channel), Some(command), target.bank, accesses.row, (*column, 1));
                 }
                 Instruction::Elsewhere => {}
                 Instruction::Barrier => {
-                    (0..channels).for_each(|channel| add(channel, None, 0, 0, 1));
+                    (0..channels).for_each(|channel| add(channel, None, 0, 0, (0, 1)));
                     awaited = channels as u32;
                 }
             }
@@ -316,10 +333,37 @@ fn plain(device: &AimSpec, program: &AimProgram) -> (u64, CommandCounts) {
         tick += 1;
     }
     let mut counts = CommandCounts::default();
-    for channel in &device_channels {
+    let mut all = Vec::new();
+    for (index, channel) in device_channels.iter().enumerate() {
         counts += channel.counts;
+        all.extend(channel.log.iter().map(|&(tick, command, place)| logged((tick, index), command, place)));
     }
-    (tick - 1, counts)
+    all.sort_unstable();
+    (tick - 1, counts, all)
+}
+
+/// The commands that the fast one records, channel by channel; it has the same result as without.
+fn recorded(device: &AimSpec, program: &AimProgram) -> Vec<Logged> {
+    let (execution, record) = run_recorded(device, program, usize::MAX).unwrap();
+    assert_eq!(execution, run(device, program).unwrap());
+    assert_eq!(record.left_out, 0);
+    assert!(record.issued.is_sorted_by_key(|issued| issued.cycle));
+    let mut all = Vec::new();
+    for issued in &record.issued {
+        let set = record.channels[issued.channels as usize];
+        for channel in (0..128).filter(|channel| set >> channel & 1 == 1) {
+            let place = (issued.bank, issued.row, u32::from(issued.column));
+            all.push(logged((issued.cycle + 1, channel), issued.command, place));
+        }
+    }
+    all.sort_unstable();
+    all
+}
+
+/// The first place at which two lists differ.
+fn differ(ours: &[Logged], expected: &[Logged]) -> Option<String> {
+    let place = (0..ours.len().max(expected.len())).find(|&place| ours.get(place) != expected.get(place))?;
+    Some(format!("command {place}: {:?} instead of {:?}", ours.get(place), expected.get(place)))
 }
 
 fn small(channels: u32, queue: u32) -> AimSpec {
@@ -340,8 +384,9 @@ fn program(instructions: &[Instruction]) -> AimProgram {
 #[track_caller]
 fn check(device: &AimSpec, program: &AimProgram) {
     let fast = run(device, program).unwrap();
-    let (cycles, commands) = plain(device, program);
+    let (cycles, commands, log) = plain(device, program);
     assert_eq!((fast.cycles.0, fast.commands), (cycles, commands), "{:#?}", program.instructions());
+    assert_eq!(differ(&recorded(device, program), &log), None, "{:#?}", program.instructions());
 }
 
 const ORDERED: [Command; 10] = [
@@ -364,6 +409,7 @@ fn instruction(channels: u8) -> impl Strategy<Value = Instruction> {
                 Instruction::Ordered(Ordered {
                     command: ORDERED[command],
                     columns: if ORDERED[command] == Command::WrAb { columns % 3 + 1 } else { columns },
+                    column: row * 7,
                     channels: Channels { first, count },
                     bank,
                     row,
@@ -394,8 +440,9 @@ proptest! {
         let instructions = if channels == 3 { wide } else { instructions };
         let (device, program) = (small(channels, queue), program(&instructions));
         let fast = run(&device, &program).unwrap();
-        let (cycles, commands) = plain(&device, &program);
+        let (cycles, commands, log) = plain(&device, &program);
         prop_assert_eq!((fast.cycles.0, fast.commands), (cycles, commands));
+        prop_assert_eq!(differ(&recorded(&device, &program), &log), None);
     }
 }
 
@@ -410,7 +457,7 @@ fn is_a_leap_over_rounds_exact() {
         let access = |write, row| Accesses { write, row, columns: 64, targets: targets.clone() };
         let ordered = |command, columns, row| {
             let channels = Channels { first: 0, count: channels * blocks };
-            Instruction::Ordered(Ordered { command, columns, channels, bank: 2, row })
+            Instruction::Ordered(Ordered { command, columns, column: 0, channels, bank: 2, row })
         };
         let steps = [
             Instruction::Access(access(true, 1)),

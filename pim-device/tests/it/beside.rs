@@ -16,7 +16,7 @@ fn beside(device: &DeviceSpec, times: usize, rate: u64, precedence: Precedence) 
     let program = product(device);
     let traffic = Traffic { pattern: Pattern::Random, rate: Rate(rate), precedence, seed: 7 };
     let mode = ExecutionMode::FastForward;
-    DeviceKernel::hbm3_beside(device, &vec![&program; times], 16, (mode, false), &traffic, NAMED).unwrap()
+    DeviceKernel::hbm3_beside(device, &vec![&program; times], 16, (mode, None), &traffic, NAMED).unwrap()
 }
 
 fn alone(device: &DeviceSpec, times: usize) -> DeviceKernel {
@@ -78,11 +78,12 @@ fn commands_of_both_are_kept() {
         let mode = (ExecutionMode::FastForward, kept);
         DeviceKernel::hbm3_beside(&device, &[&program; 4], 1, mode, &traffic, NAMED).unwrap().0
     };
-    let (kept, plain) = (of(true), of(false));
-    assert!(plain.issued.is_empty());
-    assert_eq!(DeviceKernel { issued: Vec::new(), ..kept.clone() }, plain);
+    let (kept, plain) = (of(Some(usize::MAX)), of(None));
+    assert_eq!(DeviceKernel { traced: None, ..kept.clone() }, plain);
+    let traced = kept.traced.unwrap();
+    assert_eq!((&traced.channels[..], traced.left_out), (&[vec![0]][..], 0));
     for command in [Command::Rd, Command::Wr, Command::Act, Command::MacAb, Command::ActAb] {
-        let issued = kept.issued.iter().filter(|issued| issued.command == command).count() as u64;
+        let issued = traced.commands.iter().filter(|traced| traced.issued.command == command).count() as u64;
         assert!(issued > 0 && issued == kept.commands[command], "{command}");
     }
 }

@@ -3,7 +3,7 @@
 mod isa;
 mod oracle;
 mod properties;
-mod reference;
+pub(crate) mod reference;
 mod rules;
 mod timing;
 mod values;

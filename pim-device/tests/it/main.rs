@@ -22,3 +22,4 @@ mod program;
 mod random;
 mod refresh;
 mod rules;
+mod traced;

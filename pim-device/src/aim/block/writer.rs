@@ -189,10 +189,15 @@ impl Writer {
         elements.div_ceil(self.granule) as u32
     }
 
-    /// A command to all blocks.
+    /// A command to all blocks, from the first column on.
     fn order(&mut self, command: Command, columns: u32, bank: u64, row: u64) {
+        self.order_from(command, (0, columns), bank, row);
+    }
+
+    /// A command to all blocks, on so many columns from this one on.
+    fn order_from(&mut self, command: Command, (column, columns): (u32, u32), bank: u64, row: u64) {
         let channels = Channels { first: 0, count: (self.blocks * self.channels) as u8 };
-        let ordered = Ordered { command, columns, channels, bank: bank as u8, row: row as u32 };
+        let ordered = Ordered { command, columns, column, channels, bank: bank as u8, row: row as u32 };
         self.program.push(Instruction::Ordered(ordered));
     }
 
@@ -228,10 +233,15 @@ impl Writer {
         }
     }
 
-    /// `columns` columns of `row` times the global buffer or the neighbour bank, with one accumulator: set, sum, read.
+    /// The first `columns` columns of `row` times the global buffer or the neighbour bank, with one accumulator: set, sum, read.
     fn sum(&mut self, columns: u32, row: u64) {
+        self.sum_from((0, columns), row);
+    }
+
+    /// The same from a column on.
+    fn sum_from(&mut self, columns: (u32, u32), row: u64) {
         self.order(Command::WrMac, 1, 0, 0);
-        self.order(Command::MacAb, columns, 0, row);
+        self.order_from(Command::MacAb, columns, 0, row);
         self.order(Command::RdMac, 1, 0, 0);
     }
 
@@ -330,7 +340,8 @@ impl Writer {
                     }
                     let row = self.value_row(head, part, row) as u32;
                     let channels = Channels { first: channel as u8, count: 1 };
-                    let ordered = Ordered { command: Command::WrAb, columns: 1, channels, bank: 0, row };
+                    let column = (newest % self.row / self.granule) as u32;
+                    let ordered = Ordered { command: Command::WrAb, columns: 1, column, channels, bank: 0, row };
                     self.program.push(Instruction::Ordered(ordered));
                 }
             }
@@ -351,8 +362,9 @@ impl Writer {
             for token in 0..self.context.div_ceil(self.block_banks) {
                 for _ in 0..heads / kv_heads {
                     self.order(Command::WrGb, self.accesses(self.row), 0, 0);
-                    for _ in 0..self.row / head_dim {
-                        self.sum(columns, self.rows.keys + token * self.key_rows() + piece);
+                    // The heads of a token lie side by side.
+                    for head in 0..(self.row / head_dim) as u32 {
+                        self.sum_from((head * columns, columns), self.rows.keys + token * self.key_rows() + piece);
                     }
                 }
             }

@@ -242,13 +242,13 @@ impl Requests {
         best
     }
 
-    /// Ends a request with its access.
+    /// Ends a request with its access; gives that with its column.
     pub(super) fn serve(
         &mut self,
         pick: &Pick,
         device: &DeviceSpec,
         done: &mut impl FnMut(Done),
-    ) -> (Command, Address) {
+    ) -> (Command, Address, u32) {
         let owner = if pick.owned { self.banks[pick.bank].owner.take() } else { None };
         let entry = match owner {
             Some(owner) => {
@@ -265,7 +265,7 @@ impl Requests {
             Access::Write => pick.cycle,
         };
         complete(&entry.request, entry.arrived, at, done);
-        (pick.command, entry.request.address)
+        (pick.command, entry.request.address, entry.request.column)
     }
 
     /// Opens the row of a request, or closes the row that is in its way. Gives where the command goes.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pim_device::hbm2_pim::{Kernel, Operation};
+use pim_device::hbm2_pim::{Kernel, Mode, Operation};
 
 fn text(file: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../validation/hbm-pim");
@@ -33,8 +33,42 @@ pub(crate) fn kernels(most: u64) -> Vec<(Kernel, u32, u64, u64)> {
 /// A trace: rank_cycle, event, bank, and row of ACT, RD and WR, where the row is a command that shows its address.
 pub(crate) type Trace = Vec<(u64, String, u8, Option<u16>)>;
 
+/// A row of a trace: a command, or an event that one brings about.
+#[derive(Clone, Debug)]
+pub(crate) struct TraceRow {
+    pub(crate) issue_cycle: u64,
+    pub(crate) event: String,
+    pub(crate) mode: Mode,
+    pub(crate) rank: u8,
+    pub(crate) bank: Option<u8>,
+    pub(crate) line: Option<u32>,
+    pub(crate) column: Option<u16>,
+}
+
 /// The kernels of the traces with their commands.
 pub(crate) fn traces() -> Vec<(Kernel, Trace)> {
+    files().into_iter().map(|(kernel, table)| (kernel, table.lines().skip(1).filter_map(command).collect())).collect()
+}
+
+/// The kernels of the traces with all rows.
+pub(crate) fn rows() -> Vec<(Kernel, Vec<TraceRow>)> {
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.splitn(13, ',').collect();
+        let modes = [Mode::SingleBank, Mode::AllBank, Mode::Pim];
+        TraceRow {
+            issue_cycle: fields[0].parse().unwrap(),
+            event: fields[3].to_owned(),
+            mode: modes.into_iter().find(|mode| mode.text() == fields[4]).unwrap(),
+            rank: fields[5].parse().unwrap(),
+            bank: fields[7].parse().ok(),
+            line: fields[8].parse().ok(),
+            column: fields[9].parse().ok(),
+        }
+    };
+    files().into_iter().map(|(kernel, table)| (kernel, table.lines().skip(1).map(row).collect())).collect()
+}
+
+fn files() -> Vec<(Kernel, String)> {
     let traces = [
         (Operation::Gemv, true, 64, 256),
         (Operation::Gemv, true, 64, 512),
@@ -45,8 +79,7 @@ pub(crate) fn traces() -> Vec<(Kernel, Trace)> {
     let read = |(operation, pim, outputs, inputs): (Operation, bool, u64, u64)| {
         let mode = if pim { "pim" } else { "nopim" };
         let table = text(&format!("golden/trace_{}_{outputs}x{inputs}_{mode}.csv", operation.name()));
-        let kernel = Kernel { operation, pim, outputs, inputs, batch: 1, channels: 1 };
-        (kernel, table.lines().skip(1).filter_map(command).collect())
+        (Kernel { operation, pim, outputs, inputs, batch: 1, channels: 1 }, table)
     };
     traces.into_iter().map(read).collect()
 }
