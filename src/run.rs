@@ -97,7 +97,10 @@ fn remedy(error: &SystemError) -> Option<String> {
             } else {
                 ("the longer ones of workload.context", "list fewer sequences")
             };
-            format!("lower {lengths} to {tokens_that_fit}, {batch}{overflow}")
+            match tokens_that_fit {
+                0 => format!("give it more memory, {batch}{overflow}"),
+                _ => format!("lower {lengths} to {tokens_that_fit}, {batch}{overflow}"),
+            }
         }
         SystemError::OutOfMemory(refused) if refused.purpose.contains("prefill") => {
             "take a device with more memory, or a smaller workload.prefill_chunk or prefill_batch".to_owned()

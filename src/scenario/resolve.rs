@@ -325,7 +325,7 @@ fn flits(section: &Checked, entry: &Entry) -> Result<(), Fault> {
     if payload <= flit {
         return Ok(());
     }
-    let given = section.figures().iter().filter(|given| given.field.key.starts_with("flit_")).next_back();
+    let given = section.figures().iter().rfind(|given| given.field.key.starts_with("flit_"));
     let message = format!("a flit of `{}` is {flit} and would carry {payload}", entry.name);
     let remedy = "flit_payload is at most flit_bytes".to_owned();
     let origin = given.map_or_else(|| section.origin.clone(), |given| given.origin.clone());

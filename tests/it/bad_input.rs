@@ -456,3 +456,10 @@ fn traces_of_hbm_pim_that_cannot_be() {
     hbm_pim("hbm-pim-golden", "trace_gemm_64x256_pim.csv", &text, &["gemm", "gemvtree"]);
     hbm_pim("hbm-pim-golden", "trace_gemv_64x0_pim.csv", &text, &["in_dim = 0"]);
 }
+
+#[test]
+fn a_host_without_room_for_a_single_token() {
+    let sets = ["--set", "kv.home=host", "--set", "kv.attention=gpu", "--set", "host.mem_capacity=1 B"];
+    let sets = [&["run", "good.toml", "--set", "system.attacc.kv.home=host"][..], &sets].concat();
+    arguments(&sets, &["0 tokens of each sequence would fit", "give it more memory, lower workload.batch"]);
+}

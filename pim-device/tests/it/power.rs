@@ -33,7 +33,7 @@ fn power(device: &DeviceSpec, trace: &[Issued]) -> Vec<String> {
             for (place, (cycle, energy)) in window.iter().enumerate() {
                 // uW times ps are 0.001 fJ. A cycle is 769 ps and the clock's edges are exact.
                 let allowed = u128::from(share) * u128::from(cycle - window[0].0) * tck / 1_000;
-                if u128::from(sum) > allowed {
+                if sum > allowed {
                     faults.push(format!("{sum} fJ in {} cycles: commands {first} to {}", cycle - window[0].0, place));
                 }
                 sum += energy.0;
