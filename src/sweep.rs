@@ -206,7 +206,7 @@ pub fn merge(shards: &[PathBuf], directory: &Path) -> Result<RunReport, SweepErr
         all.extend(points(shard, &head)?);
     }
     let Some((head, _)) = first else { return Err(SweepError::NoSweep(directory.to_owned())) };
-    let missing: Vec<String> = (0..head.points).filter(|n| !all.contains_key(n)).map(|n| n.to_string()).collect();
+    let missing: Vec<String> = (0..head.points).filter(|n| !all.contains_key(n)).map(|n| format!("{n:05}")).collect();
     if !missing.is_empty() {
         let what = format!("{} of {} points are missing: {}", missing.len(), head.points, missing.join(", "));
         let remedy = "name the directories of all shards; a shard that was stopped goes on with --resume".to_owned();

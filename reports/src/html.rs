@@ -108,7 +108,10 @@ impl Page {
     fn row(&mut self, class: &str, heading: &str, cells: impl Iterator<Item = String>) {
         self.put(&format!("<tr class=\"{class}\"><th scope=\"row\">{heading}</th>"));
         for cell in cells {
-            self.put(&format!("<td>{}</td>", escape(&with_units(&cell))));
+            let cell = escape(&with_units(&cell));
+            // A codec is long, and has no spaces to break its line at.
+            let cell = if class == "long" { cell.replace(',', ",<wbr>") } else { cell };
+            self.put(&format!("<td>{cell}</td>"));
         }
         self.put("</tr>\n");
     }
@@ -492,7 +495,7 @@ th[scope=row]{text-align:left;font-weight:400}
 th.text,td.text{text-align:left}
 .systems td{white-space:normal}
 td.value{white-space:normal;max-width:14rem}
-.long td{white-space:normal;overflow-wrap:anywhere;min-width:8rem;max-width:14rem}
+.long td{white-space:normal;overflow-wrap:break-word;min-width:8rem;max-width:14rem}
 td.prose{text-align:left;white-space:normal;min-width:18rem;max-width:40rem}
 thead th:first-child,.points thead th,.points td{text-align:left}
 tr.strong th,tr.strong td{font-weight:600}

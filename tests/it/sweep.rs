@@ -138,7 +138,7 @@ fn are_shards_together_the_whole_sweep() {
         assert!(matches!(ended, Ended::Shard(points) if points == 3 - part));
     }
     let missing = merge(&[path("1")], &path("all")).unwrap_err().to_string();
-    assert!(missing.ends_with("3 of 5 points are missing: 0, 2, 4"), "{missing}");
+    assert!(missing.ends_with("3 of 5 points are missing: 00000, 00002, 00004"), "{missing}");
     let other = load_text(&format!("{SMALL}\n[sweep]\n\"workload.context\" = [256, 512]\n"), &[]);
     sweep(&other, &path("other"), &Choice { shard: (0, 2), ..WHOLE }, &Brake::default(), &|_, _| ()).unwrap();
     assert!(matches!(merge(&[path("0"), path("other")], &path("all")), Err(SweepError::Other { .. })));
