@@ -8,10 +8,10 @@
 
 use sim_core::{Cycles, Time};
 
-use super::channel::{Channel, Log, Logged, Shared, Statistics};
+use super::channel::{Channel, Shared, Statistics};
 use super::error::AimError;
 use super::program::{Accesses, AimProgram, Instruction, Ordered};
-use super::record::AimRecord;
+use super::record::{AimRecord, Log, Logged};
 use super::spec::AimSpec;
 use crate::command::{Command, CommandCounts};
 use crate::dram::Tick;

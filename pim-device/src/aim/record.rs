@@ -1,12 +1,81 @@
-//! The commands of all channels, where they are wanted.
+//! The commands of a channel and of all of them, where they are wanted.
 
 use std::collections::BTreeMap;
 
-use super::channel::Logged;
 use crate::command::Command;
+use crate::dram::Tick;
 
 /// Beyond twice what is wanted, so many more are kept before they are cut: sorting pays for many at once.
 const SLACK: usize = 4_096;
+
+/// A command as a channel issues it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Logged {
+    pub(super) tick: Tick,
+    pub(super) command: Command,
+    pub(super) bank: u8,
+    pub(super) row: u32,
+    pub(super) column: u16,
+}
+
+/// Is told of a channel's commands, in the order in which they are found.
+pub(super) trait Log: Clone + Default + std::fmt::Debug {
+    /// Whether it wants to be told.
+    const LOOKS: bool = true;
+
+    fn push(&mut self, logged: Logged);
+
+    /// What was told since there were `before` comes `times` times more, each `period` later and a column further.
+    fn repeat_since(&mut self, before: usize, period: Tick, times: u64);
+
+    /// What was told since the last time, which is forgotten.
+    fn take(&mut self) -> Vec<Logged>;
+
+    fn len(&self) -> usize;
+}
+
+/// Nobody looks.
+impl Log for () {
+    const LOOKS: bool = false;
+
+    fn push(&mut self, _: Logged) {}
+
+    fn repeat_since(&mut self, _: usize, _: Tick, _: u64) {}
+
+    fn take(&mut self) -> Vec<Logged> {
+        Vec::new()
+    }
+
+    fn len(&self) -> usize {
+        0
+    }
+}
+
+impl Log for Vec<Logged> {
+    fn push(&mut self, logged: Logged) {
+        Self::push(self, logged);
+    }
+
+    fn repeat_since(&mut self, before: usize, period: Tick, times: u64) {
+        let round = before..Self::len(self);
+        for time in 1..=times {
+            for place in round.clone() {
+                let logged = self[place];
+                let accesses = matches!(logged.command, Command::Rd | Command::Wr);
+                let column = if accesses { logged.column.saturating_add(time as u16) } else { logged.column };
+                Self::push(self, Logged { tick: logged.tick + time * period, column, ..logged });
+            }
+        }
+    }
+
+    fn take(&mut self) -> Vec<Logged> {
+        std::mem::take(self)
+    }
+
+    fn len(&self) -> usize {
+        Self::len(self)
+    }
+}
 
 /// A command that channels issue in the same cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
