@@ -130,31 +130,72 @@ fn counts(layers: &[Vec<Group>], heads: u32) -> Vec<u64> {
 
 /// Whether units of one length have room where they come to lie when each layer goes round.
 fn round_fits(length: u64, counts: &[u64], channels: Channels<'_>) -> bool {
-    let mut units = vec![0_u64; channels.count];
-    spread(counts, channels, |channel, count| units[channel] += u64::from(count));
-    let most = units.into_iter().max().unwrap_or(0);
-    most.div_ceil(channels.side_by_side.max(1)) * (channels.unit_rows)(length) <= channels.rows
+    most_units(counts, channels).div_ceil(channels.side_by_side.max(1)) * (channels.unit_rows)(length) <= channels.rows
 }
 
-/// Tells how many units each channel gets, layer by layer: each goes round the channels in bundles from where the one
-/// before stopped.
-fn spread(units: &[u64], by: Channels<'_>, mut give: impl FnMut(usize, u32)) {
+/// How a layer goes round the channels.
+#[derive(Clone, Copy)]
+struct Round {
+    /// The channel with which it begins.
+    first: usize,
+    /// Bundles that every channel gets, and how many, from the first one on, get one more.
+    each: u64,
+    more: usize,
+    /// The channel, counted from the first one, with the last bundle, and units that are missing in that.
+    last: usize,
+    missing: u64,
+}
+
+/// Each layer goes round the channels in bundles from where the one before stopped.
+fn rounds(units: &[u64], by: Channels<'_>) -> impl Iterator<Item = Round> {
     let (channels, bundle) = (by.count, by.side_by_side.max(1));
     let mut next = 0;
-    for (done, &count) in units.iter().enumerate() {
-        next = by.turn.begin(done, next, channels);
+    units.iter().enumerate().map(move |(done, &count)| {
+        let first = by.turn.begin(done, next, channels);
         let bundles = count.div_ceil(bundle);
         let (each, more) = (bundles / channels as u64, (bundles % channels as u64) as usize);
-        // The last bundle may not be full.
-        let missing = bundles * bundle - count;
         let last = if more > 0 { more - 1 } else { channels - 1 };
+        next = (first + more) % channels;
+        Round { first, each, more, last, missing: bundles * bundle - count }
+    })
+}
+
+/// Tells how many units each channel gets, layer by layer.
+fn spread(units: &[u64], by: Channels<'_>, mut give: impl FnMut(usize, u32)) {
+    let (channels, bundle) = (by.count, by.side_by_side.max(1));
+    for Round { first, each, more, last, missing } in rounds(units, by) {
         for place in 0..channels {
             let full = (each + u64::from(place < more)) * bundle;
-            let channel = if next + place < channels { next + place } else { next + place - channels };
+            let channel = if first + place < channels { first + place } else { first + place - channels };
             give(channel, (full - if place == last { missing } else { 0 }) as u32);
         }
-        next = (next + more) % channels;
     }
+}
+
+/// The most units that [`spread`] gives to one channel. It takes as long as there are layers and channels, not their
+/// product, because the search for the longest context asks for it at every step.
+fn most_units(units: &[u64], by: Channels<'_>) -> u64 {
+    let (channels, bundle) = (by.count, by.side_by_side.max(1));
+    // Of each channel, how many units more it has than the one before.
+    let mut steps = vec![0_i128; channels + 1];
+    let mut give = |from: usize, to: usize, count: i128| {
+        steps[from] += count;
+        steps[to] -= count;
+    };
+    for Round { first, each, more, last, missing } in rounds(units, by) {
+        give(0, channels, i128::from(each) * i128::from(bundle));
+        let end = first + more;
+        give(first, end.min(channels), i128::from(bundle));
+        give(0, end.saturating_sub(channels), i128::from(bundle));
+        let short = (first + last) % channels;
+        give(short, short + 1, -i128::from(missing));
+    }
+    let mut units = 0;
+    let most = steps[..channels].iter().map(|step| {
+        units += step;
+        units
+    });
+    u64::try_from(most.max().unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
 /// The units of a layer, the longest first, in bundles of so many.
@@ -365,6 +406,18 @@ mod tests {
     }
 
     proptest! {
+        /// What the search for the longest context asks is what the spread comes to.
+        #[test]
+        fn the_most_units_are_those_of_the_fullest_channel(
+            counts in prop::collection::vec(0_u64..40, 0..9), count in 1_usize..12, side_by_side in 1_u64..5,
+            cells in 0_usize..4, channels in 0_usize..12,
+        ) {
+            let by = Channels { side_by_side, turn: Turn { cells, channels }, ..small(count) };
+            let mut units = vec![0_u64; count];
+            spread(&counts, by, |channel, more| units[channel] += u64::from(more));
+            prop_assert_eq!(most_units(&counts, by), units.into_iter().max().unwrap_or(0));
+        }
+
         /// For equal lengths the two ways are one.
         #[test]
         fn equal_lengths_go_round(
