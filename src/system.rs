@@ -32,6 +32,7 @@ pub use placement::Placement;
 pub use prefill::Prefill;
 
 use crate::scenario::{SystemSpec, Workload};
+use crate::threads::cpu_time;
 
 /// What is run on a system: a model and how much of it.
 #[derive(Clone, Debug)]
@@ -94,6 +95,7 @@ pub fn simulate(
     conduct: Conduct<'_>,
     progress: &mut dyn FnMut(u64, Progress),
 ) -> Result<Outcome, SystemError> {
+    let begun = cpu_time();
     let (mut figures, mut assumptions) = Figures::read(spec)?;
     figures.serve(job.model.query_heads_per_kv_head());
     let mut placement = Placement::of(spec, &figures, job)?;
@@ -113,7 +115,8 @@ pub fn simulate(
     tracing::info!(system = spec.name, tasks, "compiled");
     machine.bind(compiled, job);
     progress(tasks, Progress::default());
-    let run = machine.run(limits, threads, &mut |at| progress(tasks, at))?;
+    let planned = cpu_time().zip(begun).map(|(now, begun)| now.saturating_sub(begun)).unwrap_or_default();
+    let run = machine.run(limits, threads, deal::besides(planned), &mut |at| progress(tasks, at))?;
     let Placement { gpu, host, pim, .. } = &placement;
     let longest = job.workload.lengths.longest();
     let [plain, packed, paged] = placement.bytes_of_sequence(job.model.layers, longest);

@@ -1,5 +1,6 @@
 //! The channel controller: the actor that runs PIM programs one after the other.
 
+mod channel;
 mod cursor;
 pub mod engine;
 pub mod fast_forward;
@@ -14,17 +15,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sim_core::{
-    Board, Category, Context, Cycles, Handle, Inspect, Meter, Signal, SpanDraft, SpanId, Tag, TaskIndex, Time, Waiting,
-    log_span,
+    Ahead, Board, Category, Context, Cycles, Handle, Inspect, Meter, Signal, SpanDraft, SpanId, Spans, Tag, TaskIndex,
+    Time, Waiting, log_span,
 };
 
 use crate::command::{Command, CommandCounts};
 use crate::device::DeviceSpec;
 use crate::energy::{self, Energy};
+use crate::error::ProgramError;
 use crate::kernel::ordinary;
 use crate::program::Program;
 
-use engine::{Engine, ExecutionMode, Issued};
+use channel::Channel;
+use engine::{Engine, Execution, ExecutionMode, Issued};
 use fast_forward::Learnt;
 
 /// A program to run.
@@ -48,11 +51,23 @@ pub struct ProgramDone {
 /// The program at hand, whose commands count when it has ended.
 #[derive(Clone, Debug)]
 struct Running {
+    span: SpanId,
     begun: Time,
+    bytes_read: u64,
+    /// Nothing while it is handed over.
+    executed: Option<Executed>,
+}
+
+/// What the execution of the program at hand came to.
+#[derive(Clone, Debug)]
+struct Executed {
     duration: Time,
     commands: CommandCounts,
-    bytes_read: u64,
 }
+
+/// Programs of so many cycles at least are handed over where they are executed command by command; others are not worth
+/// a message.
+const LONG: u64 = 256;
 
 /// One channel that stands for `copies` channels that run the same programs from the same state.
 ///
@@ -68,7 +83,7 @@ pub struct Controller {
     access: Category,
     board: Board<ProgramTask>,
     /// State.
-    engine: Engine,
+    channel: Arc<Channel>,
     ready: BTreeSet<(Time, TaskIndex)>,
     running: Option<Running>,
     /// State: the span before and when it ended.
@@ -107,7 +122,7 @@ impl Controller {
 
     fn from_engine(engine: Engine, device: Arc<DeviceSpec>, copies: u32) -> Self {
         Self {
-            engine,
+            channel: Channel::new(engine),
             device,
             copies,
             access: Category::CommunicationHbm,
@@ -125,7 +140,7 @@ impl Controller {
     /// The same, which keeps the first `most` commands that one of its channels issues and counts the others. Execution
     /// is command by command then.
     pub fn with_record(mut self, most: usize) -> Self {
-        self.engine.record_most(most);
+        self.channel.lock().engine.record_most(most);
         self.record = Some(Record { most, ..Record::default() });
         self
     }
@@ -142,7 +157,8 @@ impl Controller {
 
     /// The same, executing programs as `mode` says.
     pub fn with_execution(self, mode: ExecutionMode) -> Self {
-        Self { engine: self.engine.with_execution(mode), ..self }
+        self.channel.lock().engine.mode = mode;
+        self
     }
 
     /// The same, with another category for the spans of ordinary accesses than `communication.hbm`.
@@ -153,7 +169,8 @@ impl Controller {
     /// The steps of all its programs, see [`Engine::steps`].
     pub fn steps(&self) -> u64 {
         let tasks = 0..self.board.len() as TaskIndex;
-        tasks.map(|task| self.engine.steps(&self.board.work(task).program)).sum()
+        let engine = &self.channel.lock().engine;
+        tasks.map(|task| engine.steps(&self.board.work(task).program)).sum()
     }
 
     /// Its programs, to be added and wired.
@@ -177,7 +194,8 @@ impl Controller {
         let mut counts = self.counts;
         // A program that was stopped has done its refreshes itself, and counts for nothing.
         if self.running.is_none() {
-            counts[Command::RefAb] += self.engine.refreshes_until(i64::try_from(cycle).unwrap_or(i64::MAX));
+            counts[Command::RefAb] +=
+                self.channel.lock().engine.refreshes_until(i64::try_from(cycle).unwrap_or(i64::MAX));
         }
         counts.times(u64::from(self.copies))
     }
@@ -211,18 +229,24 @@ impl Controller {
         let clock = self.device.timing.clock;
         let (now, arrival) = (context.now(), self.board.arrival(task));
         let ProgramTask { program, kind, tag } = self.board.work(task).clone();
-        let execution = match self.engine.run(&program, clock.cycle_at_or_after(now).0) {
-            Ok(execution) => execution,
-            Err(error) => {
-                // The program's builder is wrong, not the user: a broken law stops the run.
-                context.law_broken(4, format!("the program {kind} of {tag} cannot be run: {error}"));
-                return;
-            }
+        let begin = clock.cycle_at_or_after(now).0;
+        let mut channel = self.channel.lock();
+        let least = if channel.engine.is_slow() { channel.engine.least(&program) } else { 0 };
+        let (after, launch, executed) = if least >= LONG {
+            channel.begin(Arc::clone(&program), begin);
+            let after = clock.edge(Cycles(begin + least)).since(now);
+            context.hand_over(now + after, Arc::clone(&self.channel) as Arc<dyn Ahead>);
+            (after, Time::ZERO, None)
+        } else {
+            let execution = match channel.engine.run(&program, begin) {
+                Ok(execution) => execution,
+                Err(error) => return self.fails(task, &error, context),
+            };
+            // An empty program takes no time, not even to the next clock edge.
+            let empty = program.commands().total() == 0;
+            let (duration, launch) = if empty { (Time::ZERO, Time::ZERO) } else { self.times(now, &execution) };
+            (duration, launch, Some(Executed { duration, commands: execution.commands }))
         };
-        // An empty program takes no time, not even to the next clock edge.
-        let empty = program.commands().total() == 0;
-        let end = if empty { now } else { clock.edge(Cycles(execution.end)) };
-        let duration = end.since(now);
         let copies = u64::from(self.copies);
         let span = context.open(SpanDraft {
             kind,
@@ -230,23 +254,48 @@ impl Controller {
             tag,
             ready: arrival.ready,
             signal: arrival.latency,
-            launch: clock.edge(Cycles(execution.mode_switch)).min(duration),
+            launch,
             bytes: program.bytes_read() * copies,
             operations: program.operations() * copies,
             cause: arrival.cause,
             held_by: self.before.filter(|_| arrival.ready < now).map(|(span, _)| span),
         });
         if let Some(record) = &mut self.record {
-            let issued = self.engine.take_trace();
+            let issued = channel.engine.take_trace();
             let kept = issued.len().min(record.most.saturating_sub(record.commands.len()));
             record.more += (issued.len() - kept) as u64;
-            record.left_out = record.more + self.engine.left_out();
+            record.left_out = record.more + channel.engine.left_out();
             record.commands.extend(issued.into_iter().take(kept).map(|issued| (span, issued)));
-            self.engine.record_most(record.most - record.commands.len());
+            channel.engine.record_most(record.most - record.commands.len());
         }
-        let bytes_read = program.bytes_read();
-        self.running = Some(Running { begun: now, duration, commands: execution.commands, bytes_read });
-        context.wake(duration, ProgramDone { task, span });
+        self.running = Some(Running { span, begun: now, bytes_read: program.bytes_read(), executed });
+        context.wake(after, ProgramDone { task, span });
+    }
+
+    /// How long a program that has begun at `begun` takes, and its launch.
+    fn times(&self, begun: Time, execution: &Execution) -> (Time, Time) {
+        let clock = self.device.timing.clock;
+        let duration = clock.edge(Cycles(execution.end)).since(begun);
+        (duration, clock.edge(Cycles(execution.mode_switch)).min(duration))
+    }
+
+    /// Executes what is left of a program that was handed over, and adds its launch to its span. Nothing is left of others.
+    fn finish(&mut self, add_launch: impl FnOnce(SpanId, Time)) -> Result<(), ProgramError> {
+        let Some(&Running { span, begun, executed: None, .. }) = self.running.as_ref() else { return Ok(()) };
+        let Some(execution) = self.channel.lock().end() else { return Ok(()) };
+        let execution = execution?;
+        let (duration, launch) = self.times(begun, &execution);
+        add_launch(span, launch);
+        if let Some(running) = &mut self.running {
+            running.executed = Some(Executed { duration, commands: execution.commands });
+        }
+        Ok(())
+    }
+
+    /// The program's builder is wrong, not the user: a broken law stops the run.
+    fn fails<M>(&self, task: TaskIndex, error: &ProgramError, context: &mut Context<'_, M>) {
+        let ProgramTask { kind, tag, .. } = self.board.work(task);
+        context.law_broken(4, format!("the program {kind} of {tag} cannot be run: {error}"));
     }
 }
 
@@ -261,12 +310,26 @@ impl<M: From<Signal> + From<ProgramDone>> Handle<Signal, M> for Controller {
 
 impl<M: From<Signal> + From<ProgramDone>> Handle<ProgramDone, M> for Controller {
     fn handle(&mut self, done: ProgramDone, context: &mut Context<'_, M>) {
-        log_span!(context, done.span);
-        if let Some(ended) = self.running.take() {
-            self.counts += ended.commands;
-            self.bytes_read += ended.bytes_read;
-            self.busy += ended.duration;
+        if let Err(error) = self.finish(|span, launch| context.add_launch(span, launch)) {
+            return self.fails(done.task, &error, context);
         }
+        let Some(Running { begun, bytes_read, executed: Some(executed), .. }) = &self.running else { return };
+        let (&bytes_read, Executed { duration, commands }) = (bytes_read, executed.clone());
+        let (now, end) = (context.now(), *begun + duration);
+        if end > now {
+            // It could have ended by now.
+            context.wake(end.since(now), done);
+            return;
+        }
+        if end < now {
+            context.law_broken(4, format!("a program ended {} before it could have", now.since(end)));
+            return;
+        }
+        log_span!(context, done.span);
+        self.running = None;
+        self.counts += commands;
+        self.bytes_read += bytes_read;
+        self.busy += duration;
         self.before = Some((done.span, context.now()));
         self.board.complete(done.task, done.span, context);
         self.start_next(context);
@@ -276,6 +339,11 @@ impl<M: From<Signal> + From<ProgramDone>> Handle<ProgramDone, M> for Controller 
 impl Inspect for Controller {
     fn waiting(&self) -> Vec<Waiting> {
         self.board.waiting(|task| format!("{} of {}", task.kind, task.tag))
+    }
+
+    fn settle(&mut self, spans: &mut Spans) {
+        // What is wrong with the program is found out again where the run goes on.
+        let _ = self.finish(|span, launch| spans.add_launch(span, launch));
     }
 
     fn meter(&self) -> Option<Meter> {
@@ -290,9 +358,12 @@ impl Inspect for Controller {
     /// The program at hand counts by the time that it has run.
     fn meter_at(&self, at: Time) -> Option<Meter> {
         let mut meter = self.meter()?;
-        if let Some(running) = self.running.as_ref().filter(|running| running.duration > Time::ZERO) {
-            let run = at.since(running.begun).min(running.duration);
-            let read = u128::from(running.bytes_read) * u128::from(run.ps()) / u128::from(running.duration.ps());
+        if let Some(&Running { begun, bytes_read, executed: Some(Executed { duration, .. }), .. }) =
+            self.running.as_ref()
+            && duration > Time::ZERO
+        {
+            let run = at.since(begun).min(duration);
+            let read = u128::from(bytes_read) * u128::from(run.ps()) / u128::from(duration.ps());
             meter.amount += u64::try_from(read).unwrap_or(u64::MAX).saturating_mul(u64::from(self.copies));
             meter.busy += run;
         }

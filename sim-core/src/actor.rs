@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::ahead::{Ahead, Pool};
 use crate::error::{SimulationError, Waiting};
 use crate::partition::Outbox;
 use crate::queue::{DELTAS, EventHandle, Key, Queue, Tie};
@@ -86,6 +87,12 @@ pub trait Inspect {
     /// Its tasks that never ran, for the deadlock error.
     fn waiting(&self) -> Vec<Waiting> {
         Vec::new()
+    }
+
+    /// Does all work that it has handed over, because the run has been stopped and its totals are wanted now; see
+    /// [`Context::hand_over`]. What it finds out about an open span is noted in `spans`. The run may go on afterwards.
+    fn settle(&mut self, spans: &mut Spans) {
+        let _ = spans;
     }
 
     /// Its totals, where it is a resource.
@@ -185,6 +192,8 @@ pub(crate) struct Core<M> {
     pub(crate) names: Arc<Vec<String>>,
     /// State: where messages to other partitions go; `None` on one thread.
     pub(crate) outbox: Option<Box<Outbox<M>>>,
+    /// State: work that actors have handed over; `None` on one thread, which never waits.
+    pub(crate) ahead: Option<Arc<Pool>>,
     /// Statistics.
     pub(crate) spans: Spans,
 }
@@ -355,6 +364,14 @@ impl<M> Context<'_, M> {
         self.core.spans.open(self.actor, self.core.now, draft)
     }
 
+    /// Hands over work that this actor does when a message comes which it has sent to itself for `due`, as far as it is not
+    /// done by then; see [`crate::ahead`].
+    pub fn hand_over(&mut self, due: Time, work: Arc<dyn Ahead>) {
+        if let Some(pool) = &self.core.ahead {
+            pool.hand_over(self.core.now, due, work);
+        }
+    }
+
     /// Counts more of an open job as launch: fixed cost in its midst, during which nothing else of it went on.
     pub fn add_launch(&mut self, span: SpanId, more: Time) {
         self.core.spans.add_launch(span, more);
@@ -440,6 +457,9 @@ macro_rules! system {
         impl $crate::Inspect for $node {
             fn waiting(&self) -> Vec<$crate::Waiting> {
                 match self { $( Self::$actor(actor) => $crate::Inspect::waiting(actor) ),+ }
+            }
+            fn settle(&mut self, spans: &mut $crate::Spans) {
+                match self { $( Self::$actor(actor) => $crate::Inspect::settle(actor, spans) ),+ }
             }
             fn meter(&self) -> Option<$crate::Meter> {
                 match self { $( Self::$actor(actor) => $crate::Inspect::meter(actor) ),+ }

@@ -45,6 +45,7 @@
 //! ```
 
 pub mod actor;
+pub mod ahead;
 pub mod board;
 pub mod clock;
 pub mod error;
@@ -61,6 +62,7 @@ pub mod statistics;
 pub mod time;
 
 pub use actor::{ActorId, ActorKey, Context, Handle, Inspect, Node, Port};
+pub use ahead::Ahead;
 pub use board::{Board, Signal, TaskIndex};
 pub use clock::{ClockDomain, Cycles};
 pub use error::{SimulationError, Waiting};

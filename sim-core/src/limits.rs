@@ -121,7 +121,7 @@ impl<N: Node> Simulation<N> {
             }
         }
         match limits.until {
-            Some(at) if !self.all.core.queue.is_empty() => Ok(End::Stopped { at, why: Stop::Until }),
+            Some(at) if !self.all.core.queue.is_empty() => Ok(self.stopped(at, Stop::Until)),
             _ => self.deadlock().map(End::Done),
         }
     }
@@ -133,7 +133,7 @@ impl<N: Node> Simulation<N> {
             at = self.now() + Time::from_ps(1);
             self.all.run_before(Key::start_of(at), u64::MAX)?;
         }
-        if self.all.core.queue.is_empty() { self.deadlock().map(End::Done) } else { Ok(End::Stopped { at, why }) }
+        if self.all.core.queue.is_empty() { self.deadlock().map(End::Done) } else { Ok(self.stopped(at, why)) }
     }
 }
 

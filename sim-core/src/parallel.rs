@@ -7,6 +7,9 @@
 //! every thread sends every other one a parcel with the messages for it and the earliest times that it knows of; from
 //! those all compute the same next limits. There is no barrier and no shared state.
 //!
+//! A thread whose parcels have not come works ahead, see [`crate::ahead`], its own actors' work first and then that of
+//! others; it sleeps only where there is none.
+//!
 //! A run that is asked to stop ends all partitions at one time: just after the latest message that any of them had
 //! delivered when they agreed on it. The others catch up to that time in further windows.
 //!
@@ -17,9 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use crossbeam::channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use crate::actor::{ActorId, Node};
+use crate::ahead::{Pastime, Pool};
 use crate::error::SimulationError;
 use crate::limits::{LOOK, Limits, Progress, Stop};
 use crate::partition::{Outbox, Partition};
@@ -52,6 +56,15 @@ pub struct Watch<'a> {
     pub progress: &'a mut dyn FnMut(Progress),
     /// How to measure a thread.
     pub cpu_time: &'a CpuTime,
+    /// How long the calling thread works before and after the run: others take over so much more of what they can.
+    pub besides: Duration,
+}
+
+impl<'a> Watch<'a> {
+    /// A watch of a run that is all there is.
+    pub fn new(progress: &'a mut dyn FnMut(Progress), cpu_time: &'a CpuTime) -> Self {
+        Self { progress, cpu_time, besides: Duration::ZERO }
+    }
 }
 
 impl std::fmt::Debug for Watch<'_> {
@@ -163,11 +176,14 @@ where
     N: Node + Send,
     N::Message: Send,
 {
-    let Watch { progress, cpu_time } = watch;
+    let Watch { progress, cpu_time, besides } = watch;
     let count = partitions.len();
+    let pools: Arc<[Arc<Pool>]> = (0..count).map(|_| Arc::default()).collect();
     let mut work = Vec::new();
     for ((this, partition), ways) in partitions.iter_mut().enumerate().zip(ways(count)) {
-        work.push(Worker { this, partition, ways, plan, limits, cpu_time });
+        partition.core.ahead = Some(Arc::clone(&pools[this]));
+        let pastime = Pastime::new(this, Arc::clone(&pools), if this == 0 { besides } else { Duration::ZERO });
+        work.push(Worker { this, partition, ways, pastime, plan, limits, cpu_time });
     }
     let mut done: Vec<Done> = Vec::new();
     let scope = crossbeam::thread::scope(|scope| {
@@ -208,6 +224,7 @@ struct Worker<'a, N: Node> {
     this: usize,
     partition: &'a mut Partition<N>,
     ways: Vec<Way<N::Message>>,
+    pastime: Pastime,
     plan: &'a Plan,
     limits: &'a Limits,
     cpu_time: &'a CpuTime,
@@ -226,10 +243,7 @@ impl<N: Node> Worker<'_, N> {
         let mut asked = self.is_asked();
         loop {
             let own = self.news(asked, done.error.is_some());
-            let waiting = now();
-            let all = self.exchange(own);
-            done.report.blocked += waiting.elapsed();
-            let Some(all) = all else { break };
+            let Some(all) = self.exchange(own) else { break };
             let total = all.iter().fold(Progress::default(), |sum, news| Progress {
                 now: sum.now.max(news.progress.now),
                 events: sum.events + news.progress.events,
@@ -268,6 +282,7 @@ impl<N: Node> Worker<'_, N> {
             }
         }
         done.report.events = self.partition.events - before;
+        done.report.blocked = self.pastime.waited;
         meter.stop(&mut done.report);
         done
     }
@@ -283,22 +298,31 @@ impl<N: Node> Worker<'_, N> {
         News { earliest: core.queue.first(), sent: core.earliest_sent(), failed, asked, progress }
     }
 
-    /// Sends every other thread its parcel and takes in theirs. Gives the news by partition, or nothing where a thread
-    /// is gone.
+    /// Sends every other thread its parcel and takes in theirs; works ahead until they come, and waits where there is
+    /// nothing to do. Gives the news by partition, or nothing where a thread is gone.
     fn exchange(&mut self, own: News) -> Option<Vec<News>> {
-        let Self { partition, ways, .. } = self;
+        let Self { partition, ways, pastime, .. } = self;
+        pastime.tell_worked();
         for way in &*ways {
             // A thread that is gone has told why in its last parcel, or has panicked.
             let _ = way.to.send(Parcel { messages: partition.core.take_parcel(way.other), news: own.clone() });
         }
         let mut all = vec![own; ways.len() + 1];
         for way in &*ways {
-            let Parcel { messages, news } = way.from.recv().ok()?;
+            let parcel = loop {
+                match way.from.try_recv() {
+                    Err(TryRecvError::Empty) if pastime.work() => {}
+                    Err(TryRecvError::Empty) => break pastime.wait(|| way.from.recv()).ok()?,
+                    parcel => break parcel.ok()?,
+                }
+            };
+            let Parcel { messages, news } = parcel;
             for (key, to, message) in messages {
                 partition.core.queue.push(key, to, message);
             }
             all[way.other] = news;
         }
+        pastime.put_back();
         Some(all)
     }
 
@@ -317,6 +341,6 @@ impl<N: Node> Worker<'_, N> {
 
 /// Wall time, for the report on how well the threads were used; nothing else may look at it.
 #[expect(clippy::disallowed_methods, reason = "measures the threads, never a result")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

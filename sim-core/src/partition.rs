@@ -107,6 +107,7 @@ impl<N: Node> Partition<N> {
             seed,
             names: Arc::default(),
             outbox: None,
+            ahead: None,
             spans: Spans::default(),
         };
         Self { cells: Vec::new(), core, events: 0 }
@@ -125,6 +126,13 @@ impl<N: Node> Partition<N> {
     /// The actors; `None` for those that were never placed.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Option<&N>> {
         self.cells.iter().map(|cell| cell.node.as_ref())
+    }
+
+    /// See [`crate::Inspect::settle`].
+    pub(crate) fn settle(&mut self) {
+        for node in self.cells.iter_mut().filter_map(|cell| cell.node.as_mut()) {
+            node.settle(&mut self.core.spans);
+        }
     }
 
     /// Deals the actors and their pending messages to `count` partitions. Each has room for all actors, so that an

@@ -2,7 +2,7 @@
 
 use crate::actor::{ActorId, ActorKey, Inspect, Node, Port};
 use crate::error::{SimulationError, Waiting};
-use crate::limits::{End, Limits, Progress};
+use crate::limits::{End, Limits, Progress, Stop};
 use crate::parallel::{self, CpuTime, Ended, ParallelReport, PartitionReport, Plan, Watch};
 use crate::partition::Partition;
 use crate::queue::{ACTORS, Key, OUTSIDE, Tie};
@@ -110,8 +110,7 @@ impl<N: Node> Simulation<N> {
         N: Send,
         N::Message: Send,
     {
-        let watch = Watch { progress: &mut |_| (), cpu_time: &|| None };
-        match self.run_parallel_with(plan, &Limits::default(), watch)? {
+        match self.run_parallel_with(plan, &Limits::default(), Watch::new(&mut |_| (), &|| None))? {
             (End::Done(at) | End::Stopped { at, .. }, report) => Ok((at, report)),
         }
     }
@@ -136,7 +135,7 @@ impl<N: Node> Simulation<N> {
     {
         let count = plan.count();
         if count == 1 || limits.max_events.is_some() || plan.lookahead == Time::ZERO {
-            let Watch { progress, cpu_time } = watch;
+            let Watch { progress, cpu_time, .. } = watch;
             return self.run_alone(limits, progress, cpu_time);
         }
         self.check_placed()?;
@@ -145,9 +144,15 @@ impl<N: Node> Simulation<N> {
         self.all.join(&plan.partitions, parts);
         result?;
         match stopped {
-            Some((at, why)) if !self.all.core.queue.is_empty() => Ok((End::Stopped { at, why }, report)),
+            Some((at, why)) if !self.all.core.queue.is_empty() => Ok((self.stopped(at, why), report)),
             _ => Ok((End::Done(self.deadlock()?), report)),
         }
+    }
+
+    /// The end of a run that has been stopped.
+    pub(crate) fn stopped(&mut self, at: Time, why: Stop) -> End {
+        self.all.settle();
+        End::Stopped { at, why }
     }
 
     /// [`Self::run_with`], measured.

@@ -223,7 +223,8 @@ impl Spans {
         id
     }
 
-    pub(crate) fn add_launch(&mut self, id: SpanId, more: Time) {
+    /// Counts more of an open job as launch.
+    pub fn add_launch(&mut self, id: SpanId, more: Time) {
         let place = if self.places.is_empty() {
             self.open.iter().position(|span| span.id == id)
         } else {

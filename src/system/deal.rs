@@ -5,6 +5,7 @@
 //! of the work: they are dealt to all threads.
 
 use std::fmt;
+use std::time::Duration;
 
 use sim_core::{ActorId, Plan, Time};
 
@@ -18,6 +19,12 @@ pub(super) const TASK: u64 = 330;
 /// What threads must have to do in each attention of a layer, in steps, to be worth the parcels that they exchange: about
 /// a hundred microseconds, against a few for a parcel. Measured: below it two threads are slower than one.
 const LEAST: u64 = 5_000;
+
+/// How long the first thread works besides the run, where it took so long to plan it: the reports of `pim-pool` take half as
+/// long as its plan.
+pub(super) fn besides(planned: Duration) -> Duration {
+    planned + planned / 2
+}
 
 /// What there is to be dealt.
 #[derive(Clone, Debug, Default)]

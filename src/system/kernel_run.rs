@@ -494,7 +494,7 @@ pub fn simulate(
     simulation.place(end, driver);
     progress(tasks, Progress::default());
     let mut at = |at| progress(tasks, at);
-    let watch = Watch { progress: &mut at, cpu_time: &threads::cpu_time };
+    let watch = Watch::new(&mut at, &threads::cpu_time);
     let (ended, report) = simulation.run_parallel_with(&Plan::default(), conduct.limits, watch)?;
     let (stopped, meters) = match ended {
         End::Done(_) => (None, simulation.meters()),

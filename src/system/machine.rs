@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use host_gpu::{Driver, Ports, Shared, Stream, Worker};
 use interconnect::topology::Place;
@@ -374,11 +375,13 @@ impl Machine {
         self.pim = std::mem::take(&mut self.pim).into_iter().map(with).collect();
     }
 
-    /// Runs to the end, or until a limit stops it, on at most so many threads. Their number does not change the result.
+    /// Runs to the end, or until a limit stops it, on at most so many threads, the first of which works so long `besides`.
+    /// Their number does not change the result.
     pub fn run(
         self,
         limits: &Limits,
         threads: usize,
+        besides: Duration,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Run, SimulationError> {
         let dealt = (threads > 1).then(|| self.deal(limits, threads)).transpose();
@@ -417,7 +420,7 @@ impl Machine {
         for seat in pim {
             simulation.place(seat.key, seat.actor);
         }
-        let watch = Watch { progress, cpu_time: &threads::cpu_time };
+        let watch = Watch { besides, ..Watch::new(progress, &threads::cpu_time) };
         let (end, threads) = simulation.run_parallel_with(&plan, limits, watch)?;
         let (end, stopped, meters) = match end {
             End::Done(at) => (at, None, simulation.meters()),

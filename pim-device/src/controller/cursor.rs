@@ -15,6 +15,8 @@ pub(super) enum Stop {
     Iteration,
     /// The move stream has come to where the row stream is.
     Frontier,
+    /// It has done as many instructions as were asked for, and goes on from there.
+    Paused,
 }
 
 /// A loop around the place of a cursor.
@@ -68,6 +70,13 @@ impl<'p> Cursor<'p> {
             fresh: false,
             passed: false,
         }
+    }
+
+    /// The same place, in `code`; what is left at this one is of no use.
+    pub(super) fn take<'q>(&mut self, code: &'q [Instruction]) -> Cursor<'q> {
+        let Self { ref mut bodies, place, loops, depth, ready, result, closed, left, at, fresh, passed, .. } = *self;
+        let bodies = std::mem::take(bodies);
+        Cursor { code, bodies, place, loops, depth, ready, result, closed, left, at, fresh, passed }
     }
 
     /// The instruction at hand, after closing the loops that end here.

@@ -115,6 +115,23 @@ pub(super) enum OnSet {
     Precharge,
 }
 
+/// A program that has begun and not ended.
+#[derive(Clone, Debug)]
+pub(super) struct Course {
+    begin: i64,
+    rows: Cursor<'static>,
+    moves: Cursor<'static>,
+    turn: Turn,
+}
+
+/// Which stream goes on.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Rows,
+    /// The move stream, as far as the row stream, which waits for this token, wants it to; to its end where that one has ended.
+    Moves(Option<Token>),
+}
+
 /// One channel: what was issued so far, and what is due.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -173,6 +190,8 @@ pub struct Engine {
     pub(super) learnt: Option<Arc<Learnt>>,
     /// State: what the present iteration has asked of the refresh.
     pub(super) watch: Watch,
+    /// State: how many commands until the program at hand pauses.
+    pub(super) budget: u64,
     /// Statistics of the program at hand.
     pub(super) counts: CommandCounts,
     pub(super) mode_switch: i64,
@@ -246,6 +265,7 @@ impl Engine {
             memo: Memo::default(),
             learnt: None,
             watch: Watch::default(),
+            budget: u64::MAX,
             counts: CommandCounts::default(),
             mode_switch: 0,
             trace: None,
@@ -265,6 +285,17 @@ impl Engine {
             // A run in each row.
             ExecutionMode::FastForward => commands.total() - commands[Command::MacAb] + commands[Command::ActAb],
         }
+    }
+
+    /// How many cycles a program takes at least: the gaps between its MACs, and the rows changed in between, in the set that has
+    /// most of them, which is no less than the sets' mean.
+    pub(super) fn least(&self, program: &Program) -> u64 {
+        let (commands, of) = (program.commands(), self.device.pe.commands());
+        let (macs, rows) = (commands[of.mac], commands[of.activate]);
+        let sets = self.sets.len().max(1) as u64;
+        let gap = self.set_gap.unwrap_or(1).unsigned_abs();
+        let change = self.device.cycles(Parameter::Rp) + self.device.cycles(Parameter::RcdRd);
+        (macs.saturating_sub(rows) * gap + rows.saturating_sub(sets) * u64::from(change)) / sets
     }
 
     /// Keeps every command that is issued from now on, for [`Self::take_trace`]. Execution is command by command then.
@@ -302,11 +333,38 @@ impl Engine {
         self.mode == ExecutionMode::FastForward && self.trace.is_none()
     }
 
+    /// Whether programs take long to execute.
+    pub(super) fn is_slow(&self) -> bool {
+        self.mode == ExecutionMode::CommandByCommand && self.trace.is_none()
+    }
+
+    /// Whether the program at hand is to pause before its next command.
+    #[inline]
+    pub(super) const fn pauses(&mut self) -> bool {
+        match self.budget.checked_sub(1) {
+            Some(less) => {
+                self.budget = less;
+                false
+            }
+            None => true,
+        }
+    }
+
     /// Runs a program that arrives at cycle `arrival`; it begins then, or when the program before has ended.
     ///
     /// # Errors
     /// Where the program does not fit the state of the banks, or its streams wait for each other.
     pub fn run(&mut self, program: &Program, arrival: u64) -> Result<Execution, ProgramError> {
+        let mut course = self.begin(program, arrival);
+        loop {
+            if let Some(execution) = self.go_on(program, &mut course, u64::MAX)? {
+                return Ok(execution);
+            }
+        }
+    }
+
+    /// Begins what [`Self::run`] does in one go.
+    pub(super) fn begin(&mut self, program: &Program, arrival: u64) -> Course {
         let begin = i64::try_from(arrival).unwrap_or(i64::MAX / 2).max(self.end);
         self.counts = CommandCounts::default();
         self.mode_switch = 0;
@@ -314,42 +372,74 @@ impl Engine {
         if let Some(record) = &mut self.trace {
             record.begin(program);
         }
+        let (mut row_bodies, mut move_bodies) = (Vec::new(), Vec::new());
         if self.fast() {
             self.take_learnt();
+            (row_bodies, move_bodies) = self.memo.bodies(program);
         }
-        let execution = self.run_from(program, begin);
-        if self.fast() {
-            self.give_learnt();
-        }
-        execution
+        self.memo.begin();
+        let cursor = |bodies| Cursor::new(&[], bodies, begin);
+        Course { begin, rows: cursor(row_bodies), moves: cursor(move_bodies), turn: Turn::Rows }
     }
 
-    fn run_from(&mut self, program: &Program, begin: i64) -> Result<Execution, ProgramError> {
-        let (row_bodies, move_bodies) = if self.fast() { self.memo.bodies(program) } else { (Vec::new(), Vec::new()) };
-        let mut rows = Cursor::new(program.row_stream(), row_bodies, begin);
-        let mut moves = Cursor::new(program.move_stream(), move_bodies, begin);
-        self.memo.begin();
+    /// Goes on with the program for about as many commands; nothing where more are left. Nothing else may be done on the
+    /// channel until it has ended.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`]; nothing is left to go on with then.
+    pub(super) fn go_on(
+        &mut self,
+        program: &Program,
+        course: &mut Course,
+        commands: u64,
+    ) -> Result<Option<Execution>, ProgramError> {
+        let mut rows = course.rows.take(program.row_stream());
+        let mut moves = course.moves.take(program.move_stream());
+        // What is jumped over is not worth a pause.
+        self.budget = if self.fast() { u64::MAX } else { commands };
+        let ended = self.run_from(course.begin, &mut rows, &mut moves, &mut course.turn);
+        if matches!(ended, Ok(None)) {
+            (course.rows, course.moves) = (rows.take(&[]), moves.take(&[]));
+        } else if self.fast() {
+            self.give_learnt();
+        }
+        ended
+    }
+
+    /// Runs both streams until they end, or one of them pauses.
+    fn run_from(
+        &mut self,
+        begin: i64,
+        rows: &mut Cursor<'_>,
+        moves: &mut Cursor<'_>,
+        turn: &mut Turn,
+    ) -> Result<Option<Execution>, ProgramError> {
         loop {
-            let row = self.run_rows(&mut rows)?;
-            let wanted = match row {
-                Stop::Waits(token) => Some(token),
-                Stop::Iteration => {
-                    let frontier = rows.ready.max(self.column_bus + 1);
-                    let stop = self.run_moves(&mut moves, None, frontier)?;
-                    self.checkpoint(&mut rows, &mut moves, stop);
-                    continue;
-                }
-                _ => None,
+            let wanted = match *turn {
+                Turn::Rows => match self.run_rows(rows)? {
+                    Stop::Waits(token) => Some(token),
+                    Stop::Iteration => {
+                        let frontier = rows.ready.max(self.column_bus + 1);
+                        let stop = self.run_moves(moves, None, frontier)?;
+                        self.checkpoint(rows, moves, stop);
+                        continue;
+                    }
+                    Stop::Paused => return Ok(None),
+                    _ => None,
+                },
+                Turn::Moves(wanted) => wanted,
             };
-            match (self.run_moves(&mut moves, wanted, i64::MAX)?, wanted) {
+            match (self.run_moves(moves, wanted, i64::MAX)?, wanted) {
                 (Stop::Done, None) => break,
-                (Stop::Posted, _) => {}
+                (Stop::Posted, _) => *turn = Turn::Rows,
+                (Stop::Paused, _) => {
+                    *turn = Turn::Moves(wanted);
+                    return Ok(None);
+                }
                 (stop, _) => {
-                    let name = |stop| match stop {
-                        Stop::Waits(Token(token)) => Some(usize::from(token)),
-                        _ => None,
-                    };
-                    return Err(ProgramError::Deadlock { row: name(row), moves: name(stop) });
+                    let name = |Token(token)| usize::from(token);
+                    let moves = if let Stop::Waits(token) = stop { Some(name(token)) } else { None };
+                    return Err(ProgramError::Deadlock { row: wanted.map(name), moves });
                 }
             }
         }
@@ -363,12 +453,12 @@ impl Engine {
         // The last command of a stream need not be the last to be done: softmax takes long, and a stream can end waiting.
         let waited = rows.ready.max(moves.ready).max(self.buffer_free);
         self.end = rows.result.max(moves.result).max(waited).max(begin);
-        Ok(Execution {
+        Ok(Some(Execution {
             begin: begin.unsigned_abs(),
             end: self.end.unsigned_abs(),
             mode_switch: self.mode_switch.unsigned_abs(),
             commands: self.counts,
-        })
+        }))
     }
 
     /// Refreshes of an idle channel after its last program, up to `cycle`.

@@ -16,8 +16,8 @@ fn after(start: i64, takes: u64) -> i64 {
 }
 
 impl Engine {
-    /// Runs the move stream until it ends, waits, has posted what the row stream wants, or comes to `frontier`, from
-    /// where on the row stream may still take slots.
+    /// Runs the move stream until it ends, waits, is to pause, has posted what the row stream wants, or comes to
+    /// `frontier`, from where on the row stream may still take slots.
     pub(super) fn run_moves(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -25,12 +25,18 @@ impl Engine {
         frontier: i64,
     ) -> Result<Stop, ProgramError> {
         while let Some(instruction) = cursor.current() {
+            if self.pauses() {
+                return Ok(Stop::Paused);
+            }
             match instruction {
                 Instruction::Move { command, count } => {
                     if cursor.left == 0 {
                         (cursor.left, cursor.at) = (count, 0);
                     }
                     while cursor.left > 0 {
+                        if self.pauses() {
+                            return Ok(Stop::Paused);
+                        }
                         if frontier == i64::MAX && cursor.at == 0 && self.rounds(cursor, command)? {
                             continue;
                         }

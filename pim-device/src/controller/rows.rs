@@ -13,9 +13,12 @@ use super::engine::{Engine, OnSet, Place, Slots};
 pub(super) const LONG_RUN: u32 = 64;
 
 impl Engine {
-    /// Runs the row stream until it ends, waits, or begins an iteration of a loop that may be jumped.
+    /// Runs the row stream until it ends, waits, is to pause, or begins an iteration of a loop that may be jumped.
     pub(super) fn run_rows(&mut self, cursor: &mut Cursor<'_>) -> Result<Stop, ProgramError> {
         while let Some(instruction) = cursor.current() {
+            if self.pauses() {
+                return Ok(Stop::Paused);
+            }
             if std::mem::take(&mut cursor.fresh) {
                 return Ok(Stop::Iteration);
             }
@@ -333,6 +336,7 @@ impl Engine {
             earliest = cycle + 1;
             set = if set + 1 == first + sets { first } else { set + 1 };
         }
+        self.budget = self.budget.saturating_sub(u64::from(count));
         if let Some(taken) = taken {
             self.take_slots(taken);
             cursor.ready = taken.last;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use pim_device::{
-    Command, Controller, DeviceSpec, Engine, ProgramDone, ProgramTask, attention, kernel::attention::AttentionUnit,
+    Command, Controller, DeviceSpec, Engine, ExecutionMode, Instruction, Program, ProgramDone, ProgramTask, attention,
+    kernel::attention::AttentionUnit,
 };
-use sim_core::{Category, Cycles, Signal, Simulation, Tag, Time};
+use sim_core::{Category, Cycles, End, Limits, Signal, Simulation, SimulationError, Tag, Time};
 
 sim_core::system! {
     /// One channel.
@@ -20,24 +21,29 @@ fn signal(task: u32) -> Signal {
     Signal { task, cause: None, latency: Time::ZERO }
 }
 
-/// A channel with `programs` that all become ready at `ready`.
+/// A channel with the attention of `programs`, which all become ready at `ready`.
 fn system(programs: &[&[AttentionUnit]], ready: Time) -> (Simulation<Node>, DeviceSpec) {
     let device = DeviceSpec::hbm3_pim_bank();
-    let mut controller = Controller::new(Arc::new(device.clone()), COPIES);
-    for units in programs {
-        let task = controller.board_mut().add(ProgramTask {
-            program: Arc::new(attention(&device, 128, units)),
-            kind: "attention",
-            tag: Tag::default(),
-        });
+    let programs = programs.iter().map(|units| attention(&device, 128, units)).collect();
+    (executing(ExecutionMode::default(), programs, ready), device)
+}
+
+/// A channel with programs that are executed so.
+fn executing(mode: ExecutionMode, programs: Vec<Program>, ready: Time) -> Simulation<Node> {
+    let device = Arc::new(DeviceSpec::hbm3_pim_bank());
+    let mut controller = Controller::new(device, COPIES).with_execution(mode);
+    let count = programs.len();
+    for program in programs {
+        let work = ProgramTask { program: Arc::new(program), kind: "attention", tag: Tag::default() };
+        let task = controller.board_mut().add(work);
         controller.board_mut().expect(task);
     }
     let mut simulation = Simulation::new(1);
     let key = simulation.add("pim", controller);
-    for task in 0..programs.len() {
+    for task in 0..count {
         simulation.start(key.port::<Signal>(Time::ZERO), ready, signal(task as u32));
     }
-    (simulation, device)
+    simulation
 }
 
 const UNIT: AttentionUnit = AttentionUnit { tokens: 2_048, query_heads: 4 };
@@ -73,6 +79,64 @@ fn two_programs_run_back_to_back() {
     assert_eq!(spans[0].operations, first_program.operations() * u64::from(COPIES));
     // nRP + nMOD into PIM mode and nMOD back.
     assert_eq!(spans[0].launch, clock.edge(Cycles(19 + 20 + 20)));
+}
+
+/// A program that is executed while it runs is stopped as one that is executed before.
+#[test]
+fn however_a_program_is_executed_a_stopped_run_is_the_same() {
+    let ready = Time::from_ns(1_000);
+    let begun = |mode| {
+        let device = DeviceSpec::hbm3_pim_bank();
+        executing(mode, [&[UNIT][..], &[UNIT, UNIT]].map(|units| attention(&device, 128, units)).into(), ready)
+    };
+    let end = begun(ExecutionMode::default()).run().unwrap();
+    let stopped = |mode, at| {
+        let mut simulation = begun(mode);
+        let ended = simulation.run_with(&Limits { until: Some(at), ..Limits::default() }, &mut |_| ()).unwrap();
+        assert!(matches!(ended, End::Stopped { .. }), "{ended:?}");
+        let [Node::Controller(controller)] = simulation.nodes().collect::<Vec<_>>()[..] else { panic!() };
+        let counts = controller.command_counts_until(at);
+        let meters = simulation.meters_at(at);
+        // It can go on.
+        assert_eq!(simulation.run(), Ok(end));
+        let spans = simulation.take_spans();
+        (counts, format!("{meters:?}"), spans.into_sorted())
+    };
+    for part in 0..40 {
+        let at = ready + Time::from_ps((end - ready).ps() * part / 40);
+        let [fast, single] =
+            [ExecutionMode::FastForward, ExecutionMode::CommandByCommand].map(|mode| stopped(mode, at));
+        assert_eq!(fast, single, "until {at}");
+    }
+}
+
+/// The open span of a stopped run knows its launch.
+#[test]
+fn an_open_span_has_its_launch() {
+    let device = DeviceSpec::hbm3_pim_bank();
+    let open = |mode| {
+        let mut simulation = executing(mode, vec![attention(&device, 128, &[UNIT])], Time::ZERO);
+        simulation.run_with(&Limits { until: Some(Time::from_ns(50)), ..Limits::default() }, &mut |_| ()).unwrap();
+        simulation.take_spans().unfinished().to_vec()
+    };
+    let [fast, single] = [ExecutionMode::FastForward, ExecutionMode::CommandByCommand].map(open);
+    assert_eq!(fast, single);
+    assert!(single[0].launch > Time::ZERO, "{single:?}");
+}
+
+#[test]
+fn law_4_a_program_that_leaves_a_row_open_stops_the_run_however_it_is_executed() {
+    let device = DeviceSpec::hbm3_pim_bank();
+    let mac = Instruction::Mac { set: 0, sets: 1, count: 2_000, queries: 1 };
+    let program = Program::new(&device, vec![Instruction::Mode, Instruction::OpenAt(7), mac], Vec::new()).unwrap();
+    for mode in [ExecutionMode::FastForward, ExecutionMode::CommandByCommand] {
+        let mut simulation = executing(mode, vec![program.clone()], Time::ZERO);
+        // A stop in its midst does not hide it.
+        let limits = Limits { until: Some(Time::from_ns(50)), ..Limits::default() };
+        let error = simulation.run_with(&limits, &mut |_| ()).and_then(|_| simulation.run()).unwrap_err();
+        assert!(matches!(error, SimulationError::LawBroken { law: 4, .. }), "{error}");
+        assert!(error.to_string().contains("cannot be run"), "{error}");
+    }
 }
 
 #[test]

@@ -1,32 +1,76 @@
 //! Any number of threads gives the result of one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use sim_core::{
-    Category, Context, End, Handle, Inspect, Limits, Plan, Port, Simulation, SimulationError, Span, SpanDraft, SpanId,
-    Stop, Tag, Time, Watch,
+    Ahead, Category, Context, End, Handle, Inspect, Limits, Plan, Port, Simulation, SimulationError, Span, SpanDraft,
+    SpanId, Spans, Stop, Tag, Time, Watch,
 };
 
 /// Goes from actor to actor.
 #[derive(Debug)]
 struct Ball(u32);
 
-/// Keeps a ball for a random time, under a span, and throws it to a random actor.
+/// What a player finds out about a ball while it has it, a step at a time.
 #[derive(Debug)]
+struct Riddle(Mutex<(u32, u64)>);
+
+impl Riddle {
+    fn new(ball: u32, seed: u64) -> Arc<Self> {
+        Arc::new(Self(Mutex::new((ball % 7, seed))))
+    }
+
+    fn step(state: &mut (u32, u64)) -> bool {
+        let (left, value) = state;
+        if *left > 0 {
+            *left -= 1;
+            *value = value.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17) ^ u64::from(*left);
+        }
+        *left > 0
+    }
+
+    /// Whatever nobody has done so far is done now.
+    fn solve(&self) -> u64 {
+        let mut state = self.0.lock().unwrap();
+        while Self::step(&mut state) {}
+        state.1
+    }
+}
+
+impl Ahead for Riddle {
+    fn work(&self) -> bool {
+        self.0.try_lock().is_ok_and(|mut state| Self::step(&mut state))
+    }
+}
+
+/// Keeps a ball for a random time, under a span, and throws it to a random actor.
+#[derive(Debug, Default)]
 struct Player {
     others: Vec<Port<Ball>>,
     /// Ends the span that was opened last, and throws.
-    held: Vec<(SpanId, u32)>,
+    held: Vec<(SpanId, u32, Arc<Riddle>)>,
     /// What it has seen: balls and times.
     seen: Vec<(u32, u64)>,
+    /// What it has found out.
+    found: Vec<u64>,
+    /// Statistics: riddles that were solved because the run was stopped.
+    settled: usize,
 }
 
 #[derive(Debug)]
 struct Throw;
 
-impl Inspect for Player {}
+impl Inspect for Player {
+    fn settle(&mut self, spans: &mut Spans) {
+        for (span, ball, riddle) in &self.held {
+            riddle.solve();
+            spans.add_launch(*span, Time::from_ps(u64::from(*ball)));
+        }
+        self.settled = self.held.len();
+    }
+}
 
 impl<M: From<Throw>> Handle<Ball, M> for Player {
     fn handle(&mut self, ball: Ball, context: &mut Context<'_, M>) {
@@ -43,16 +87,19 @@ impl<M: From<Throw>> Handle<Ball, M> for Player {
             cause: None,
             held_by: None,
         });
-        self.held.push((span, ball.0));
         // Now and then without delay, so that deltas count too.
         let wait = Time::from_ps(context.random() % 4 * 250);
+        let riddle = Riddle::new(ball.0, context.random());
+        context.hand_over(context.now() + wait, Arc::clone(&riddle) as Arc<dyn Ahead>);
+        self.held.push((span, ball.0, riddle));
         context.wake(wait, Throw);
     }
 }
 
 impl<M: From<Ball>> Handle<Throw, M> for Player {
     fn handle(&mut self, _: Throw, context: &mut Context<'_, M>) {
-        let (span, ball) = self.held.remove(0);
+        let (span, ball, riddle) = self.held.remove(0);
+        self.found.push(riddle.solve());
         context.close(span);
         if ball > 0 {
             let to = self.others[(context.random() % self.others.len() as u64) as usize];
@@ -67,8 +114,8 @@ sim_core::system! {
     enum Message { Ball(Ball), Throw(Throw) }
 }
 
-/// What a run leaves: the balls that each actor saw, the spans, the number of events and the last time.
-type Left = (Vec<Vec<(u32, u64)>>, Vec<Span>, u64, Time);
+/// What a run leaves: what each actor saw and found out, the spans, the number of events and the last time.
+type Left = (Vec<(Vec<(u32, u64)>, Vec<u64>)>, Vec<Span>, u64, Time);
 
 fn play(players: usize, balls: u32, flight: Time, seed: u64, plan: Option<&Plan>) -> Result<Left, SimulationError> {
     let mut simulation = game(players, balls, flight, seed);
@@ -80,8 +127,9 @@ fn play(players: usize, balls: u32, flight: Time, seed: u64, plan: Option<&Plan>
 }
 
 fn left(mut simulation: Simulation<Node>, end: Time) -> Left {
-    let balls_seen = simulation.nodes().map(|Node::Player(player)| player.seen.clone()).collect();
-    (balls_seen, simulation.take_spans().into_sorted(), simulation.events(), end)
+    let of_players =
+        simulation.nodes().map(|Node::Player(player)| (player.seen.clone(), player.found.clone())).collect();
+    (of_players, simulation.take_spans().into_sorted(), simulation.events(), end)
 }
 
 fn game(players: usize, balls: u32, flight: Time, seed: u64) -> Simulation<Node> {
@@ -89,7 +137,7 @@ fn game(players: usize, balls: u32, flight: Time, seed: u64) -> Simulation<Node>
     let keys: Vec<_> = (0..players).map(|i| simulation.reserve::<Player>(format!("player{i}"))).collect();
     for &key in &keys {
         let others = keys.iter().map(|key| key.port(flight)).collect();
-        simulation.place(key, Player { others, held: Vec::new(), seen: Vec::new() });
+        simulation.place(key, Player { others, ..Player::default() });
     }
     for ball in 0..balls {
         let key = keys[ball as usize % players];
@@ -128,8 +176,7 @@ proptest! {
 fn play_within(flight: Time, limits: &Limits, plan: &Plan, progress: &mut dyn FnMut(u64)) -> (Left, End) {
     let mut simulation = game(7, 9, flight, 3);
     let mut progress = |at: sim_core::Progress| progress(at.events);
-    let watch = Watch { progress: &mut progress, cpu_time: &|| None };
-    let (end, _) = simulation.run_parallel_with(plan, limits, watch).unwrap();
+    let (end, _) = simulation.run_parallel_with(plan, limits, Watch::new(&mut progress, &|| None)).unwrap();
     let now = simulation.now();
     (left(simulation, now), end)
 }
@@ -145,6 +192,29 @@ fn a_time_limit_stops_all_threads_where_it_stops_one() {
         for threads in [2, 3, 8] {
             let same = play_within(flight, &limits, &dealt(7, threads, flight), &mut |_| ()) == expected;
             assert!(same, "{threads} threads until {part} ps");
+        }
+    }
+}
+
+#[test]
+fn a_stopped_run_settles_what_its_actors_have_handed_over() {
+    let flight = Time::from_ps(700);
+    let settled = |threads: u32, until: u64| {
+        let mut simulation = game(7, 9, flight, 3);
+        let limits = Limits { until: Some(Time::from_ps(until)), ..Limits::default() };
+        let plan = dealt(7, threads, flight);
+        simulation.run_parallel_with(&plan, &limits, Watch::new(&mut |_| (), &|| None)).unwrap();
+        let settled: Vec<usize> = simulation.nodes().map(|Node::Player(player)| player.settled).collect();
+        (settled, simulation.take_spans().unfinished().to_vec())
+    };
+    for until in [900, 5_000, 20_000] {
+        let (counts, open) = settled(1, until);
+        assert_eq!(counts.iter().sum::<usize>(), open.len(), "until {until} ps");
+        assert!(open.iter().all(|span| span.launch == Time::from_ps(span.bytes)), "until {until} ps");
+        for threads in [2, 3, 8] {
+            let (others, mut spans) = settled(threads, until);
+            spans.sort_by_key(|span| span.id);
+            assert!((others, spans) == (counts.clone(), open.clone()), "{threads} threads until {until} ps");
         }
     }
 }
@@ -194,7 +264,7 @@ fn a_report_says_what_each_thread_did() {
     let flight = Time::from_ns(1);
     for &key in &keys {
         let others = keys.iter().map(|key| key.port(flight)).collect();
-        simulation.place(key, Player { others, held: Vec::new(), seen: Vec::new() });
+        simulation.place(key, Player { others, ..Player::default() });
     }
     simulation.start(keys[0].port(Time::ZERO), Time::ZERO, Ball(100));
     let (_, report) = simulation.run_parallel(&dealt(4, 2, flight)).unwrap();

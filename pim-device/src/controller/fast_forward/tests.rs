@@ -16,16 +16,22 @@ use crate::timing::Parameter;
 mod random;
 use random::{Draw, device, nested_program, ordinary_program, program};
 
+/// A random device and program.
+fn case(draw: &mut Draw, seed: u64) -> (DeviceSpec, Program) {
+    let device = device(draw);
+    let program = match seed % 4 {
+        0 => ordinary_program(draw, &device),
+        1 => nested_program(draw, &device, 100_000),
+        _ => program(draw, &device, 20_000),
+    };
+    (device, program)
+}
+
 /// A random device and program, both ways, three times in a row at odd times; the fast way with a fault. Says what
 /// differs, and how many iterations of loops were known.
 fn compare(seed: u64, fault: Option<Fault>) -> Result<(), [Vec<Result<Execution, ProgramError>>; 2]> {
     let mut draw = Draw(seed);
-    let device = device(&mut draw);
-    let program = match seed % 4 {
-        0 => ordinary_program(&mut draw, &device),
-        1 => nested_program(&mut draw, &device, 100_000),
-        _ => program(&mut draw, &device, 20_000),
-    };
+    let (device, program) = case(&mut draw, seed);
     let arrivals = [u64::from(draw.below(9_000)), 0, u64::from(draw.below(1_000_000))];
     let run = |mode, fault| -> Vec<Result<Execution, ProgramError>> {
         let mut engine = Engine::new(&device).with_execution(mode);
@@ -43,6 +49,33 @@ proptest! {
     fn random_programs_are_the_same_both_ways(seed in any::<u64>()) {
         if let Err([fast, single]) = compare(seed, None) {
             prop_assert_eq!(fast, single);
+        }
+    }
+
+    #[test]
+    fn programs_in_pieces_are_those_in_one(seed in any::<u64>()) {
+        let mut draw = Draw(seed);
+        let (device, program) = case(&mut draw, seed);
+        let arrivals = [0, 7, u64::from(draw.below(1_000_000))];
+        let (mut whole, mut pieces) = [(); 2].map(|()| Engine::new(&device).with_execution(ExecutionMode::CommandByCommand)).into();
+        let most = draw.between(1, 400);
+        for arrival in arrivals {
+            let expected = whole.run(&program, arrival);
+            let mut course = pieces.begin(&program, arrival);
+            let mut paused = 0;
+            let execution = loop {
+                if let Some(execution) = pieces.go_on(&program, &mut course, u64::from(draw.between(1, most))).transpose() {
+                    break execution;
+                }
+                paused += 1;
+            };
+            prop_assert_eq!(&execution, &expected);
+            if let Ok(Execution { begin, end, commands, .. }) = execution {
+                let least = pieces.least(&program);
+                prop_assert!(begin + least <= end, "{} cycles at least, and {} to {}", least, begin, end);
+                // Long runs of MACs are not divided.
+                prop_assert!(commands.total() < 2_000 + 400 || paused > 0, "{} commands without a pause", commands.total());
+            }
         }
     }
 
