@@ -111,6 +111,8 @@ fn remedy(error: &SystemError) -> Option<String> {
         SystemError::Simulation(SimulationError::TimeOverflow { .. }) => {
             "raise a bandwidth or a rate, or lower a latency, of this system: the run would take 213 days".to_owned()
         }
+        SystemError::TooManyCopies { key: "kv.block", .. } => "raise kv.block".to_owned(),
+        SystemError::TooManyCopies { .. } => "lower the batch or the share of tokens that are chosen".to_owned(),
         SystemError::Traffic(_) => "lower the rate of `traffic`, or take a kernel that ends sooner".to_owned(),
         SystemError::Figure(_) => "choose another device, or give the figure in the scenario".to_owned(),
         _ => return None,

@@ -13,7 +13,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use pim_device::kernel::ordinary;
 use pim_device::kernel::pq::{self, PqUnit};
 use pim_device::{AttentionUnit, Command, Program, ProgramTask, attention};
-use sim_core::{Tag, Time};
+use sim_core::{Bytes, Tag, Time};
 use workloads::kv::CodecCost;
 use workloads::{AttentionShape, Lengths, Operator, OperatorGraph, OperatorKind};
 
@@ -136,6 +136,17 @@ pub(super) struct Step {
 struct Block {
     by_group: bool,
     nodes: Vec<workloads::graph::NodeIndex>,
+}
+
+/// The most copies in which a layer's cache is fetched. More of them would not end within minutes.
+const MOST_COPIES: u32 = 1 << 24;
+
+/// So many copies of so many bytes, where they are not too many.
+fn copies(key: &'static str, bytes: u64, count: u64) -> Result<u32, SystemError> {
+    match u32::try_from(count) {
+        Ok(count) if count <= MOST_COPIES => Ok(count),
+        _ => Err(SystemError::TooManyCopies { key, bytes: Bytes(bytes), count, most: MOST_COPIES }),
+    }
 }
 
 /// Cuts a step into blocks. The last operators of a layer are followed by the first ones of the next: where both go by
@@ -359,7 +370,9 @@ impl Planner<'_> {
         if !home.is_empty() {
             match self.placement.choice.home {
                 Home::Pim => ends.extend(self.attend_on_pim(layer, after)?),
-                Home::Gpu | Home::Host => ends.push(self.attend_on_gpu("attention", layer, operator, &home, after)),
+                Home::Gpu | Home::Host => {
+                    ends.push(self.attend_on_gpu("attention", layer, operator, &home, after)?);
+                }
             }
         }
         if host.is_empty() {
@@ -367,7 +380,7 @@ impl Planner<'_> {
         } else {
             match self.placement.choice.attention {
                 Attention::Cpu => ends.push(self.attend_on_cpu(layer, &host, after)),
-                Attention::Gpu | Attention::Pim => ends.push(self.attend_fetched(layer, operator, &host, after)),
+                Attention::Gpu | Attention::Pim => ends.push(self.attend_fetched(layer, operator, &host, after)?),
             }
         }
         let merged = self.placement.merged(layer, group, &self.step.lengths);
@@ -405,7 +418,7 @@ impl Planner<'_> {
         operator: &Operator,
         part: &Lengths,
         after: &[NodeIndex],
-    ) -> NodeIndex {
+    ) -> Result<NodeIndex, SystemError> {
         let gpu = &self.figures.gpu;
         let cap = Some(gpu.attention_bandwidth);
         let load = self.placement.cache.attend(part);
@@ -420,17 +433,17 @@ impl Planner<'_> {
             let search = Kernel { bandwidth_cap: cap, ..self.kernel("search", Some(layer), bytes, operations) };
             let search = self.launch(Site::Stream, Work::Kernel(search), &after);
             after = vec![search];
-            after.extend(self.gather(layer, part, search));
+            after.extend(self.gather(layer, part, search)?);
         }
-        self.launch(Site::Stream, Work::Kernel(kernel), &after)
+        Ok(self.launch(Site::Stream, Work::Kernel(kernel), &after))
     }
 
     /// Brings the tokens that a search has chosen from the host.
-    fn gather(&mut self, layer: u32, part: &Lengths, search: NodeIndex) -> Option<NodeIndex> {
+    fn gather(&mut self, layer: u32, part: &Lengths, search: NodeIndex) -> Result<Option<NodeIndex>, SystemError> {
         let cache = &self.placement.cache;
         let bytes = cache.chosen_bytes(part);
         if bytes == 0 {
-            return None;
+            return Ok(None);
         }
         // Assumption: a token's key and value of a head lie side by side.
         let piece = (self.token_bytes() / cache.kv_heads.max(1)).max(1);
@@ -439,10 +452,10 @@ impl Planner<'_> {
         let machine = self.machine;
         let indices = || machine.to_host("indices-to-host", tag, pieces.saturating_mul(INDEX_BYTES));
         let fetch = |copies| machine.from_host("kv-gather", tag, bytes, copies);
-        Some(match self.placement.choice.gather {
+        Ok(Some(match self.placement.choice.gather {
             Gather::Loads => self.launch(Site::HostLoad, Work::Copy(fetch(1)), &[search]),
             Gather::Copies => {
-                let copies = u32::try_from(pieces).unwrap_or(u32::MAX);
+                let copies = copies("kv.gather = \"copies\"", bytes, pieces)?;
                 let told = self.launch(Site::CopyOut, Work::Copy(indices()), &[search]);
                 self.launch(Site::CopyIn, Work::Copy(fetch(copies)), &[told])
             }
@@ -452,11 +465,17 @@ impl Planner<'_> {
                 let gathered = self.add(Site::Worker, Work::Kernel(kernel), &[told]);
                 self.launch(Site::CopyIn, Work::Copy(fetch(1)), &[gathered])
             }
-        })
+        }))
     }
 
     /// Copies a layer's KV from the host and attends on the GPU; what is new of the newest token goes back.
-    fn attend_fetched(&mut self, layer: u32, operator: &Operator, part: &Lengths, after: &[NodeIndex]) -> NodeIndex {
+    fn attend_fetched(
+        &mut self,
+        layer: u32,
+        operator: &Operator,
+        part: &Lengths,
+        after: &[NodeIndex],
+    ) -> Result<NodeIndex, SystemError> {
         let cache = &self.placement.cache;
         // Of a sequence that is cut this part holds the newest tokens, which cost the same wherever it begins.
         let append = self.machine.to_host("kv-append", self.tag(Some(layer)), cache.append_bytes(part));
@@ -468,11 +487,11 @@ impl Planner<'_> {
         let mut attend_after = after.to_vec();
         if !cached.is_empty() {
             let bytes = cached.sum(|tokens| cache.fetch_bytes(tokens));
-            let copies = match self.placement.choice.block {
+            let blocks = match self.placement.choice.block {
                 Some(block) => cached.sum(|tokens| cache.fetch_bytes(tokens).div_ceil(block.0.max(1))),
                 None => u64::from(cached.sequences()),
             };
-            let copies = u32::try_from(copies).unwrap_or(u32::MAX);
+            let copies = copies("kv.block", bytes, blocks)?;
             let fetch = self.machine.from_host("kv-fetch", self.tag(Some(layer)), bytes, copies);
             let prefetch = self.placement.choice.prefetch;
             let fetch_after = if prefetch == 0 {
@@ -485,9 +504,9 @@ impl Planner<'_> {
             };
             attend_after.push(self.launch(Site::CopyIn, Work::Copy(fetch), &fetch_after));
         }
-        let attend = self.attend_on_gpu("attention-fetched", layer, operator, part, &attend_after);
+        let attend = self.attend_on_gpu("attention-fetched", layer, operator, part, &attend_after)?;
         self.attended(layer, &[attend]);
-        attend
+        Ok(attend)
     }
 
     /// Sends queries, keys and values to the host, attends on its cores and fetches the output.

@@ -70,6 +70,18 @@ pub enum SystemError {
     /// A kernel that its device was said to take could not be run: a defect of pimscope.
     #[error("the kernel cannot be run: {0}")]
     Kernel(String),
+    /// A layer's cache comes in pieces so small that the run would hardly end.
+    #[error("{key}: a layer's cache of {bytes} would be fetched in {count} copies, and {most} are the most")]
+    TooManyCopies {
+        /// What decides on it.
+        key: &'static str,
+        /// What is fetched for one layer.
+        bytes: Bytes,
+        /// In how many copies.
+        count: u64,
+        /// How many are taken.
+        most: u32,
+    },
     /// Requests beside a kernel that are too many.
     #[error("traffic: {0}")]
     Traffic(String),

@@ -463,3 +463,11 @@ fn a_host_without_room_for_a_single_token() {
     let sets = [&["run", "good.toml", "--set", "system.attacc.kv.home=host"][..], &sets].concat();
     arguments(&sets, &["0 tokens of each sequence would fit", "give it more memory, lower workload.batch"]);
 }
+
+#[test]
+fn a_cache_in_pieces_so_small_that_the_run_would_not_end() {
+    let sets =
+        ["--set", "workload.context=8192", "--set", "workload.batch=16", "--set", "system.gpu-offload.kv.block=1 B"];
+    let wanted = ["system `gpu-offload`", "kv.block", "100638720 copies, and 16777216 are the most", "raise kv.block"];
+    arguments(&[&["run", "good.toml"][..], &sets].concat(), &wanted);
+}
