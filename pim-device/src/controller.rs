@@ -1,6 +1,7 @@
 //! The channel controller: the actor that runs PIM programs one after the other.
 
 mod channel;
+mod course;
 mod cursor;
 pub mod engine;
 pub mod fast_forward;

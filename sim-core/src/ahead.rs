@@ -19,7 +19,7 @@ use crate::time::Time;
 
 /// Work of an actor that any thread can do.
 pub trait Ahead: Debug + Send + Sync {
-    /// Does a part of it, a few microseconds long, after which its thread looks whether it still has to wait. False where
+    /// Does a part of it, some ten microseconds long, after which its thread looks whether it still has to wait. False where
     /// nothing is left, or somebody else is at it.
     fn work(&self) -> bool;
 }

@@ -138,7 +138,7 @@ struct Block {
     nodes: Vec<workloads::graph::NodeIndex>,
 }
 
-/// The most copies in which a layer's cache is fetched. More of them would not end within minutes.
+/// The most copies in which a layer's cache is fetched: a choice. So many take ten seconds for each layer and token.
 const MOST_COPIES: u32 = 1 << 24;
 
 /// So many copies of so many bytes, where they are not too many.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::common::pimscope;
+use crate::common::{check_run_refused, pimscope};
 
 /// A row of a table by the names of its columns.
 type Row = BTreeMap<String, String>;
@@ -190,14 +190,7 @@ fn are_kernels_that_practically_never_end_refused() {
         std::fs::write(directory.path().join("k.toml"), text).unwrap();
         for more in [None, Some("--trace-commands")] {
             let arguments: Vec<&str> = ["run", "k.toml", "--out", "out"].into_iter().chain(more).collect();
-            let output = pimscope(directory.path(), &arguments, None);
-            let message = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(2), "{message}");
-            assert!(output.stdout.is_empty() && !directory.path().join("out").exists());
-            let flat = message.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
-            for wanted in wanted {
-                assert!(flat.contains(wanted), "`{wanted}` is not in\n{message}");
-            }
+            check_run_refused(directory.path(), &arguments, wanted);
         }
     };
     let endless = ["system `s`", "overflows 64 bits of picoseconds (213 days)", "raise a bandwidth"];

@@ -108,6 +108,20 @@ pub(crate) fn to_files(loaded: &Loaded) -> TempDir {
     directory
 }
 
+/// Runs the binary with `--out out`, which must refuse with all that is `wanted` and write nothing.
+#[track_caller]
+pub(crate) fn check_run_refused(directory: &Path, arguments: &[&str], wanted: &[&str]) {
+    let output = pimscope(directory, arguments, None);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(output.stdout.is_empty() && !directory.join("out").exists());
+    // Lines are folded to the width of a terminal; what is looked for is not.
+    let flat = message.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    for wanted in wanted {
+        assert!(flat.contains(wanted), "`{wanted}` is not in\n{message}");
+    }
+}
+
 /// Spans of one kind.
 pub(crate) fn of_kind<'a>(spans: &'a [Span], kind: &'a str) -> impl Iterator<Item = &'a Span> {
     spans.iter().filter(move |span| span.kind == kind)

@@ -5,7 +5,7 @@ use pim_device::{DeviceSpec, Engine};
 use pimscope::scenario::{Format, Scenario};
 use sim_core::{Category, Cycles, Time};
 
-use crate::common::{Run, check_same, load_text, of_kind, pimscope, to_files, try_run};
+use crate::common::{Run, check_run_refused, check_same, load_text, of_kind, pimscope, to_files, try_run};
 
 /// A scenario with one system on `device`.
 fn text(workload: &str, device: &str) -> String {
@@ -287,14 +287,7 @@ fn is_traffic_to_a_device_without_a_model_of_it_refused() {
 fn check_refused(workload: &str, device: &str, wanted: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("k.toml"), text(workload, device)).unwrap();
-    let output = pimscope(directory.path(), &["run", "k.toml", "--out", "out"], None);
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(output.stdout.is_empty() && !directory.path().join("out").exists());
-    let flat = message.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
-    for wanted in wanted {
-        assert!(flat.contains(wanted), "`{wanted}` is not in\n{message}");
-    }
+    check_run_refused(directory.path(), &["run", "k.toml", "--out", "out"], wanted);
 }
 
 #[test]

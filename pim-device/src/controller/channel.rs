@@ -7,9 +7,10 @@ use sim_core::Ahead;
 use crate::error::ProgramError;
 use crate::program::Program;
 
-use super::engine::{Course, Engine, Execution};
+use super::course::Course;
+use super::engine::{Engine, Execution};
 
-/// How many commands are executed in one go by a thread that works ahead: some microseconds.
+/// How many commands are executed in one go by a thread that works ahead: some ten microseconds.
 const PIECE: u64 = 512;
 
 /// A channel that other threads can work on while a program runs on it.
